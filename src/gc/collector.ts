@@ -1,0 +1,85 @@
+// The collector's thread: sleeps until a cycle is asked for, runs it, says so.
+
+import type { MessagePort } from 'node:worker_threads';
+import { encodeError } from '../errors.ts';
+import {
+  CTL_ABANDONED,
+  CTL_ALLOC_EPOCH,
+  CTL_CLOSING,
+  CTL_CYCLE,
+  CTL_CYCLES_ASKED,
+  CTL_CYCLES_DONE,
+  CTL_CYCLES_STARTED,
+  CTL_PHASE,
+  CTL_TRIMS_ASKED,
+  CTL_TRIMS_DONE,
+  PHASE_FLIP,
+  PHASE_IDLE,
+  W_STATE,
+  WORKER_ARMED,
+} from '../heap/layout.ts';
+import { waitWhile } from '../heap/spin.ts';
+import { ConcurrentCollector } from './concurrent.ts';
+import type { WorkerContext } from './context.ts';
+import { CycleCancelled, type CycleReport, World } from './cycle.ts';
+import type { HeapEvent } from './events.ts';
+import { Peers } from './peers.ts';
+import { StopTheWorldCollector } from './stop-the-world.ts';
+import { Tracer } from './tracer.ts';
+import { Verifier } from './verify/verifier.ts';
+
+/** How often an idle collector looks whether the fault servers are still alive, in milliseconds. */
+const PEER_CHECK_MS = 500;
+
+/** Runs cycles until the heap closes. Throws what no heap can survive. */
+export function collect(context: WorkerContext, events: MessagePort | undefined): void {
+  const { control, record, options } = context;
+  const world = new World(context);
+  const peers = new Peers(context);
+  const closing = (): boolean => Atomics.load(control, CTL_CLOSING) !== 0;
+  const tracer = new Tracer(context, () => {
+    if (closing()) throw new CycleCancelled();
+  });
+  const verifier = options.verify ? new Verifier(context) : undefined;
+  const collector =
+    options.collector === 'concurrent'
+      ? new ConcurrentCollector(context, world, tracer, verifier)
+      : new StopTheWorldCollector(context, world, tracer, verifier);
+  const post = (event: HeapEvent): void => events?.postMessage(event);
+
+  Atomics.store(record, W_STATE, WORKER_ARMED);
+  Atomics.notify(record, W_STATE);
+  while (!closing()) {
+    const done = Atomics.load(control, CTL_CYCLES_DONE);
+    if (Atomics.load(control, CTL_CYCLES_ASKED) === done) {
+      if (!waitWhile(control, CTL_CYCLES_ASKED, done, PEER_CHECK_MS)) peers.assertAlive();
+      continue;
+    }
+    // Everything asked for up to here is answered by the cycle that begins now.
+    const ticket = Atomics.load(control, CTL_CYCLES_ASKED);
+    const trims = Atomics.load(control, CTL_TRIMS_ASKED);
+    Atomics.store(control, CTL_CYCLES_STARTED, ticket);
+    try {
+      const report: CycleReport = collector.cycle(trims !== control[CTL_TRIMS_DONE]);
+      Atomics.add(control, CTL_CYCLE, 1);
+      post({ type: 'cycle', report });
+    } catch (error) {
+      if (error instanceof CycleCancelled) return;
+      // Up to the flip nothing has moved: the heap is as it was. After it, somebody would have to finish the window.
+      if (Atomics.load(control, CTL_PHASE) > PHASE_FLIP || !isSystemError(error)) throw error;
+      Atomics.add(control, CTL_ABANDONED, 1);
+      post({ type: 'abandoned', error: encodeError(error) });
+    }
+    Atomics.store(control, CTL_PHASE, PHASE_IDLE);
+    Atomics.store(control, CTL_TRIMS_DONE, trims);
+    Atomics.store(control, CTL_CYCLES_DONE, ticket);
+    Atomics.notify(control, CTL_CYCLES_DONE);
+    Atomics.add(control, CTL_ALLOC_EPOCH, 1);
+    Atomics.notify(control, CTL_ALLOC_EPOCH);
+  }
+}
+
+/** True for an error that a system call reported: the heap's own invariants do not forgive. */
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && error.syscall !== undefined;
+}

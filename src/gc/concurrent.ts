@@ -1,0 +1,206 @@
+// The concurrent collector.
+//
+// A mark-compact collector without a read barrier, after Android's userfaultfd collector (ART CMC; Kermany and Petrank's Compressor is
+// the common ancestor). The program runs during all phases but two short pauses.
+//
+//   mark     trace from the roots while mutators run; they dirty a card after each reference store. Rounds of pre-cleaning then rescan
+//            dirty cards, until few are left or they do not get fewer
+//   remark   PAUSE. Roots again, the last dirty cards. Allocation buffers are retired and the black line drawn: whatever is allocated
+//            above it until the end of the cycle lives
+//   plan     prefix sums: forwarding becomes a function of two tables. Page sources for every to-space page
+//   flip     PAUSE. Page tables away, other memfd under the heap, its used part registered (flip.ts); roots rewritten
+//   compact  mutators fault on what is not built yet and are served first, the sweep builds the rest, from-space leaves behind it
+//   close    servers drained → unregister → from-space's page tables dropped. In this order: unregistering hands a blocked faulter
+//            whatever page is there, and a late fault must not be served from freed memory
+//
+// Departures from Android: pages live in memfds that take turns under the heap instead of private memory; black pages need no walk in
+// the pause, because every page of an allocation buffer names the buffer's start; type descriptors are outside the heap.
+//
+// Not handled here: parallel marking, generations, references of different strength.
+
+import { alignUp } from '../heap/geometry.ts';
+import {
+  CTL_BLACK_LINE,
+  CTL_COMPACTED_BYTES,
+  CTL_CURSOR,
+  CTL_CYCLE,
+  CTL_PHASE,
+  CTL_WINDOW,
+  PAGE_BYTES,
+  PAUSE_FLIP,
+  PAUSE_REMARK,
+  PAUSE_VERIFY,
+  PHASE_CLOSE,
+  PHASE_COMPACT,
+  PHASE_FLIP,
+  PHASE_MARK,
+  PHASE_PLAN,
+  PHASE_REMARK,
+} from '../heap/layout.ts';
+import { check } from '../uffd/index.ts';
+import { Builder } from './builder.ts';
+import type { WorkerContext } from './context.ts';
+import { type Collector, type CycleReport, PhaseClock, type World } from './cycle.ts';
+import { clearAttic, flipMappings } from './flip.ts';
+import { Peers } from './peers.ts';
+import { placeServers } from './placement.ts';
+import { planBlack, planCompaction } from './plan.ts';
+import { Retention } from './retention.ts';
+import { Sweep } from './sweep.ts';
+import type { Tracer } from './tracer.ts';
+import type { Verifier } from './verify/verifier.ts';
+import { createPageChecker } from './verify/page-checker.ts';
+
+/** Pre-cleaning stops when a round finds no more dirty cards than this: their rescan takes some 10 µs in the pause. */
+const PRECLEAN_ENOUGH_CARDS = 64;
+/** ... or after this many rounds ... */
+const PRECLEAN_ROUNDS_MAX = 8;
+/** ... or when a round found more than this part of the round before: mutators dirty them as fast as they are cleaned. */
+const PRECLEAN_PROGRESS = 0.75;
+
+export class ConcurrentCollector implements Collector {
+  readonly #context: WorkerContext;
+  readonly #world: World;
+  readonly #tracer: Tracer;
+  readonly #verifier: Verifier | undefined;
+  readonly #retention: Retention;
+  readonly #sweep: Sweep;
+
+  constructor(context: WorkerContext, world: World, tracer: Tracer, verifier: Verifier | undefined) {
+    this.#context = context;
+    this.#world = world;
+    this.#tracer = tracer;
+    this.#verifier = verifier;
+    this.#retention = new Retention(context);
+    this.#sweep = new Sweep(context, new Builder(context, createPageChecker(context)), this.#retention, new Peers(context));
+  }
+
+  cycle(release: boolean): CycleReport {
+    const { control, arena } = this.#context;
+    const { heap } = arena.geometry;
+    const clock = new PhaseClock();
+    const usedBytesBefore = Atomics.load(control, CTL_CURSOR) - heap;
+
+    this.#enter(PHASE_MARK, 'mark');
+    const precleanRounds = this.#mark();
+    clock.lap('mark');
+
+    this.#enter(PHASE_REMARK, 'remark');
+    const remarkCards = this.#remark();
+    clock.lap('remark');
+
+    this.#enter(PHASE_PLAN, 'plan');
+    planCompaction(this.#context, control[CTL_BLACK_LINE]!);
+    this.#verifier?.afterPlan();
+    if (release || this.#context.options.retention === 'release') this.#retention.emptyBack();
+    placeServers(this.#context);
+    clock.lap('plan');
+
+    this.#enter(PHASE_FLIP, 'flip');
+    const flip = this.#flip();
+    clock.lap('flip');
+
+    this.#enter(PHASE_COMPACT, 'compact');
+    this.#sweep.run();
+    clock.lap('compact');
+
+    this.#enter(PHASE_CLOSE, 'close');
+    this.#close(flip.fromBytes, flip.usedBytes, release);
+    clock.lap('close');
+
+    const liveBytes = control[CTL_COMPACTED_BYTES]!;
+    return {
+      cycle: control[CTL_CYCLE]!,
+      collector: 'concurrent',
+      usedBytesBefore,
+      usedBytesAfter: flip.usedBytes,
+      liveBytes,
+      blackBytes: flip.usedBytes - alignUp(liveBytes, PAGE_BYTES),
+      precleanRounds,
+      remarkCards,
+      phasesMs: clock.phasesMs,
+      flip: flip.times,
+      sharedBytesAfter: arena.sharedBytes(),
+    };
+  }
+
+  #enter(phase: number, name: 'mark' | 'remark' | 'plan' | 'flip' | 'compact' | 'close'): void {
+    Atomics.store(this.#context.control, CTL_PHASE, phase);
+    this.#context.reach(name);
+  }
+
+  #mark(): number {
+    const tracer = this.#tracer;
+    tracer.begin();
+    // The cards are clean from here on for everybody: no mutator is still between a store and its card.
+    this.#world.handshake();
+    tracer.markRoots();
+    tracer.drain();
+    let last = Number.POSITIVE_INFINITY;
+    for (let round = 1; round <= PRECLEAN_ROUNDS_MAX; round++) {
+      const dirty = tracer.cleanCards(() => {
+        this.#world.handshake();
+        tracer.markRoots();
+      });
+      if (dirty <= PRECLEAN_ENOUGH_CARDS || dirty > last * PRECLEAN_PROGRESS) return round;
+      last = dirty;
+    }
+    return PRECLEAN_ROUNDS_MAX;
+  }
+
+  #remark(): number {
+    const { control } = this.#context;
+    this.#world.stop(PAUSE_REMARK);
+    try {
+      this.#world.retireBuffers();
+      const cards = this.#tracer.finish();
+      control[CTL_BLACK_LINE] = control[CTL_CURSOR]!;
+      this.#verifier?.afterRemark();
+      return cards;
+    } finally {
+      this.#world.resume();
+    }
+  }
+
+  #flip(): { usedBytes: number; fromBytes: number; times: ReturnType<typeof flipMappings> } {
+    const { control, arena } = this.#context;
+    this.#world.stop(PAUSE_FLIP);
+    try {
+      this.#world.retireBuffers();
+      const fromBytes = control[CTL_CURSOR]! - arena.geometry.heap;
+      const usedBytes = planBlack(this.#context);
+      this.#verifier?.beforeFlip(fromBytes);
+      this.#retention.beginWindow(fromBytes);
+      const dirtyBytes = this.#retention.backDirtyBytes;
+      const times = flipMappings(this.#context, usedBytes, true);
+      // The point of no return: nothing below can fail.
+      this.#world.adoptToSpace(usedBytes, dirtyBytes);
+      this.#world.forwardRoots();
+      Atomics.store(control, CTL_WINDOW, 1);
+      this.#verifier?.afterFlip();
+      this.#world.announceRoom();
+      return { usedBytes, fromBytes, times };
+    } finally {
+      this.#world.resume();
+    }
+  }
+
+  #close(fromBytes: number, usedBytes: number, release: boolean): void {
+    const { control, arena, options, uffd } = this.#context;
+    if (usedBytes > 0) {
+      check(uffd!.unregister(arena.real(arena.geometry.heap), usedBytes), 'ioctl', 'unregistering the heap window');
+    }
+    Atomics.store(control, CTL_WINDOW, 0);
+    if (release || options.retention === 'release') this.#retention.releaseAll();
+    clearAttic(this.#context, fromBytes);
+    if (this.#verifier !== undefined) {
+      this.#world.stop(PAUSE_VERIFY);
+      try {
+        this.#verifier.afterClose(this.#retention.backDirtyBytes);
+      } finally {
+        this.#world.resume();
+      }
+    }
+    this.#retention.sample();
+  }
+}

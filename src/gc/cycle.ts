@@ -1,0 +1,176 @@
+// The phases of a cycle that both compacting collectors share, and what a cycle reports.
+
+import {
+  CTL_ALLOC_EPOCH,
+  CTL_CLOSING,
+  CTL_CURSOR,
+  CTL_DIRTY_END,
+  CTL_FROM_ALIAS,
+  CTL_FRONT,
+  CTL_PERSISTENT,
+  CTL_PERSISTENT_TOP,
+  CTL_TO_ALIAS,
+  CTL_TRIGGER,
+  T_ALLOCATED_BYTES,
+  T_BUFFER,
+  T_CURSOR,
+  T_LIMIT,
+  T_SHADOW_BASE,
+  T_SHADOW_TOP,
+  T_STATE,
+  T_TID,
+  THREAD_FREE,
+} from '../heap/layout.ts';
+import { Safepoints } from '../heap/safepoint.ts';
+import { Tables } from '../heap/tables.ts';
+import type { WorkerContext } from './context.ts';
+import type { FlipTimes } from './flip.ts';
+import { Peers } from './peers.ts';
+
+/** Thrown inside a cycle that is given up before the flip, because the heap is closing. */
+export class CycleCancelled extends Error {}
+
+/** What one cycle did. Times are the collector's own; what mutators saw is in the heap's statistics. */
+export interface CycleReport {
+  readonly cycle: number;
+  readonly collector: string;
+  /** Bytes of the heap in use when the cycle began, and after the flip. */
+  readonly usedBytesBefore: number;
+  readonly usedBytesAfter: number;
+  readonly liveBytes: number;
+  /** Bytes allocated between remark and flip. */
+  readonly blackBytes: number;
+  readonly precleanRounds: number;
+  /** Dirty cards left for the remark pause. */
+  readonly remarkCards: number;
+  /** Milliseconds of each phase, in their order. */
+  readonly phasesMs: Readonly<Record<string, number>>;
+  readonly flip: FlipTimes;
+  /** Bytes of memory that both memfds held at most during the window. */
+  readonly sharedBytesAfter: number;
+}
+
+/** Milliseconds by name, for the phases of one cycle. */
+export class PhaseClock {
+  readonly phasesMs: Record<string, number> = {};
+  #since = performance.now();
+
+  /** Ends the phase `name`. */
+  lap(name: string): void {
+    const now = performance.now();
+    this.phasesMs[name] = Math.round((now - this.#since) * 1000) / 1000;
+    this.#since = now;
+  }
+}
+
+/** The mutators' buffers, roots and cursor, as the collector handles them while all threads are stopped. */
+export class World {
+  readonly #context: WorkerContext;
+  readonly safepoints: Safepoints;
+  readonly #peers: Peers;
+  #warned = new Set<number>();
+
+  constructor(context: WorkerContext) {
+    this.#context = context;
+    this.#peers = new Peers(context);
+    this.safepoints = new Safepoints(context.control, context.tables.threads, (thread, waitedMs) => this.#wait(thread, waitedMs));
+  }
+
+  /** Stops all mutators. @throws CycleCancelled when the heap began to close before all had stopped. */
+  stop(kind: number): void {
+    this.#warned.clear();
+    if (!this.safepoints.stop(kind)) throw new CycleCancelled();
+  }
+
+  resume(): void {
+    this.safepoints.resume();
+  }
+
+  /** @throws CycleCancelled when the heap began to close before all threads had answered. */
+  handshake(): void {
+    this.#warned.clear();
+    if (!this.safepoints.handshake()) throw new CycleCancelled();
+  }
+
+  /** A thread does not answer: a dead one is detached, a slow one is reported once, and a closing heap waits for nobody. */
+  #wait(thread: number, waitedMs: number): boolean {
+    const { control, tables, options } = this.#context;
+    if (Atomics.load(control, CTL_CLOSING) !== 0) return false;
+    this.#peers.assertAlive();
+    const tid = tables.threads[thread]![T_TID]!;
+    if (!this.#peers.threadExists(tid)) {
+      releaseThread(tables, thread);
+    } else if (waitedMs > options.safepointWarnMs && !this.#warned.has(thread)) {
+      this.#warned.add(thread);
+      process.stderr.write(
+        `tospace: thread ${tid} has not reached a safepoint for ${Math.round(waitedMs)} ms, and a collection waits for it. ` +
+          'Call mutator.safepoint() in long loops, and leave() before blocking.\n',
+      );
+    }
+    return true;
+  }
+
+  /** Empties every thread's allocation buffer: whatever is allocated next comes from fresh pages. */
+  retireBuffers(): void {
+    const { tables } = this.#context;
+    for (const i of tables.attached()) {
+      const thread = tables.threads[i]!;
+      const allocated = Tables.float(thread, T_ALLOCATED_BYTES);
+      allocated[0] = allocated[0]! + (thread[T_CURSOR]! - thread[T_BUFFER]!);
+      thread[T_CURSOR] = 0;
+      thread[T_LIMIT] = 0;
+      thread[T_BUFFER] = 0;
+    }
+  }
+
+  /** Rewrites every root once. */
+  forwardRoots(): void {
+    const { tables, control, kernels } = this.#context;
+    for (const i of tables.attached()) {
+      const thread = tables.threads[i]!;
+      kernels.forwardRoots(thread[T_SHADOW_BASE]!, thread[T_SHADOW_TOP]!);
+    }
+    const persistent = control[CTL_PERSISTENT]!;
+    kernels.forwardRoots(persistent, persistent + control[CTL_PERSISTENT_TOP]! * 4);
+  }
+
+  /**
+   * After the mappings were flipped: from now on to-space is the heap. `usedBytes` of it are taken, and pages below `dirtyBytes` may
+   * hold old contents.
+   */
+  adoptToSpace(usedBytes: number, dirtyBytes: number): void {
+    const { control, arena, options } = this.#context;
+    const { heap, heapBytes, aliases } = arena.geometry;
+    const front = 1 - control[CTL_FRONT]!;
+    control[CTL_FROM_ALIAS] = aliases[1 - front]!;
+    control[CTL_TO_ALIAS] = aliases[front]!;
+    control[CTL_FRONT] = front;
+    Atomics.store(control, CTL_CURSOR, heap + usedBytes);
+    control[CTL_DIRTY_END] = heap + Math.min(dirtyBytes, heapBytes);
+    control[CTL_TRIGGER] = triggerAfter(heap, heapBytes, usedBytes, options.trigger);
+  }
+
+  /** Lets stalled allocations try again. */
+  announceRoom(): void {
+    const { control } = this.#context;
+    Atomics.add(control, CTL_ALLOC_EPOCH, 1);
+    Atomics.notify(control, CTL_ALLOC_EPOCH);
+  }
+}
+
+/** Address at which the next cycle is asked for: after `part` of the room that is left. */
+export function triggerAfter(heap: number, heapBytes: number, usedBytes: number, part: number): number {
+  return heap + usedBytes + Math.floor((heapBytes - usedBytes) * part);
+}
+
+/** Detaches a thread whose operating-system thread is gone: its roots are released. */
+function releaseThread(tables: Tables, index: number): void {
+  const thread = tables.threads[index]!;
+  Atomics.store(thread, T_SHADOW_TOP, thread[T_SHADOW_BASE]!);
+  Atomics.store(thread, T_STATE, THREAD_FREE);
+}
+
+export interface Collector {
+  /** Runs one cycle. @param release give free memory back. @throws CycleCancelled, or an error before anything has moved. */
+  cycle(release: boolean): CycleReport;
+}

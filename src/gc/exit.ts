@@ -1,0 +1,17 @@
+// Process exit: a thread that sits in poll or in an unresolved fault cannot be terminated, and process.exit() would hang with it. One
+// hook per thread closes every heap that the thread created.
+
+const closers = new Set<() => void>();
+let installed = false;
+
+/** Registers what to do when this thread exits; returns the function that takes it back. */
+export function atExit(close: () => void): () => void {
+  if (!installed) {
+    installed = true;
+    process.on('exit', () => {
+      for (const closer of closers) closer();
+    });
+  }
+  closers.add(close);
+  return () => closers.delete(close);
+}

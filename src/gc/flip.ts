@@ -1,0 +1,81 @@
+// The flip: the step of a cycle that nobody may see half done. In a pause, the heap window's page tables move away in one system call,
+// the other memfd comes under the window, and its used part is registered, so that the next touch of any page faults.
+//
+//   1. mremap(heap → attic, MAYMOVE|FIXED|DONTUNMAP)   old pages leave by their page tables; the address stays ours
+//   2. mmap(heap, other memfd, SHARED|FIXED)           on shmem the page cache still backs the old range: without this, nothing is missing
+//   3. UFFDIO_REGISTER(heap, used, MISSING|MINOR)      after the move, because moving a registered mapping moves every page alone
+//
+// All three can fail (mappings limit, memory). Each failure undoes what came before it, so that a cycle that cannot flip is abandoned
+// and the heap stays as it was. Lengths come from the geometry only: since Linux 6.17 too long a length moves neighbours along.
+//
+// The attic must be an empty reservation before the pause: a move onto populated pages would tear them down inside it.
+
+import {
+  check,
+  MADV_DONTNEED,
+  MREMAP_DONTUNMAP,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
+  UFFDIO_REGISTER_MODE_MINOR,
+  UFFDIO_REGISTER_MODE_MISSING,
+} from '../uffd/index.ts';
+import { CTL_FRONT } from '../heap/layout.ts';
+import type { WorkerContext } from './context.ts';
+
+/** Bytes of page tables dropped at a time: short enough that other threads' faults are not held up. */
+const DROP_STEP_BYTES = 8 * 1024 * 1024;
+
+/** Durations of the steps of a flip in microseconds. */
+export interface FlipTimes {
+  readonly moveUs: number;
+  readonly mapUs: number;
+  readonly registerUs: number;
+}
+
+/**
+ * Moves the heap window's page tables to the attic and maps the other memfd. With `usedBytes` above 0 registers that part.
+ * @throws TospaceError when a step failed; everything is as before then.
+ */
+export function flipMappings(context: WorkerContext, usedBytes: number, register: boolean): FlipTimes {
+  const { kernel, arena, control } = context;
+  const { geometry } = arena;
+  const heap = arena.real(geometry.heap);
+  const attic = arena.attic.address;
+  const bytes = geometry.windowBytes;
+  const front = control[CTL_FRONT]!;
+  const flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+
+  const start = performance.now();
+  check(kernel.mremap(heap, bytes, bytes, flags, attic), 'mremap', 'moving the page tables of the heap away');
+  const moved = performance.now();
+  const back = arena.memfds[1 - front]!;
+  try {
+    back.map(heap, bytes);
+    const mapped = performance.now();
+    if (register && usedBytes > 0) {
+      context.uffd!.register(heap, usedBytes, UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR);
+    }
+    const registered = performance.now();
+    return {
+      moveUs: (moved - start) * 1000,
+      mapUs: (mapped - moved) * 1000,
+      registerUs: (registered - mapped) * 1000,
+    };
+  } catch (error) {
+    // The move back replaces whatever is at the heap's address, with the old pages.
+    check(kernel.mremap(attic, bytes, bytes, flags, heap), 'mremap', 'moving the page tables of the heap back');
+    arena.attic.reset();
+    throw error;
+  }
+}
+
+/** Drops the page tables that the last flip moved to the attic, and makes it an empty reservation again. Runs beside mutators. */
+export function clearAttic(context: WorkerContext, usedBytes: number): void {
+  const { arena, kernel } = context;
+  for (let at = 0; at < usedBytes; at += DROP_STEP_BYTES) {
+    // The page cache keeps the pages: only the attic's page tables go.
+    const bytes = Math.min(DROP_STEP_BYTES, usedBytes - at);
+    check(kernel.madvise(arena.attic.address + at, bytes, MADV_DONTNEED), 'madvise', 'dropping the page tables of from-space');
+  }
+  arena.attic.reset();
+}

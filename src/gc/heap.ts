@@ -1,0 +1,295 @@
+// The heap as a program holds it: creates the arena and the crew, hands out mutators, and closes in an order that leaves nobody asleep.
+
+import { EventEmitter } from 'node:events';
+import { decodeError, TospaceError } from '../errors.ts';
+import { Arena, type ArenaHandle } from '../heap/arena.ts';
+import { CheckedMutator } from '../heap/checked-mutator.ts';
+import {
+  CTL_CLOSING,
+  CTL_CYCLES_ASKED,
+  CTL_HEAP_STATE,
+  CTL_LIMIT,
+  CTL_TRIGGER,
+  HEAP_CLOSED,
+  HEAP_OPEN,
+  T_STATE,
+  THREAD_RUNNING,
+  W_STATE,
+  WORKER_ARMED,
+} from '../heap/layout.ts';
+import { Mutator, type ThreadHost } from '../heap/mutator.ts';
+import { waitWhile } from '../heap/spin.ts';
+import { type Tables, Tables as TablesClass } from '../heap/tables.ts';
+import { type ElementKind, type FieldKind, type RawArrayType, type RecordType, type RefArrayType, TypeRegistry } from '../heap/types.ts';
+import { createLibcKernel, injectFaults, type Kernel, StopSignal, Userfaultfd } from '../uffd/index.ts';
+import { Crew } from './crew.ts';
+import { type CycleReport, triggerAfter } from './cycle.ts';
+import type { HeapEvent } from './events.ts';
+import { atExit } from './exit.ts';
+import { failStop } from './fail-stop.ts';
+import { kernelModule } from './kernels.ts';
+import { type HeapOptions, markStackEntries, type ResolvedOptions, resolveOptions } from './options.ts';
+import { Peers } from './peers.ts';
+import { type HeapStatistics, readStatistics } from './statistics.ts';
+
+/** Milliseconds that workers may take to stop when the process exits; then it is ended without them. */
+const EXIT_TIMEOUT_MS = 10_000;
+
+/** What another thread needs to attach to a heap. Can be posted to it. */
+export interface SharedHeap {
+  readonly arena: ArenaHandle;
+  readonly options: ResolvedOptions;
+  readonly workers: number;
+}
+
+interface HeapEvents {
+  /** A cycle is over. */
+  cycle: [report: CycleReport];
+  /** A cycle was given up before it moved anything, because the kernel refused a step. */
+  abandoned: [error: Error];
+}
+
+/** One thread's way to a heap that it, or another thread, created. */
+export class HeapAccess extends EventEmitter<HeapEvents> {
+  readonly options: ResolvedOptions;
+  protected readonly kernel: Kernel;
+  protected readonly tables: Tables;
+  protected readonly workers: number;
+  protected readonly mutators: Set<Mutator> = new Set();
+  readonly #types: TypeRegistry;
+  readonly #arena: ArenaHandle;
+
+  constructor(kernel: Kernel, shared: SharedHeap, tables: Tables) {
+    super();
+    this.kernel = kernel;
+    this.options = shared.options;
+    this.workers = shared.workers;
+    this.tables = tables;
+    this.#arena = shared.arena;
+    this.#types = new TypeRegistry(tables);
+  }
+
+  /** What another thread needs: post it there, and call `attachHeap` with it. */
+  share(): SharedHeap {
+    return { arena: this.#arena, options: this.options, workers: this.workers };
+  }
+
+  /** The shared memory, for WebAssembly modules that import it. */
+  get memory(): WebAssembly.Memory {
+    return this.tables.memory;
+  }
+
+  /** Capacity of the moving space in bytes. */
+  get heapBytes(): number {
+    return this.tables.control[CTL_LIMIT]! - this.tables.geometry.heap;
+  }
+
+  /** Registers a type of records. Register once and post the descriptor to other threads. @throws TospaceError ERR_TYPE */
+  defineRecord<const Fields extends string>(name: string, fields: Readonly<Record<Fields, FieldKind>>): RecordType<Fields> {
+    this.#assertOpen();
+    return this.#types.record(name, fields);
+  }
+
+  /** Registers a type of records with a layout of the embedder's own; returns its type id. @throws TospaceError ERR_TYPE */
+  defineRecordLayout(name: string, bytes: number, refOffsets: readonly number[]): number {
+    this.#assertOpen();
+    return this.#types.recordLayout(name, bytes, refOffsets);
+  }
+
+  /** Registers a type of arrays of references. */
+  defineRefArray(name: string): RefArrayType {
+    this.#assertOpen();
+    return this.#types.refArray(name);
+  }
+
+  /** Registers a type of arrays of raw data. */
+  defineArray(name: string, element: ElementKind): RawArrayType {
+    this.#assertOpen();
+    return this.#types.rawArray(name, element);
+  }
+
+  /**
+   * Attaches the calling thread. It begins in a safe region: touch the heap inside `mutator.run(() => …)`.
+   * @throws TospaceError ERR_STATE when the heap is closed or 64 threads are attached.
+   */
+  attach(): Mutator {
+    this.#assertOpen();
+    const peers = new Peers({ kernel: this.kernel, tables: this.tables, workers: this.workers });
+    const host: ThreadHost = {
+      tid: this.kernel.gettid(),
+      currentCpu: () => this.kernel.getcpu(),
+      assertCollectorAlive: () => peers.assertAlive(),
+    };
+    const { stress, verify, collector } = this.options;
+    const options = {
+      collectEveryAllocation: stress.collectEveryAllocation ?? 0,
+      collectEverySafepoint: stress.collectEverySafepoint ?? 0,
+      sampleFaults: collector === 'concurrent',
+      checked: verify,
+      collects: collector !== 'none',
+    };
+    const forget = (): void => {
+      this.mutators.delete(mutator);
+    };
+    const mutator = new (verify ? CheckedMutator : Mutator)(this.tables, host, options, forget);
+    this.mutators.add(mutator);
+    return mutator;
+  }
+
+  statistics(): HeapStatistics {
+    return readStatistics(this.tables, this.workers);
+  }
+
+  #assertOpen(): void {
+    if (Atomics.load(this.tables.control, CTL_HEAP_STATE) !== HEAP_OPEN) {
+      throw new TospaceError('ERR_STATE', 'the heap is closed', { hint: 'Create a new one.' });
+    }
+  }
+}
+
+/** A heap, as its creator holds it. */
+export class Heap extends HeapAccess {
+  readonly #arena: Arena;
+  readonly #uffd: Userfaultfd | undefined;
+  readonly #stop: StopSignal;
+  readonly #forgetExit: () => void;
+  #crew: Crew | undefined;
+  #closing: Promise<void> | undefined;
+
+  private constructor(kernel: Kernel, arena: Arena, shared: SharedHeap, uffd: Userfaultfd | undefined, stop: StopSignal) {
+    super(kernel, shared, arena.tables);
+    this.#arena = arena;
+    this.#uffd = uffd;
+    this.#stop = stop;
+    this.#forgetExit = atExit(() => this.#closeAtExit());
+  }
+
+  /**
+   * Creates a heap.
+   * @throws TospaceError ERR_OPTION, ERR_UNSUPPORTED, ERR_PERMISSION, ERR_SYSCALL or ERR_WORKER; nothing is left behind.
+   */
+  static async create(given: HeapOptions = {}): Promise<Heap> {
+    const options = resolveOptions(given);
+    const libc = createLibcKernel();
+    const kernel = options.stress.injection === undefined ? libc : injectFaults(libc, options.stress.injection, 'creator');
+    const undo: (() => unknown)[] = [];
+    try {
+      const uffd = options.collector === 'concurrent' ? Userfaultfd.open(kernel, { kind: options.userfaultfd }) : undefined;
+      undo.push(() => uffd?.close());
+      const stop = StopSignal.create(kernel);
+      undo.push(() => stop.close());
+      const arena = Arena.create(kernel, {
+        heapBytes: options.heapBytes,
+        markStackEntries: markStackEntries(options),
+        persistentSlots: options.persistentSlots,
+        typeMapBytes: options.typeMapBytes,
+      });
+      undo.push(() => arena.close());
+      const workers = options.collector === 'none' ? 0 : options.collector === 'concurrent' ? 1 + options.servers : 1;
+      const { control, geometry } = arena.tables;
+      control[CTL_TRIGGER] =
+        workers === 0 ? geometry.heap + geometry.heapBytes : triggerAfter(geometry.heap, geometry.heapBytes, 0, options.trigger);
+      const heap = new Heap(kernel, arena, { arena: arena.handle, options, workers }, uffd, stop);
+      undo.push(() => heap.#forgetExit());
+      if (workers > 0) {
+        const setup = {
+          arena: arena.handle,
+          module: kernelModule(),
+          options,
+          uffd: uffd === undefined ? undefined : { fd: uffd.fd, kind: uffd.kind },
+          stopFd: stop.fd,
+          workers,
+        };
+        undo.push(() => heap.#tellWorkersToStop());
+        heap.#crew = await Crew.start(setup, arena.tables, (event) => heap.#onEvent(event as HeapEvent));
+      }
+      return heap;
+    } catch (error) {
+      for (const step of undo.reverse()) await step();
+      throw error;
+    }
+  }
+
+  /** Which kind of userfaultfd serves this heap, undefined when its collector needs none. */
+  get userfaultfd(): 'full' | 'user-mode-only' | undefined {
+    return this.#uffd?.kind;
+  }
+
+  #onEvent(event: HeapEvent): void {
+    if (event.type === 'cycle') this.emit('cycle', event.report);
+    else this.emit('abandoned', decodeError(event.error) as Error);
+  }
+
+  #tellWorkersToStop(): void {
+    const { control } = this.tables;
+    Atomics.store(control, CTL_CLOSING, 1);
+    Atomics.add(control, CTL_CYCLES_ASKED, 1);
+    Atomics.notify(control, CTL_CYCLES_ASKED);
+  }
+
+  /**
+   * Closes the heap and gives its memory back. All mutators must be detached or in a safe region; references mean nothing afterwards.
+   * Closing twice does nothing.
+   * @throws TospaceError ERR_STATE when a thread still runs as a mutator; the heap stays open.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close().catch((error: unknown) => {
+      this.#closing = undefined;
+      throw error;
+    });
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { control, threads } = this.tables;
+    const running = [...this.tables.attached()].filter((i) => Atomics.load(threads[i]!, T_STATE) === THREAD_RUNNING);
+    if (running.length > 0) {
+      throw new TospaceError('ERR_STATE', `${running.length} thread(s) still run as mutators of this heap`, {
+        hint: 'Return from mutator.run(), or detach, in every thread before closing the heap.',
+      });
+    }
+    Atomics.store(control, CTL_HEAP_STATE, HEAP_CLOSED);
+    // The collector first, because it finishes an open window and needs the servers for that; then nobody can fault any more.
+    this.#tellWorkersToStop();
+    await this.#collectorStopped();
+    this.#stop.signal();
+    await this.#crew?.close();
+    for (const mutator of [...this.mutators]) mutator.detach();
+    this.#forgetExit();
+    this.#uffd?.close();
+    this.#stop.close();
+    this.#arena.close();
+  }
+
+  async #collectorStopped(): Promise<void> {
+    const record = this.tables.workers[0]!;
+    while (Atomics.load(record, W_STATE) === WORKER_ARMED) {
+      const wait = Atomics.waitAsync(record, W_STATE, WORKER_ARMED, 100);
+      if (wait.async) await wait.value;
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** The thread is exiting and nothing asynchronous happens any more: stop the workers, or the process would hang with them. */
+  #closeAtExit(): void {
+    if (this.#crew === undefined) return;
+    for (const mutator of this.mutators) mutator.abandon();
+    Atomics.store(this.tables.control, CTL_HEAP_STATE, HEAP_CLOSED);
+    this.#tellWorkersToStop();
+    const stopped = (worker: number): boolean =>
+      waitWhile(this.tables.workers[worker]!, W_STATE, WORKER_ARMED, EXIT_TIMEOUT_MS);
+    let all = stopped(0);
+    this.#stop.signal();
+    for (let worker = 1; worker < this.workers; worker++) all = stopped(worker) && all;
+    if (!all) failStop(this.kernel, 'closing the heap at exit', new TospaceError('ERR_WORKER', 'the workers did not stop in time'));
+    this.#uffd?.close();
+  }
+}
+
+/** Attaches this thread's view to a heap of another thread of the same process. */
+export function attachHeap(shared: SharedHeap): HeapAccess {
+  return new HeapAccess(createLibcKernel(), shared, new TablesClass(shared.arena.memory, shared.arena.geometry));
+}

@@ -1,0 +1,44 @@
+// Where everything is: read once from the control block, constant afterwards. Each thread has its own instance of this module,
+// and so its own copy of these globals.
+import {
+  CTL_CARDS, CTL_CHUNKS, CTL_HEAP_BASE, CTL_HEAP_BYTES, CTL_LIVES, CTL_MARKS, CTL_MARK_STACK, CTL_MARK_STACK_END,
+  CTL_PAGE_FIRST, CTL_PAGE_SOURCE, CTL_PAGE_WORDS, CTL_TYPES,
+} from "../../heap/layout";
+
+export let control: usize = 0;
+export let heapBase: u32 = 0;
+export let heapBytes: u32 = 0;
+export let marks: u32 = 0;
+export let lives: u32 = 0;
+export let chunks: u32 = 0;
+export let cards: u32 = 0;
+export let pageWords: u32 = 0;
+export let pageFirst: u32 = 0;
+export let pageSource: u32 = 0;
+export let types: u32 = 0;
+export let markStack: u32 = 0;
+export let markStackEnd: u32 = 0;
+
+/** The control block's word `index`. */
+// @ts-ignore: decorator
+@inline
+export function controlWord(index: i32): u32 {
+  return load<u32>(control + (<usize>index << 2));
+}
+
+/** Must be called once in every instance before any other kernel. */
+export function bind(controlAddress: u32): void {
+  control = controlAddress;
+  heapBase = controlWord(CTL_HEAP_BASE);
+  heapBytes = controlWord(CTL_HEAP_BYTES);
+  marks = controlWord(CTL_MARKS);
+  lives = controlWord(CTL_LIVES);
+  chunks = controlWord(CTL_CHUNKS);
+  cards = controlWord(CTL_CARDS);
+  pageWords = controlWord(CTL_PAGE_WORDS);
+  pageFirst = controlWord(CTL_PAGE_FIRST);
+  pageSource = controlWord(CTL_PAGE_SOURCE);
+  types = controlWord(CTL_TYPES);
+  markStack = controlWord(CTL_MARK_STACK);
+  markStackEnd = controlWord(CTL_MARK_STACK_END);
+}

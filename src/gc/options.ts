@@ -1,0 +1,153 @@
+// Every knob of a heap: one object, one table of defaults, checked at the boundary.
+
+import { TospaceError } from '../errors.ts';
+import { GIB, KIB, MIB, MIN_HEAP_BYTES } from '../heap/geometry.ts';
+import { PAGE_BYTES } from '../heap/layout.ts';
+import type { InjectionPlan } from '../uffd/index.ts';
+
+export type CollectorName = 'concurrent' | 'stop-the-world' | 'none';
+
+/** Phases at which stress can hold the collector up. `install` is before every installation of a run of pages. */
+export type DelayPoint = 'mark' | 'remark' | 'plan' | 'flip' | 'compact' | 'batch' | 'install' | 'close';
+
+/** Ways to make rare interleavings common. For tests; every member is off by default. */
+export interface StressOptions {
+  /** Collect at every n-th allocation. */
+  readonly collectEveryAllocation?: number;
+  /** Collect at every n-th explicit safepoint. */
+  readonly collectEverySafepoint?: number;
+  /** Milliseconds the collector sleeps when it reaches a point. */
+  readonly delayMs?: Readonly<Partial<Record<DelayPoint, number>>>;
+  /** Entries of the mark stack: a tiny one makes marking overflow. */
+  readonly markStackEntries?: number;
+  /** System calls that fail or are delayed. */
+  readonly injection?: InjectionPlan;
+  /** Throw in the named worker when it reaches the point: what happens when a worker dies. */
+  readonly crash?: { readonly worker: 'collector' | 'server'; readonly at: DelayPoint | 'fault'; readonly how: 'throw' | 'exit' };
+}
+
+export interface HeapOptions {
+  /** Capacity of the moving space in bytes: a multiple of 4 KiB from 256 KiB to about 1.2 GiB. Default 256 MiB. */
+  readonly heapBytes?: number;
+  /** `concurrent` compacts behind the program's back, `stop-the-world` in one pause, `none` never. Default `concurrent`. */
+  readonly collector?: CollectorName;
+  /**
+   * How a built page reaches mutators: `continue` builds it in the shadow and maps it (UFFDIO_CONTINUE), `copy` builds it in a buffer
+   * and copies it (UFFDIO_COPY). Default `continue`.
+   */
+  readonly fill?: 'continue' | 'copy';
+  /**
+   * What becomes of from-space: `recycle` keeps its pages for the cycle after the next (twice the memory, the fastest), `release` gives
+   * them back to the system behind the sweep. Default `recycle`; `copy` needs `release`.
+   */
+  readonly retention?: 'recycle' | 'release';
+  /** Fault servers, 1 to 15. Default 1. */
+  readonly servers?: number;
+  /** `mutator` keeps a fault server on the CPU of a mutator, whose CPU is free while it faults; `any` leaves it to the kernel. */
+  readonly placement?: 'mutator' | 'any';
+  /** Part of the room left after a cycle that may be allocated before the next one begins, 0.05 to 0.95. Default 0.6. */
+  readonly trigger?: number;
+  /** Check the heap at every phase boundary, every page before it is installed, and every operation of a mutator. Slow. */
+  readonly verify?: boolean;
+  /** Which kind of userfaultfd to open. Default `auto`: the full kind when allowed. */
+  readonly userfaultfd?: 'auto' | 'full' | 'user-mode-only';
+  /** Persistent handles that may exist at a time. Default 65 536. */
+  readonly persistentSlots?: number;
+  /** Bytes for reference maps of record types: 8 for every 64 words up to the last reference. Default 1 MiB. */
+  readonly typeMapBytes?: number;
+  /** Milliseconds after which a mutator that does not reach a safepoint is reported on standard error. Default 5 000. */
+  readonly safepointWarnMs?: number;
+  readonly stress?: StressOptions;
+}
+
+export type ResolvedOptions = Required<HeapOptions>;
+
+export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, 'retention'>> = Object.freeze({
+  heapBytes: 256 * MIB,
+  collector: 'concurrent',
+  fill: 'continue',
+  servers: 1,
+  placement: 'mutator',
+  trigger: 0.6,
+  verify: false,
+  userfaultfd: 'auto',
+  persistentSlots: 65536,
+  typeMapBytes: MIB,
+  safepointWarnMs: 5000,
+  stress: Object.freeze({}),
+});
+
+const DELAY_POINTS: readonly string[] = ['mark', 'remark', 'plan', 'flip', 'compact', 'batch', 'install', 'close'];
+
+function bad(key: string, value: unknown, rule: string): TospaceError {
+  return new TospaceError('ERR_OPTION', `option ${key}: ${JSON.stringify(value)} is not allowed`, { hint: `${key} must be ${rule}.` });
+}
+
+function integer(options: Record<string, unknown>, key: string, low: number, high: number, multiple = 1): void {
+  const value = options[key];
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < low || value > high || value % multiple !== 0) {
+    throw bad(key, value, `an integer from ${low} to ${high}${multiple > 1 ? ` and a multiple of ${multiple}` : ''}`);
+  }
+}
+
+function oneOf(options: Record<string, unknown>, key: string, allowed: readonly string[]): void {
+  if (!allowed.includes(options[key] as string)) throw bad(key, options[key], `one of ${allowed.join(', ')}`);
+}
+
+/**
+ * Fills in the defaults and checks every value.
+ * @throws TospaceError ERR_OPTION that names the key and what it may be.
+ */
+export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
+  const known = new Set([...Object.keys(DEFAULT_OPTIONS), 'retention']);
+  for (const key of Object.keys(given)) {
+    if (!known.has(key)) {
+      throw new TospaceError('ERR_OPTION', `there is no option ${key}`, { hint: `Options are ${[...known].join(', ')}.` });
+    }
+  }
+  // An explicit undefined means the default, as in any options object.
+  const present = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const options = { ...DEFAULT_OPTIONS, retention: given.fill === 'copy' ? 'release' : 'recycle', ...present } as ResolvedOptions;
+  const loose = options as unknown as Record<string, unknown>;
+  integer(loose, 'heapBytes', MIN_HEAP_BYTES, 1.25 * GIB, PAGE_BYTES);
+  oneOf(loose, 'collector', ['concurrent', 'stop-the-world', 'none']);
+  oneOf(loose, 'fill', ['continue', 'copy']);
+  oneOf(loose, 'retention', ['recycle', 'release']);
+  integer(loose, 'servers', 1, 15);
+  oneOf(loose, 'placement', ['mutator', 'any']);
+  oneOf(loose, 'userfaultfd', ['auto', 'full', 'user-mode-only']);
+  integer(loose, 'persistentSlots', 1, 2 ** 24);
+  integer(loose, 'typeMapBytes', 4 * KIB, 64 * MIB, PAGE_BYTES);
+  integer(loose, 'safepointWarnMs', 1, 2 ** 31);
+  if (typeof options.verify !== 'boolean') throw bad('verify', options.verify, 'true or false');
+  if (typeof options.trigger !== 'number' || !(options.trigger >= 0.05 && options.trigger <= 0.95)) {
+    throw bad('trigger', options.trigger, 'a number from 0.05 to 0.95');
+  }
+  if (options.fill === 'copy' && options.retention === 'recycle') {
+    throw bad('retention', 'recycle', "'release' with fill 'copy': UFFDIO_COPY cannot install over a page that is kept in the memfd");
+  }
+  checkStress(options.stress);
+  return Object.freeze(options);
+}
+
+function checkStress(stress: StressOptions): void {
+  if (typeof stress !== 'object' || stress === null) throw bad('stress', stress, 'an object');
+  const loose = { collectEveryAllocation: 0, collectEverySafepoint: 0, markStackEntries: 64, ...stress } as Record<string, unknown>;
+  for (const key of Object.keys(stress)) {
+    if (!['collectEveryAllocation', 'collectEverySafepoint', 'delayMs', 'markStackEntries', 'injection', 'crash'].includes(key)) {
+      throw new TospaceError('ERR_OPTION', `there is no option stress.${key}`, { hint: 'See StressOptions.' });
+    }
+  }
+  integer(loose, 'collectEveryAllocation', 0, 2 ** 31);
+  integer(loose, 'collectEverySafepoint', 0, 2 ** 31);
+  integer(loose, 'markStackEntries', 8, 2 ** 28);
+  for (const [point, ms] of Object.entries(stress.delayMs ?? {})) {
+    if (!DELAY_POINTS.includes(point)) throw bad(`stress.delayMs.${point}`, ms, `named one of ${DELAY_POINTS.join(', ')}`);
+    if (typeof ms !== 'number' || !(ms >= 0 && ms <= 60000)) throw bad(`stress.delayMs.${point}`, ms, 'milliseconds from 0 to 60 000');
+  }
+}
+
+/** Entries of the mark stack for a heap: one for every 64 bytes up to 4 M; deeper graphs overflow into dirty cards. */
+export function markStackEntries(options: ResolvedOptions): number {
+  return options.stress.markStackEntries ?? Math.min(Math.max(options.heapBytes / 64, 16 * KIB), 4 * MIB);
+}

@@ -1,0 +1,38 @@
+// Workers watch each other: a thread that dies without running any code of ours (terminated, out of memory) would leave a mutator
+// asleep in a fault, or a collector waiting for a page, for ever. Whoever waits looks now and then whether the others' threads exist.
+
+import { TospaceError } from '../errors.ts';
+import { COLLECTOR, W_STATE, W_TID, WORKER_ARMED, WORKER_FAILED } from '../heap/layout.ts';
+import { ESRCH } from '../uffd/index.ts';
+import type { WorkerContext } from './context.ts';
+
+type Threads = Pick<WorkerContext, 'kernel' | 'tables' | 'workers'>;
+
+export class Peers {
+  readonly #context: Threads;
+  readonly #pid: number;
+
+  constructor(context: Threads) {
+    this.#context = context;
+    this.#pid = context.kernel.getpid();
+  }
+
+  /** True when the thread `tid` of this process exists. */
+  threadExists(tid: number): boolean {
+    return this.#context.kernel.tgkill(this.#pid, tid, 0) !== -ESRCH;
+  }
+
+  /** Throws ERR_WORKER when a worker that was armed is gone or has failed. */
+  assertAlive(): void {
+    for (let i = 0; i < this.#context.workers; i++) {
+      const record = this.#context.tables.workers[i]!;
+      const state = Atomics.load(record, W_STATE);
+      if (state === WORKER_FAILED || (state === WORKER_ARMED && !this.threadExists(record[W_TID]!))) {
+        const name = i === COLLECTOR ? 'the collector' : `fault server ${i}`;
+        throw new TospaceError('ERR_WORKER', `${name} (thread ${record[W_TID]}) is gone`, {
+          hint: 'The heap cannot go on. Look for what ended the thread: a worker limit, process.exit() in a worker, or an earlier report.',
+        });
+      }
+    }
+  }
+}

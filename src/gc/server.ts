@@ -1,0 +1,94 @@
+// A fault server: a worker that sleeps in poll until a mutator touches a page that is not installed yet, builds that page alone, and
+// goes back to sleep. It leaves the neighbours to the collector, as a hint: the mutator whose CPU the server runs on is runnable
+// again by then, and would wait for every further page.
+
+import { invariant } from '../errors.ts';
+import {
+  CTL_USED_BYTES,
+  PAGE_BYTES,
+  PAGE_LOG2,
+  PAGE_MAPPED,
+  PAGE_PROCESSED,
+  PAGE_STATE_MASK,
+  W_BUSY,
+  W_FAULTS,
+  W_FAULTS_LATE,
+  W_FAULTS_SHARED,
+  W_HINT,
+  W_STATE,
+  WORKER_ARMED,
+} from '../heap/layout.ts';
+import { FaultReader, serveFaults } from '../uffd/index.ts';
+import { Builder } from './builder.ts';
+import type { WorkerContext, WorkerSetup } from './context.ts';
+import { Peers } from './peers.ts';
+import { createPageChecker } from './verify/page-checker.ts';
+
+/** How often an idle server looks whether the collector is still alive, in milliseconds. */
+const PEER_CHECK_MS = 200;
+
+/** Runs until the stop event; the setup's worker must be above 0. */
+export function serve(context: WorkerContext, setup: WorkerSetup): void {
+  const { record, kernel, tables } = context;
+  const builder = new Builder(context, createPageChecker(context));
+  const uffd = context.uffd;
+  invariant(uffd !== undefined, 'a fault server has a userfaultfd');
+  const reader = new FaultReader(kernel, uffd.fd);
+  const heap = context.arena.real(tables.geometry.heap);
+  const service = tables.serviceHistogram(context.worker);
+  const peers = new Peers(context);
+
+  const handle = (page: number): void => {
+    record[W_FAULTS] = record[W_FAULTS]! + 1;
+    if (builder.claimAndBuild(page, page + 1) === 1) {
+      Atomics.store(record, W_HINT, page + 1);
+      return;
+    }
+    switch (context.kernels.pageWord(page) & PAGE_STATE_MASK) {
+      case PAGE_MAPPED:
+        // Installed between the fault and our looking, or a fault that a signal delivered twice. Whoever waits must not be left asleep.
+        record[W_FAULTS_LATE] = record[W_FAULTS_LATE]! + 1;
+        uffd.wake(heap + page * PAGE_BYTES, PAGE_BYTES);
+        return;
+      case PAGE_PROCESSED:
+        record[W_FAULTS_SHARED] = record[W_FAULTS_SHARED]! + 1;
+        if (context.options.fill === 'continue') builder.mapProcessed(page, 1);
+        return;
+      default:
+        // Being built or mapped: that worker's installation wakes the faulter.
+        record[W_FAULTS_SHARED] = record[W_FAULTS_SHARED]! + 1;
+    }
+  };
+
+  Atomics.store(record, W_STATE, WORKER_ARMED);
+  Atomics.notify(record, W_STATE);
+  serveFaults({
+    kernel,
+    reader,
+    uffdFd: uffd.fd,
+    stopFd: setup.stopFd,
+    idleTimeoutMs: PEER_CHECK_MS,
+    // Raised before a message is read: the collector must not close the window between our reading it and our claiming its page.
+    onWake: () => {
+      Atomics.store(record, W_BUSY, 1);
+    },
+    onFaults: (count) => {
+      const start = performance.now();
+      context.reach('fault');
+      for (let i = 0; i < count; i++) {
+        const offset = reader.address(i) - heap;
+        invariant(offset >= 0 && offset < context.control[CTL_USED_BYTES]!, 'faults come from the registered part of the heap');
+        handle(offset >> PAGE_LOG2);
+      }
+      service.record((performance.now() - start) * 1e6);
+    },
+    onDrained: () => {
+      Atomics.store(record, W_BUSY, 0);
+    },
+    onIdle: () => {
+      peers.assertAlive();
+      return true;
+    },
+  });
+}
+

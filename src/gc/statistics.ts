@@ -1,0 +1,104 @@
+// A heap's statistics: gathered from the records that every thread keeps for itself, so that counting costs no thread a shared line.
+
+import { Histogram, type Summary } from '../heap/histogram.ts';
+import {
+  COLLECTOR,
+  CTL_ABANDONED,
+  CTL_CURSOR,
+  CTL_CYCLE,
+  CTL_PHASE,
+  HISTOGRAM_FAULT,
+  HISTOGRAM_FLIP,
+  HISTOGRAM_FULL,
+  HISTOGRAM_REMARK,
+  HISTOGRAM_STALL,
+  MAX_THREADS,
+  T_ALLOCATED_BYTES,
+  T_BUFFER,
+  T_CURSOR,
+  W_BYTES_BUILT,
+  W_EAGAIN,
+  W_EEXIST,
+  W_FAULTS,
+  W_FAULTS_LATE,
+  W_FAULTS_SHARED,
+  W_PAGES,
+  W_PEAK_SHARED,
+  W_RELEASED,
+  W_SHARED,
+} from '../heap/layout.ts';
+import { Tables } from '../heap/tables.ts';
+
+export interface HeapStatistics {
+  /** Completed cycles, and those that were given up before they moved anything. */
+  readonly cycles: number;
+  readonly abandonedCycles: number;
+  readonly phase: number;
+  /** Bytes of the heap taken by blocks now. */
+  readonly usedBytes: number;
+  /** Bytes of objects allocated since the heap was created. */
+  readonly bytesAllocated: number;
+  /** Bytes of to-space built by the collector and the servers. */
+  readonly bytesMoved: number;
+  /** As the mutators saw them, in microseconds: from reaching the safepoint to running again. */
+  readonly pausesUs: { readonly remark: Summary; readonly flip: Summary; readonly full: Summary };
+  /** Allocations that had to wait for a collection. */
+  readonly stallsUs: Summary;
+  readonly faults: {
+    /** Faults that fault servers were told of. */
+    readonly count: number;
+    /** A sample of faults, timed by the mutator that took them. */
+    readonly latencyUs: Summary;
+    /** Every wake-up of a server: from having read its messages to the last page being installed. */
+    readonly serviceUs: Summary;
+    /** Pages that each worker built: the collector, then the servers. */
+    readonly pagesBuiltBy: readonly number[];
+    /** Faults that found their page in another worker's hands, and those that found it installed. */
+    readonly shared: number;
+    readonly late: number;
+    readonly eexist: number;
+    readonly eagain: number;
+  };
+  /** Bytes that the two memfds hold, as the collector last looked, and the most it ever saw. */
+  readonly sharedBytes: number;
+  readonly sharedBytesPeak: number;
+  /** Bytes of from-space given back to the system. */
+  readonly releasedBytes: number;
+}
+
+/** Reads the statistics; any thread may, at any time. Counters of running threads are as of their last buffer. */
+export function readStatistics(tables: Tables, workers: number): HeapStatistics {
+  const { control, geometry } = tables;
+  const threads = Array.from({ length: MAX_THREADS }, (_, i) => i);
+  const over = (kind: number): Summary => Histogram.summarise(threads.map((i) => tables.histogram(i, kind)));
+  let bytesAllocated = 0;
+  for (const thread of tables.threads) {
+    bytesAllocated += Tables.float(thread, T_ALLOCATED_BYTES)[0]! + (thread[T_CURSOR]! - thread[T_BUFFER]!);
+  }
+  const records = tables.workers.slice(0, workers);
+  const sum = (index: number): number => records.reduce((total, record) => total + record[index]!, 0);
+  const collector = tables.workers[COLLECTOR]!;
+  return {
+    cycles: control[CTL_CYCLE]!,
+    abandonedCycles: control[CTL_ABANDONED]!,
+    phase: control[CTL_PHASE]!,
+    usedBytes: control[CTL_CURSOR]! - geometry.heap,
+    bytesAllocated,
+    bytesMoved: records.reduce((total, record) => total + Tables.float(record, W_BYTES_BUILT)[0]!, 0),
+    pausesUs: { remark: over(HISTOGRAM_REMARK), flip: over(HISTOGRAM_FLIP), full: over(HISTOGRAM_FULL) },
+    stallsUs: over(HISTOGRAM_STALL),
+    faults: {
+      count: sum(W_FAULTS),
+      latencyUs: over(HISTOGRAM_FAULT),
+      serviceUs: Histogram.summarise(records.map((_, i) => tables.serviceHistogram(i))),
+      pagesBuiltBy: records.map((record) => record[W_PAGES]!),
+      shared: sum(W_FAULTS_SHARED),
+      late: sum(W_FAULTS_LATE),
+      eexist: sum(W_EEXIST),
+      eagain: sum(W_EAGAIN),
+    },
+    sharedBytes: Tables.float(collector, W_SHARED)[0]!,
+    sharedBytesPeak: Tables.float(collector, W_PEAK_SHARED)[0]!,
+    releasedBytes: Tables.float(collector, W_RELEASED)[0]!,
+  };
+}

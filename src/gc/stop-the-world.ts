@@ -1,0 +1,140 @@
+// The stop-the-world collector: the same kernels and the same flip, all of it in one pause. It needs no userfaultfd, because nobody
+// runs while pages are missing. It is the baseline that the concurrent collector is measured against, and what runs where
+// userfaultfd is not to be had.
+
+import {
+  CTL_BLACK_LINE,
+  CTL_COMPACTED_BYTES,
+  CTL_CURSOR,
+  CTL_CYCLE,
+  CTL_PHASE,
+  CTL_TO_ALIAS,
+  CTL_USED_BYTES,
+  PAGE_BYTES,
+  PAGE_LOG2,
+  PAUSE_FULL,
+  PAUSE_VERIFY,
+  PHASE_CLOSE,
+  PHASE_COMPACT,
+  PHASE_FLIP,
+  PHASE_MARK,
+  PHASE_PLAN,
+} from '../heap/layout.ts';
+import type { WorkerContext } from './context.ts';
+import { type Collector, type CycleReport, PhaseClock, type World } from './cycle.ts';
+import { clearAttic, flipMappings } from './flip.ts';
+import { planBlack, planCompaction } from './plan.ts';
+import { Retention } from './retention.ts';
+import type { Tracer } from './tracer.ts';
+import { createPageChecker, type PageChecker } from './verify/page-checker.ts';
+import type { Verifier } from './verify/verifier.ts';
+
+export class StopTheWorldCollector implements Collector {
+  readonly #context: WorkerContext;
+  readonly #world: World;
+  readonly #tracer: Tracer;
+  readonly #verifier: Verifier | undefined;
+  readonly #retention: Retention;
+  readonly #checker: PageChecker | undefined;
+
+  constructor(context: WorkerContext, world: World, tracer: Tracer, verifier: Verifier | undefined) {
+    this.#context = context;
+    this.#world = world;
+    this.#tracer = tracer;
+    this.#verifier = verifier;
+    this.#retention = new Retention(context);
+    this.#checker = createPageChecker(context);
+  }
+
+  cycle(release: boolean): CycleReport {
+    const { control, arena, options } = this.#context;
+    const { heap } = arena.geometry;
+    const releases = release || options.retention === 'release';
+    if (releases) this.#retention.emptyBack();
+
+    this.#world.stop(PAUSE_FULL);
+    const clock = new PhaseClock();
+    let usedBytesBefore = 0;
+    let usedBytes = 0;
+    let remarkCards = 0;
+    let flip: ReturnType<typeof flipMappings>;
+    try {
+      this.#world.retireBuffers();
+      usedBytesBefore = control[CTL_CURSOR]! - heap;
+
+      this.#enter(PHASE_MARK, 'mark');
+      this.#tracer.begin();
+      remarkCards = this.#tracer.finish();
+      control[CTL_BLACK_LINE] = control[CTL_CURSOR]!;
+      this.#verifier?.afterRemark();
+      clock.lap('mark');
+
+      this.#enter(PHASE_PLAN, 'plan');
+      planCompaction(this.#context, control[CTL_BLACK_LINE]!);
+      this.#verifier?.afterPlan();
+      usedBytes = planBlack(this.#context);
+      this.#verifier?.beforeFlip(usedBytesBefore);
+      clock.lap('plan');
+
+      this.#enter(PHASE_FLIP, 'flip');
+      this.#retention.beginWindow(usedBytesBefore);
+      const dirtyBytes = this.#retention.backDirtyBytes;
+      flip = flipMappings(this.#context, usedBytes, false);
+      this.#world.adoptToSpace(usedBytes, dirtyBytes);
+      this.#world.forwardRoots();
+      this.#verifier?.afterFlip();
+      clock.lap('flip');
+
+      this.#enter(PHASE_COMPACT, 'compact');
+      this.#compact();
+      clock.lap('compact');
+      this.#world.announceRoom();
+    } finally {
+      this.#world.resume();
+    }
+
+    this.#enter(PHASE_CLOSE, 'close');
+    if (releases) this.#retention.releaseAll();
+    clearAttic(this.#context, usedBytesBefore);
+    if (this.#verifier !== undefined) {
+      this.#world.stop(PAUSE_VERIFY);
+      try {
+        this.#verifier.afterClose(this.#retention.backDirtyBytes);
+      } finally {
+        this.#world.resume();
+      }
+    }
+    this.#retention.sample();
+    clock.lap('close');
+
+    return {
+      cycle: control[CTL_CYCLE]!,
+      collector: 'stop-the-world',
+      usedBytesBefore,
+      usedBytesAfter: usedBytes,
+      liveBytes: control[CTL_COMPACTED_BYTES]!,
+      blackBytes: 0,
+      precleanRounds: 0,
+      remarkCards,
+      phasesMs: clock.phasesMs,
+      flip,
+      sharedBytesAfter: arena.sharedBytes(),
+    };
+  }
+
+  #enter(phase: number, name: 'mark' | 'plan' | 'flip' | 'compact' | 'close'): void {
+    Atomics.store(this.#context.control, CTL_PHASE, phase);
+    this.#context.reach(name);
+  }
+
+  /** Builds all of to-space through its alias; the heap window shows the same pages. */
+  #compact(): void {
+    const { kernels, control } = this.#context;
+    const target = control[CTL_TO_ALIAS]! >>> 0;
+    const pages = control[CTL_USED_BYTES]! >> PAGE_LOG2;
+    if (pages === 0) return;
+    kernels.buildPages(0, pages, target);
+    this.#checker?.check(0, pages, target);
+    this.#context.countPages(pages, pages * PAGE_BYTES);
+  }
+}

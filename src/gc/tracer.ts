@@ -1,0 +1,101 @@
+// Tracing: what the concurrent mark, the remark pause and the stop-the-world collector have in common.
+
+import { invariant } from '../errors.ts';
+import {
+  CARD_FIRST_ROUND,
+  CARD_LAST_ROUND,
+  CARD_LOG2,
+  CTL_CURSOR,
+  CTL_PERSISTENT,
+  CTL_PERSISTENT_TOP,
+  T_SHADOW_BASE,
+  T_SHADOW_TOP,
+} from '../heap/layout.ts';
+import type { WorkerContext } from './context.ts';
+
+/** Objects traced between looks at whether the heap is closing: well under a millisecond. */
+const DRAIN_BUDGET = 16384;
+
+export class Tracer {
+  readonly #context: WorkerContext;
+  /** Throws when the cycle is to be given up; called between slices of work. */
+  readonly #checkpoint: () => void;
+  #round = CARD_FIRST_ROUND;
+  /** Where marks of earlier cycles may stand. */
+  #markedEnd: number;
+
+  constructor(context: WorkerContext, checkpoint: () => void) {
+    this.#context = context;
+    this.#checkpoint = checkpoint;
+    this.#markedEnd = context.arena.geometry.heap;
+  }
+
+  /** Forgets the last trace: bitmaps, cards and mark stack are empty afterwards. */
+  begin(): void {
+    this.#context.kernels.markBegin(this.#markedEnd);
+    this.#round = CARD_FIRST_ROUND;
+  }
+
+  /** Marks what the roots name. The shadow stacks of running threads are read as they are: remark reads them again. */
+  markRoots(): void {
+    const { kernels, control, tables } = this.#context;
+    for (const i of tables.attached()) {
+      const thread = tables.threads[i]!;
+      kernels.markRoots(thread[T_SHADOW_BASE]!, Atomics.load(thread, T_SHADOW_TOP));
+    }
+    const persistent = control[CTL_PERSISTENT]!;
+    kernels.markRoots(persistent, persistent + Atomics.load(control, CTL_PERSISTENT_TOP) * 4);
+  }
+
+  /** Traces until the mark stack is empty. */
+  drain(): void {
+    while (this.#context.kernels.markDrain(DRAIN_BUDGET) > 0) this.#checkpoint();
+    this.#markedEnd = Math.max(this.#markedEnd, this.#cursor);
+  }
+
+  /**
+   * One round of cleaning: ages the dirty cards, lets `between` separate ageing from scanning, rescans them and traces what they lead to.
+   * @returns how many cards were dirty.
+   */
+  cleanCards(between: () => void): number {
+    const { kernels } = this.#context;
+    const round = this.#round++;
+    invariant(round <= CARD_LAST_ROUND, 'rounds of card cleaning fit a byte');
+    const end = this.#cursor;
+    const dirty = kernels.ageCards(end, round);
+    between();
+    if (dirty > 0) kernels.scanCards(end, round);
+    this.drain();
+    return dirty;
+  }
+
+  /**
+   * With all mutators stopped: marks everything that is reachable and was not found yet.
+   * @returns the dirty cards that were left.
+   */
+  finish(): number {
+    this.markRoots();
+    this.drain();
+    // More than one round only when the mark stack overflowed: what did not fit is found on cards that the tracer dirtied itself.
+    let total = 0;
+    for (;;) {
+      const dirty = this.cleanCards(() => {});
+      total += dirty;
+      if (dirty === 0) return total;
+      // Numbers may be used again from the start: no card is waiting for a scan between rounds, and no mutator runs.
+      if (this.#round > CARD_LAST_ROUND - 1) this.#restartRounds();
+    }
+  }
+
+  #restartRounds(): void {
+    const { cards, heapBytes } = this.#context.arena.geometry;
+    // Only numbers are on the cards, and dirty marks, which must stay.
+    const table = this.#context.tables.bytes(cards, heapBytes >> CARD_LOG2);
+    for (let i = 0; i < table.length; i++) if (table[i]! >= CARD_FIRST_ROUND) table[i] = 0;
+    this.#round = CARD_FIRST_ROUND;
+  }
+
+  get #cursor(): number {
+    return Atomics.load(this.#context.control, CTL_CURSOR);
+  }
+}

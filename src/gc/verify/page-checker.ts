@@ -1,0 +1,99 @@
+// Checks every page between its building and its installation: builds it again, the slow way, and compares byte by byte.
+
+import { alignUp } from '../../heap/geometry.ts';
+import {
+  CTL_BLACK_DELTA,
+  CTL_COMPACTED_BYTES,
+  CTL_FROM_ALIAS,
+  PAGE_BYTES,
+} from '../../heap/layout.ts';
+import type { WorkerContext } from '../context.ts';
+import { corrupt, HeapView, hex } from './view.ts';
+
+export interface PageChecker {
+  /** Checks `count` pages from `page` on, built at the address `target`. @throws TospaceError ERR_VERIFY */
+  check(page: number, count: number, target: number): void;
+}
+
+/** A checker when the heap verifies, else undefined. */
+export function createPageChecker(context: WorkerContext): PageChecker | undefined {
+  return context.options.verify ? new NaiveBuilder(context) : undefined;
+}
+
+class NaiveBuilder implements PageChecker {
+  readonly #context: WorkerContext;
+  readonly #view: HeapView;
+  readonly #bytes: Uint8Array;
+
+  constructor(context: WorkerContext) {
+    this.#context = context;
+    this.#view = new HeapView(context.tables);
+    this.#bytes = new Uint8Array(context.tables.buffer);
+  }
+
+  check(page: number, count: number, target: number): void {
+    for (let i = 0; i < count; i++) this.#checkPage(page + i, target + i * PAGE_BYTES);
+  }
+
+  #checkPage(page: number, target: number): void {
+    const expected = new Uint8Array(PAGE_BYTES);
+    const firstBlack = alignUp(this.#context.control[CTL_COMPACTED_BYTES]!, PAGE_BYTES) / PAGE_BYTES;
+    if (page < firstBlack) this.#buildCompacted(page, expected);
+    else this.#buildBlack(page, expected);
+    for (let i = 0; i < PAGE_BYTES; i++) {
+      if (this.#bytes[target + i] !== expected[i]) {
+        throw corrupt(
+          `page ${page} was built with ${this.#bytes[target + i]} instead of ${expected[i]} at byte ${i} (heap address ${hex(
+            this.#view.base + page * PAGE_BYTES + i,
+          )})`,
+        );
+      }
+    }
+  }
+
+  #buildCompacted(page: number, into: Uint8Array): void {
+    const view = this.#view;
+    const { geometry, control } = this.#context.tables;
+    const bias = (control[CTL_FROM_ALIAS]! >>> 0) - view.base;
+    const low = page * PAGE_BYTES;
+    const high = Math.min(low + PAGE_BYTES, control[CTL_COMPACTED_BYTES]!);
+    let ref = view.words[geometry.pageFirst / 4 + page]!;
+    let at = low - (view.words[geometry.pageSource / 4 + page]! - ref);
+    while (at < high) {
+      if (!view.bit(view.marks, ref)) throw corrupt(`page ${page} takes ${hex(ref)} for an object`);
+      const { bytes, slots } = view.shape(ref, bias, view.base + view.bytes, () => `page ${page}`);
+      this.#place(ref + bias, bytes, slots, at - low, into, high - low);
+      at += bytes;
+      ref += bytes;
+      while (at < high && !view.bit(view.marks, ref)) ref += 8;
+    }
+  }
+
+  #buildBlack(page: number, into: Uint8Array): void {
+    const view = this.#view;
+    const { geometry, control } = this.#context.tables;
+    const delta = control[CTL_BLACK_DELTA]!;
+    const bias = (control[CTL_FROM_ALIAS]! >>> 0) - view.base;
+    const source = view.base + page * PAGE_BYTES + delta;
+    let ref = view.words[geometry.pageFirst / 4 + page]!;
+    while (ref < source + PAGE_BYTES) {
+      if ((view.words[(ref + bias) / 4]! & 0xffff) === 0) {
+        ref += 8;
+        continue;
+      }
+      const { bytes, slots } = view.shape(ref, bias, view.base + view.bytes, () => `black page ${page}`);
+      this.#place(ref + bias, bytes, slots, ref - source, into, PAGE_BYTES);
+      ref += bytes;
+    }
+  }
+
+  /** Copies an object whose first byte belongs at `at` (which may lie outside) and forwards its references. */
+  #place(source: number, bytes: number, slots: readonly number[], at: number, into: Uint8Array, limit: number): void {
+    for (let i = Math.max(0, -at); i < bytes && at + i < limit; i++) into[at + i] = this.#bytes[source + i]!;
+    const out = new DataView(into.buffer);
+    for (const slot of slots) {
+      if (at + slot < 0 || at + slot >= limit) continue;
+      out.setUint32(at + slot, this.#view.forward(this.#view.words[(source + slot) / 4]!), true);
+    }
+  }
+}

@@ -1,0 +1,256 @@
+// Verification at phase boundaries. Each check names the invariant it found broken; the collector then stops the process, because a
+// heap that fails a check may hand out wrong values at any moment.
+//
+//   after remark  (pause)   what is reachable is marked, and well-formed; the live bits are exactly the granules of the marked objects
+//   after plan              chunk prefix sums and page sources, counted again
+//   before flip   (pause)   the next to-space holds no block, or nothing but poison; black objects are well-formed and refer to live ones
+//   after flip    (pause)   every root was rewritten exactly once
+//   after close   (pause)   the graph again; the attic is unreachable, the heap one mapping; from-space is empty or poisoned, and
+//                           nobody can reach it until the next flip
+//
+// A page is checked when it is built (page-checker.ts).
+
+import { readFileSync } from 'node:fs';
+import { alignUp } from '../../heap/geometry.ts';
+import {
+  CHUNK_BYTES,
+  CTL_BLACK_LINE,
+  CTL_COMPACTED_BYTES,
+  CTL_CURSOR,
+  CTL_FRONT,
+  GRANULE_BYTES,
+  PAGE_BYTES,
+} from '../../heap/layout.ts';
+import { check, PROT_NONE, PROT_READ, PROT_WRITE } from '../../uffd/index.ts';
+import type { WorkerContext } from '../context.ts';
+import { corrupt, HeapView, hex } from './view.ts';
+
+/** What idle pages hold in a verifying heap: not a reference, not a header, and easy to recognise in a report. */
+export const POISON = 0xdeadbeef;
+
+export class Verifier {
+  readonly #context: WorkerContext;
+  readonly #view: HeapView;
+  /** Expected values of the root slots after the flip. */
+  readonly #expectedRoots = new Map<number, number>();
+  /** Per memfd: bytes at its start that are poisoned, and whether its alias is closed. */
+  readonly #poisoned: [number, number] = [0, 0];
+  readonly #closed: [boolean, boolean] = [false, false];
+
+  constructor(context: WorkerContext) {
+    this.#context = context;
+    this.#view = new HeapView(context.tables);
+  }
+
+  get #front(): number {
+    return this.#context.control[CTL_FRONT]!;
+  }
+
+  /** Traces the heap from its roots and calls `visit` for every object. Mutators must be stopped. */
+  #trace(visit: (ref: number, bytes: number) => void): void {
+    const view = this.#view;
+    const end = this.#context.control[CTL_CURSOR]!;
+    const seen = new Uint32Array(Math.ceil((end - view.base) / GRANULE_BYTES / 32));
+    const stack: number[] = [];
+    const reach = (ref: number, whence: () => string): void => {
+      if (ref === 0) return;
+      if (ref % GRANULE_BYTES !== 0 || ref < view.base || ref >= end) view.shape(ref, 0, end, whence);
+      const granule = (ref - view.base) / GRANULE_BYTES;
+      if ((seen[granule >>> 5]! >>> (granule & 31)) & 1) return;
+      seen[granule >>> 5]! |= 1 << (granule & 31);
+      // Checked where it was found, so that a report can name the slot.
+      view.shape(ref, 0, end, whence);
+      stack.push(ref);
+    };
+    for (const { at, name } of view.roots()) reach(view.words[at / 4]!, () => name);
+    for (let ref = stack.pop(); ref !== undefined; ref = stack.pop()) {
+      const object = ref;
+      const { bytes, slots } = view.shape(object, 0, end, () => 'the mark stack');
+      visit(object, bytes);
+      for (const slot of slots) reach(view.words[(object + slot) / 4]!, () => `field +${slot} of the object at ${hex(object)}`);
+    }
+  }
+
+  afterRemark(): void {
+    const view = this.#view;
+    this.#trace((ref) => {
+      if (!view.bit(view.marks, ref)) throw corrupt(`the object at ${hex(ref)} is reachable and not marked`);
+    });
+    const line = this.#context.control[CTL_BLACK_LINE]!;
+    const expected = new Uint32Array(view.lives.length);
+    let last = 0;
+    this.#eachMarked((ref) => {
+      if (ref >= line) throw corrupt(`the mark at ${hex(ref)} lies above the black line`);
+      if (ref < last) throw corrupt(`the marked object at ${hex(ref)} begins inside the one before it, which ends at ${hex(last)}`);
+      const { bytes } = view.shape(ref, 0, line, () => 'the mark bitmap');
+      last = ref + bytes;
+      for (let at = ref; at < last; at += GRANULE_BYTES) {
+        const granule = (at - view.base) / GRANULE_BYTES;
+        expected[granule >>> 5]! |= 1 << (granule & 31);
+      }
+    });
+    for (let i = 0; i < expected.length; i++) {
+      if (view.lives[i]! !== expected[i]!) {
+        throw corrupt(`live bits ${hex(view.lives[i]!)} instead of ${hex(expected[i]!)} at ${hex(view.base + i * 32 * GRANULE_BYTES)}`);
+      }
+    }
+  }
+
+  #eachMarked(visit: (ref: number) => void): void {
+    const { marks, base } = this.#view;
+    for (let i = 0; i < marks.length; i++) {
+      for (let bits = marks[i]!; bits !== 0; bits &= bits - 1) {
+        visit(base + (i * 32 + 31 - Math.clz32(bits & -bits)) * GRANULE_BYTES);
+      }
+    }
+  }
+
+  afterPlan(): void {
+    const view = this.#view;
+    const { control, arena } = this.#context;
+    const { geometry } = arena;
+    const line = control[CTL_BLACK_LINE]!;
+    let live = 0;
+    for (let chunk = 0; chunk < (line - view.base) / CHUNK_BYTES; chunk++) {
+      const planned = view.words[geometry.chunks / 4 + chunk]!;
+      if (planned !== view.base + live) throw corrupt(`chunk ${chunk} goes to ${hex(planned)} instead of ${hex(view.base + live)}`);
+      for (let granule = 0; granule < CHUNK_BYTES / GRANULE_BYTES; granule++) {
+        if (view.bit(view.lives, view.base + chunk * CHUNK_BYTES + granule * GRANULE_BYTES)) live += GRANULE_BYTES;
+      }
+    }
+    if (live !== control[CTL_COMPACTED_BYTES]) throw corrupt(`${live} bytes are live and ${control[CTL_COMPACTED_BYTES]} are planned`);
+    let at = 0;
+    this.#eachMarked((ref) => {
+      const { bytes } = view.shape(ref, 0, line, () => 'the mark bitmap');
+      if (view.forward(ref) !== view.base + at) throw corrupt(`${hex(ref)} is forwarded to ${hex(view.forward(ref))}`);
+      for (let page = Math.ceil(at / PAGE_BYTES); page * PAGE_BYTES < at + bytes; page++) {
+        const first = view.words[geometry.pageFirst / 4 + page]!;
+        const source = view.words[geometry.pageSource / 4 + page]!;
+        if (first !== ref || source !== ref + page * PAGE_BYTES - at) {
+          throw corrupt(`page ${page} begins in ${hex(first)} at ${hex(source)} instead of in ${hex(ref)}`);
+        }
+      }
+      at += bytes;
+    });
+  }
+
+  beforeFlip(fromBytes: number): void {
+    const back = 1 - this.#front;
+    this.#openAlias(back);
+    this.#checkIdle(back);
+    const view = this.#view;
+    const { control, arena } = this.#context;
+    const line = control[CTL_BLACK_LINE]!;
+    const end = view.base + fromBytes;
+    // Black objects: in pages whose buffers name their start. The entries are in to-space numbering by now.
+    const shift = (line - view.base - alignUp(control[CTL_COMPACTED_BYTES]!, PAGE_BYTES)) / PAGE_BYTES;
+    for (let ref = line; ref < end; ) {
+      const id = view.words[ref / 4]! & 0xffff;
+      const page = (ref - view.base) / PAGE_BYTES;
+      if (Number.isInteger(page)) {
+        const first = view.words[arena.geometry.pageFirst / 4 + page - shift]!;
+        if (first < line || first > ref) throw corrupt(`black page ${page} names ${hex(first)} as its first object`);
+      }
+      if (id === 0) {
+        ref += GRANULE_BYTES;
+        continue;
+      }
+      const object = ref;
+      const { bytes, slots } = view.shape(ref, 0, end, () => 'an allocation buffer');
+      for (const slot of slots) {
+        const target = view.words[(object + slot) / 4]!;
+        if (target === 0) continue;
+        view.shape(target, 0, end, () => `field +${slot} of the black object at ${hex(object)}`);
+        if (target < line && !view.bit(view.marks, target)) {
+          throw corrupt(`the black object at ${hex(object)} refers to ${hex(target)}, which is not marked`);
+        }
+      }
+      ref += bytes;
+    }
+    this.#expectedRoots.clear();
+    for (const { at } of view.roots()) this.#expectedRoots.set(at, view.forward(view.words[at / 4]!));
+  }
+
+  afterFlip(): void {
+    let roots = 0;
+    for (const { at, name } of this.#view.roots()) {
+      roots++;
+      const expected = this.#expectedRoots.get(at);
+      const value = this.#view.words[at / 4]!;
+      if (value !== expected) throw corrupt(`${name} was rewritten to ${hex(value)} instead of ${hex(expected ?? 0)}`);
+    }
+    if (roots !== this.#expectedRoots.size) throw corrupt(`${this.#expectedRoots.size} roots before the flip, ${roots} after it`);
+  }
+
+  /** @param idleBytes bytes at the start of the idle memfd that may hold old contents. */
+  afterClose(idleBytes: number): void {
+    this.#trace(() => {});
+    const back = 1 - this.#front;
+    this.#poison(back, idleBytes);
+    this.#checkMappings(back);
+  }
+
+  /** Fills the idle memfd's pages with poison and closes its alias. */
+  #poison(memfd: number, bytes: number): void {
+    const { arena, kernels, kernel, options } = this.#context;
+    const { geometry } = arena;
+    const alias = geometry.aliases[memfd]!;
+    const held = arena.memfds[memfd]!.allocatedBytes();
+    if (options.retention === 'release' && held !== 0) {
+      throw corrupt(`from-space still holds ${held} bytes after it was given back`);
+    }
+    if (held > alignUp(bytes, PAGE_BYTES)) throw corrupt(`from-space holds ${held} bytes, of which only ${bytes} are accounted for`);
+    if (bytes > 0) kernels.fillWords(alias, alias + bytes, POISON | 0);
+    this.#poisoned[memfd] = bytes;
+    check(kernel.mprotect(arena.real(alias), geometry.windowBytes, PROT_NONE), 'mprotect', 'closing the alias of idle pages');
+    this.#closed[memfd] = true;
+  }
+
+  #openAlias(memfd: number): void {
+    if (!this.#closed[memfd]) return;
+    const { arena, kernel } = this.#context;
+    const alias = arena.real(arena.geometry.aliases[memfd]!);
+    check(kernel.mprotect(alias, arena.geometry.windowBytes, PROT_READ | PROT_WRITE), 'mprotect', 'opening the alias of to-space');
+    this.#closed[memfd] = false;
+  }
+
+  /** The memfd that becomes to-space has not been touched since it was closed. */
+  #checkIdle(memfd: number): void {
+    const { arena } = this.#context;
+    const held = arena.memfds[memfd]!.allocatedBytes();
+    if (held === 0) return;
+    const alias = arena.geometry.aliases[memfd]!;
+    const bytes = this.#poisoned[memfd]!;
+    for (let at = alias; at < alias + bytes; at += 4) {
+      if (this.#view.words[at / 4]! !== POISON) {
+        throw corrupt(`idle to-space was written at offset ${hex(at - alias)}: ${hex(this.#view.words[at / 4]!)}`);
+      }
+    }
+    if (bytes === 0) throw corrupt(`the next to-space holds ${held} bytes that nobody should have written`);
+  }
+
+  #checkMappings(back: number): void {
+    const { arena } = this.#context;
+    const { geometry } = arena;
+    const maps = readFileSync('/proc/self/maps', 'latin1')
+      .split('\n')
+      .map((line) => /^([0-9a-f]+)-([0-9a-f]+) (\S+)/.exec(line))
+      .filter((match) => match !== null)
+      .map(([, from, to, mode]) => ({ from: Number.parseInt(from!, 16), to: Number.parseInt(to!, 16), mode: mode! }));
+    const over = (address: number): { from: number; to: number; mode: string }[] =>
+      maps.filter((map) => map.from < address + geometry.windowBytes && map.to > address);
+    const heap = arena.real(geometry.heap);
+    const [window, ...rest] = over(heap);
+    // One mapping, or the next move would have to touch every page alone. It may have grown together with its neighbours.
+    if (rest.length > 0 || window === undefined || window.mode !== 'rw-s' || window.from > heap) {
+      throw corrupt(`the heap window is mapped as ${JSON.stringify(over(heap))}`);
+    }
+    for (const [name, address] of [
+      ['the attic', arena.attic.address],
+      ['the alias of idle pages', arena.real(geometry.aliases[back]!)],
+    ] as const) {
+      const reachable = over(address).filter((map) => map.mode[0] !== '-' || map.mode[1] !== '-');
+      if (reachable.length > 0) throw corrupt(`${name} is reachable between cycles: ${JSON.stringify(reachable)}`);
+    }
+  }
+}

@@ -1,0 +1,159 @@
+// The heap as the verifier sees it: read by plain TypeScript that shares no code with the kernels, so that a mistake in one of them
+// is not repeated in its check. Slow, and meant to be.
+
+import { TospaceError } from '../../errors.ts';
+import {
+  CHUNK_BYTES,
+  CTL_BLACK_DELTA,
+  CTL_BLACK_LINE,
+  CTL_PERSISTENT,
+  CTL_PERSISTENT_TOP,
+  CTL_TYPE_COUNT,
+  GRANULE_BYTES,
+  HEADER_BYTES,
+  KIND_RAW_ARRAY,
+  KIND_RECORD,
+  KIND_REF_ARRAY,
+  T_SHADOW_BASE,
+  T_SHADOW_TOP,
+  TYPE_ID_MASK,
+} from '../../heap/layout.ts';
+import type { Tables } from '../../heap/tables.ts';
+
+export function corrupt(what: string): TospaceError {
+  return new TospaceError('ERR_VERIFY', `heap verification: ${what}`, {
+    hint:
+      'Most often a reference was kept in a variable across a safepoint, or stored without setRef. Otherwise report this as a defect, ' +
+      'with the seed of the run.',
+  });
+}
+
+export const hex = (n: number): string => `0x${(n >>> 0).toString(16)}`;
+
+export interface ObjectShape {
+  readonly bytes: number;
+  readonly kind: number;
+  /** Byte offsets of the reference slots. */
+  readonly slots: readonly number[];
+}
+
+/** Where a root lies: the address of its slot. */
+export interface RootSlot {
+  readonly at: number;
+  readonly name: string;
+}
+
+const RECORD_SLOTS = new WeakMap<Tables, Map<number, readonly number[]>>();
+
+export class HeapView {
+  readonly tables: Tables;
+  readonly base: number;
+  readonly bytes: number;
+  /** The whole memory in 32-bit words. */
+  readonly words: Uint32Array;
+  readonly marks: Uint32Array;
+  readonly lives: Uint32Array;
+  readonly #recordSlots: Map<number, readonly number[]>;
+
+  constructor(tables: Tables) {
+    this.tables = tables;
+    const { geometry } = tables;
+    this.base = geometry.heap;
+    this.bytes = geometry.heapBytes;
+    this.words = new Uint32Array(tables.buffer);
+    const chunks = Math.ceil(geometry.heapBytes / CHUNK_BYTES);
+    this.marks = new Uint32Array(tables.buffer, geometry.marks, chunks * 2);
+    this.lives = new Uint32Array(tables.buffer, geometry.lives, chunks * 2);
+    let slots = RECORD_SLOTS.get(tables);
+    if (slots === undefined) {
+      slots = new Map();
+      RECORD_SLOTS.set(tables, slots);
+    }
+    this.#recordSlots = slots;
+  }
+
+  inHeap(ref: number): boolean {
+    return ref >= this.base && ref < this.base + this.bytes;
+  }
+
+  /**
+   * Shape of the object that `ref` names, read through the alias or window at `bias` from the heap's addresses.
+   * @throws TospaceError ERR_VERIFY when there is no well-formed object that ends at or below `end`.
+   */
+  shape(ref: number, bias: number, end: number, whence: () => string): ObjectShape {
+    if (ref % GRANULE_BYTES !== 0) throw corrupt(`${whence()} holds ${hex(ref)}, which is not on an 8-byte boundary`);
+    if (!this.inHeap(ref) || ref >= end) throw corrupt(`${whence()} holds ${hex(ref)}, which lies outside the heap in use`);
+    const at = (ref + bias) / 4;
+    const id = this.words[at]! & TYPE_ID_MASK;
+    if (id === 0 || id >= this.tables.control[CTL_TYPE_COUNT]!) {
+      throw corrupt(`${whence()} holds ${hex(ref)}, where there is no object (type ${id})`);
+    }
+    const entry = this.tables.geometry.types / 4 + id * 4;
+    const kind = this.words[entry]!;
+    const size = this.words[entry + 1]!;
+    const length = this.words[at + 1]!;
+    let bytes = size;
+    let slots: readonly number[] = [];
+    if (kind === KIND_RECORD) {
+      slots = this.#slotsOf(id, entry);
+    } else if (kind === KIND_REF_ARRAY) {
+      bytes = Math.ceil((HEADER_BYTES + length * 4) / 8) * 8;
+    } else if (kind === KIND_RAW_ARRAY) {
+      bytes = Math.ceil((HEADER_BYTES + length * 2 ** size) / 8) * 8;
+    } else {
+      throw corrupt(`type ${id} has the kind ${kind}`);
+    }
+    if (ref + bytes > end) throw corrupt(`the object at ${hex(ref)} (from ${whence()}) ends behind the heap in use`);
+    if (kind === KIND_REF_ARRAY) slots = Array.from({ length }, (_, i) => HEADER_BYTES + i * 4);
+    return { bytes, kind, slots };
+  }
+
+  #slotsOf(id: number, entry: number): readonly number[] {
+    let slots = this.#recordSlots.get(id);
+    if (slots === undefined) {
+      const map = this.words[entry + 2]! / 4;
+      const words = this.words[entry + 3]! * 2;
+      const found: number[] = [];
+      for (let w = 0; w < words; w++) {
+        for (let bit = 0; bit < 32; bit++) if ((this.words[map + w]! >>> bit) & 1) found.push((w * 32 + bit) * 4);
+      }
+      slots = found;
+      this.#recordSlots.set(id, slots);
+    }
+    return slots;
+  }
+
+  /** Bit of the granule at `ref` in a bitmap. */
+  bit(bitmap: Uint32Array, ref: number): boolean {
+    const granule = (ref - this.base) / GRANULE_BYTES;
+    return ((bitmap[granule >>> 5]! >>> (granule & 31)) & 1) === 1;
+  }
+
+  /** Where `ref` goes under the current plan, counted bit by bit. */
+  forward(ref: number): number {
+    if (!this.inHeap(ref)) return ref;
+    const { control, geometry } = this.tables;
+    if (ref >= control[CTL_BLACK_LINE]!) return ref - control[CTL_BLACK_DELTA]!;
+    const chunk = Math.floor((ref - this.base) / CHUNK_BYTES);
+    let at = this.words[geometry.chunks / 4 + chunk]!;
+    for (let r = this.base + chunk * CHUNK_BYTES; r < ref; r += GRANULE_BYTES) if (this.bit(this.lives, r)) at += GRANULE_BYTES;
+    return at;
+  }
+
+  *roots(): Generator<RootSlot> {
+    const { tables } = this;
+    for (const i of tables.attached()) {
+      const thread = tables.threads[i]!;
+      const base = thread[T_SHADOW_BASE]! >>> 0;
+      const top = thread[T_SHADOW_TOP]! >>> 0;
+      for (let at = base; at < top; at += 4) yield { at, name: `slot ${(at - base) / 4} of thread ${i}'s shadow stack` };
+    }
+    const base = tables.control[CTL_PERSISTENT]! >>> 0;
+    const count = tables.control[CTL_PERSISTENT_TOP]!;
+    for (let i = 0; i < count; i++) {
+      // The complement of a small number is a link of the free list.
+      if (this.words[base / 4 + i]! >= 0xff000000) continue;
+      yield { at: base + i * 4, name: `persistent handle ${i}` };
+    }
+  }
+}

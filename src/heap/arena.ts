@@ -1,0 +1,215 @@
+// The arena: the shared memory, the two memfds behind the heap, and the mappings that overlay windows of the one with the other.
+//
+// V8 only reserves the memory's address range; overlaying parts of it by mmap(MAP_FIXED) works because nothing of V8 maps there
+// again (the memory never grows: initial = maximum). This file and gc/flip.ts are the only places that change mappings under it.
+
+import { TospaceError } from '../errors.ts';
+import {
+  addressOf,
+  check,
+  type Kernel,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_NORESERVE,
+  MAP_PRIVATE,
+  Memfd,
+  PROT_NONE,
+  Reservation,
+} from '../uffd/index.ts';
+import { type Geometry, type GeometryOptions, layOut, MEMORY_BYTES } from './geometry.ts';
+import {
+  CTL_CARDS,
+  CTL_CHUNKS,
+  CTL_CURSOR,
+  CTL_DIRTY_END,
+  CTL_FROM_ALIAS,
+  CTL_HEAP_BASE,
+  CTL_HEAP_BYTES,
+  CTL_LIMIT,
+  CTL_LIVES,
+  CTL_MARK_STACK,
+  CTL_MARK_STACK_END,
+  CTL_MARKS,
+  CTL_PAGE_FIRST,
+  CTL_PAGE_SOURCE,
+  CTL_PAGE_WORDS,
+  CTL_PERSISTENT,
+  CTL_PERSISTENT_SLOTS,
+  CTL_TO_ALIAS,
+  CTL_TRIGGER,
+  CTL_TYPE_COUNT,
+  CTL_TYPE_MAP_NEXT,
+  CTL_TYPE_MAPS,
+  CTL_TYPE_MAPS_END,
+  CTL_TYPES,
+} from './layout.ts';
+import { Tables } from './tables.ts';
+
+/** Names of the two files in /proc/self/maps. */
+const MEMFD_NAMES = ['tospace-a', 'tospace-b'] as const;
+
+/** What another thread of the process needs to use the same arena. Can be posted to it. */
+export interface ArenaHandle {
+  readonly memory: WebAssembly.Memory;
+  readonly geometry: Geometry;
+  /** File descriptors of the two memfds. */
+  readonly memfds: readonly [number, number];
+  /** Where the flip moves the old page tables: a reservation outside the memory. */
+  readonly attic: number;
+}
+
+export class Arena {
+  readonly tables: Tables;
+  readonly geometry: Geometry;
+  readonly memfds: readonly [Memfd, Memfd];
+  readonly attic: Reservation;
+  readonly #kernel: Kernel;
+  #open = true;
+
+  private constructor(kernel: Kernel, tables: Tables, memfds: readonly [Memfd, Memfd], attic: Reservation) {
+    this.#kernel = kernel;
+    this.tables = tables;
+    this.geometry = tables.geometry;
+    this.memfds = memfds;
+    this.attic = attic;
+  }
+
+  /**
+   * Reserves and maps a heap.
+   * @throws TospaceError ERR_UNSUPPORTED when 4 GiB of address space are not to be had, ERR_SYSCALL when a mapping fails; nothing is
+   * left behind then.
+   */
+  static create(kernel: Kernel, options: GeometryOptions): Arena {
+    const memory = createMemory();
+    const geometry = layOut(addressOf(new Uint8Array(memory.buffer)), options);
+    const undo: (() => void)[] = [];
+    try {
+      const files = MEMFD_NAMES.map((name) => {
+        const memfd = Memfd.create(kernel, name, geometry.windowBytes);
+        undo.push(() => memfd.close());
+        return memfd;
+      }) as unknown as readonly [Memfd, Memfd];
+      const attic = Reservation.reserve(kernel, geometry.windowBytes, {
+        alignBytes: geometry.alignBytes,
+        congruentTo: geometry.memoryAddress + geometry.heap,
+      });
+      undo.push(() => attic.close());
+      const arena = new Arena(kernel, new Tables(memory, geometry), files, attic);
+      undo.push(() => arena.#unmapWindows());
+      files[0].map(arena.real(geometry.heap), geometry.windowBytes);
+      files[0].map(arena.real(geometry.aliases[0]), geometry.windowBytes);
+      files[1].map(arena.real(geometry.aliases[1]), geometry.windowBytes);
+      arena.#writeControl();
+      return arena;
+    } catch (error) {
+      for (const step of undo.reverse()) step();
+      throw error;
+    }
+  }
+
+  /** The arena as another thread sees it: the same files and mappings, not owned. */
+  static adopt(kernel: Kernel, handle: ArenaHandle): Arena {
+    const { geometry } = handle;
+    return new Arena(
+      kernel,
+      new Tables(handle.memory, geometry),
+      [
+        Memfd.adopt(kernel, MEMFD_NAMES[0], handle.memfds[0], geometry.windowBytes),
+        Memfd.adopt(kernel, MEMFD_NAMES[1], handle.memfds[1], geometry.windowBytes),
+      ],
+      Reservation.adopt(kernel, handle.attic, geometry.windowBytes),
+    );
+  }
+
+  get handle(): ArenaHandle {
+    return {
+      memory: this.tables.memory,
+      geometry: this.geometry,
+      memfds: [this.memfds[0].fd, this.memfds[1].fd],
+      attic: this.attic.address,
+    };
+  }
+
+  /** Real address of an offset in the shared memory. */
+  real(offset: number): number {
+    return this.geometry.memoryAddress + offset;
+  }
+
+  /** Bytes of memory that the two memfds hold now. */
+  sharedBytes(): number {
+    return this.memfds[0].allocatedBytes() + this.memfds[1].allocatedBytes();
+  }
+
+  /** Gives everything back. The windows become inaccessible: a stray access ends the process instead of reading zeroes. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#unmapWindows();
+    this.attic.close();
+    for (const memfd of this.memfds) memfd.close();
+  }
+
+  /** Windows are replaced, never unmapped: the address range belongs to V8, which unmaps it with the memory. */
+  #unmapWindows(): void {
+    const { geometry } = this;
+    for (const window of [geometry.heap, ...geometry.aliases]) {
+      check(
+        this.#kernel.mmap(
+          this.real(window),
+          geometry.windowBytes,
+          PROT_NONE,
+          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
+          -1,
+          0,
+        ),
+        'mmap',
+        'closing a window of the heap',
+      );
+    }
+  }
+
+  #writeControl(): void {
+    const { control } = this.tables;
+    const g = this.geometry;
+    const end = g.heap + g.heapBytes;
+    const words: readonly (readonly [number, number])[] = [
+      [CTL_HEAP_BASE, g.heap],
+      [CTL_HEAP_BYTES, g.heapBytes],
+      [CTL_MARKS, g.marks],
+      [CTL_LIVES, g.lives],
+      [CTL_CHUNKS, g.chunks],
+      [CTL_CARDS, g.cards],
+      [CTL_PAGE_WORDS, g.pageWords],
+      [CTL_PAGE_FIRST, g.pageFirst],
+      [CTL_PAGE_SOURCE, g.pageSource],
+      [CTL_TYPES, g.types],
+      [CTL_TYPE_MAPS, g.typeMaps],
+      [CTL_TYPE_MAPS_END, g.typeMaps + g.typeMapBytes],
+      [CTL_TYPE_MAP_NEXT, g.typeMaps],
+      [CTL_TYPE_COUNT, 1],
+      [CTL_MARK_STACK, g.markStack],
+      [CTL_MARK_STACK_END, g.markStack + g.markStackBytes],
+      [CTL_PERSISTENT, g.persistent],
+      [CTL_PERSISTENT_SLOTS, g.persistentSlots],
+      [CTL_CURSOR, g.heap],
+      [CTL_LIMIT, end],
+      [CTL_TRIGGER, end],
+      [CTL_DIRTY_END, g.heap],
+      [CTL_FROM_ALIAS, g.aliases[0]],
+      [CTL_TO_ALIAS, g.aliases[1]],
+    ];
+    for (const [index, word] of words) control[index] = word;
+  }
+}
+
+function createMemory(): WebAssembly.Memory {
+  const pages = MEMORY_BYTES / 65536;
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  } catch (cause) {
+    throw new TospaceError('ERR_UNSUPPORTED', 'a shared WebAssembly memory of 4 GiB could not be reserved', {
+      hint: 'Raise the address-space limit (ulimit -v unlimited), or close heaps that are no longer used.',
+      cause,
+    });
+  }
+}

@@ -1,0 +1,77 @@
+// Blocks: runs of fresh pages taken from the heap's shared cursor. A block holds one thread's allocation buffer, or one large object.
+//
+// The cursor only grows between flips, and moves by whole pages, so that after a flip no new object shares a page with contents that
+// are still being built. Every page of a block names the block's start as its first object: that is all the collector needs to find
+// the objects of a black page by walking, and nothing has to be recorded in a pause.
+
+import {
+  CTL_CURSOR,
+  CTL_DIRTY_END,
+  CTL_LIMIT,
+  CTL_TRIGGER,
+  PAGE_BYTES,
+  PAGE_LOG2,
+} from './layout.ts';
+import type { Tables } from './tables.ts';
+
+/** A read of one word maps this much page cache around it (the kernel's fault_around_bytes, 64 KiB by default). */
+const FAULT_AROUND_BYTES = 65536;
+
+export class BlockSource {
+  readonly #control: Int32Array<SharedArrayBuffer>;
+  readonly #heap: Uint8Array<SharedArrayBuffer>;
+  readonly #pageFirst: Int32Array<SharedArrayBuffer>;
+  readonly #heapBase: number;
+  /** Bytes of the last block taken. */
+  taken = 0;
+
+  constructor(tables: Tables) {
+    const { geometry } = tables;
+    this.#control = tables.control;
+    this.#heap = tables.bytes(geometry.heap, geometry.heapBytes);
+    this.#pageFirst = tables.words(geometry.pageFirst, geometry.heapBytes >>> PAGE_LOG2);
+    this.#heapBase = geometry.heap;
+  }
+
+  /**
+   * Takes a zeroed block of at least `bytes`, and of `wanted` if there is room.
+   * @returns its address, or 0 when the heap has no room; its length is then in `taken`.
+   */
+  take(bytes: number, wanted: number): number {
+    const control = this.#control;
+    const least = (bytes + PAGE_BYTES - 1) & -PAGE_BYTES;
+    for (;;) {
+      const start = Atomics.load(control, CTL_CURSOR);
+      const room = control[CTL_LIMIT]! - start;
+      if (room < least) return 0;
+      const length = Math.min(Math.max(least, wanted), room);
+      if (Atomics.compareExchange(control, CTL_CURSOR, start, start + length) !== start) continue;
+      this.taken = length;
+      const first = (start - this.#heapBase) >> PAGE_LOG2;
+      this.#pageFirst.fill(start, first, first + (length >> PAGE_LOG2));
+      this.#zero(start, length);
+      return start;
+    }
+  }
+
+  /** True when allocation has gone far enough to ask for a cycle. */
+  get pastTrigger(): boolean {
+    return this.#control[CTL_CURSOR]! > this.#control[CTL_TRIGGER]!;
+  }
+
+  /** Pages that were never used in this memfd are zero already; reused ones hold what they held two cycles ago. */
+  #zero(start: number, length: number): void {
+    const end = Math.min(start + length, this.#control[CTL_DIRTY_END]!);
+    if (end <= start) return;
+    const heap = this.#heap;
+    const from = start - this.#heapBase;
+    const to = end - this.#heapBase;
+    // Reading first lets one page fault map sixteen cached pages; writing would take one fault for each.
+    for (let at = from; at < to; at += FAULT_AROUND_BYTES) touched ^= heap[at]!;
+    heap.fill(0, from, to);
+  }
+}
+
+/** Keeps the optimiser from removing a touch. */
+let touched = 0;
+

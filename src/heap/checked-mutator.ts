@@ -1,0 +1,97 @@
+// The mutator of a verifying heap: every operation checks what the fast one takes on trust. It finds the embedder's classic mistakes
+// where they are made, not where they hurt: a reference kept across a safepoint, a null dereferenced, an offset of another type.
+
+import { TospaceError } from '../errors.ts';
+import { CTL_CURSOR, HEADER_BYTES, KIND_RECORD, KIND_REF_ARRAY, TYPE_ID_MASK } from './layout.ts';
+import { Mutator, type MutatorOptions, type ThreadHost } from './mutator.ts';
+import type { Persistent } from './persistent.ts';
+import type { Local, Ref } from './ref.ts';
+import type { Tables } from './tables.ts';
+
+function misuse(what: string): TospaceError {
+  return new TospaceError('ERR_TYPE', what, {
+    hint: 'References are stale after a safepoint, and every allocation is one: keep them in handles, and read them again afterwards.',
+  });
+}
+
+export class CheckedMutator extends Mutator {
+  readonly #tables: Tables;
+  readonly #typeEntries: Int32Array<SharedArrayBuffer>;
+
+  constructor(tables: Tables, host: ThreadHost, options: MutatorOptions, onDetach: () => void) {
+    super(tables, host, options, onDetach);
+    this.#tables = tables;
+    this.#typeEntries = tables.words(tables.geometry.types, (TYPE_ID_MASK + 1) * 4);
+  }
+
+  /** Throws unless `ref` names something that looks like an object; returns its type's entry. */
+  #object(ref: Ref, what: string): number {
+    this.assertRunning();
+    const { geometry, control } = this.#tables;
+    if (ref === 0) throw misuse(`${what}: the reference is null`);
+    if (!Number.isInteger(ref) || ref % 8 !== 0 || ref < geometry.heap || ref >= control[CTL_CURSOR]!) {
+      throw misuse(`${what}: ${ref} is not a reference into the heap`);
+    }
+    const id = this.i32[ref >> 2]! & TYPE_ID_MASK;
+    if (this.#typeEntries[id * 4] === 0) throw misuse(`${what}: there is no object at ${ref} (type ${id})`);
+    return id * 4;
+  }
+
+  #slot(ref: Ref, offset: number, what: string): void {
+    const entry = this.#object(ref, what);
+    const kind = this.#typeEntries[entry]!;
+    if (kind === KIND_REF_ARRAY) {
+      if (offset >= HEADER_BYTES && offset < HEADER_BYTES + this.i32[(ref >> 2) + 1]! * 4 && offset % 4 === 0) return;
+      throw misuse(`${what}: offset ${offset} lies outside the array`);
+    }
+    const words = this.#typeEntries[entry + 3]! * 2;
+    const map = this.#tables.words(this.#typeEntries[entry + 2]! >>> 0, words);
+    const slot = offset >> 2;
+    if (kind !== KIND_RECORD || offset % 4 !== 0 || slot >>> 5 >= words || ((map[slot >>> 5]! >>> (slot & 31)) & 1) === 0) {
+      throw misuse(`${what}: offset ${offset} is not a reference field of type ${entry / 4}`);
+    }
+  }
+
+  override getRef(ref: Ref, offset: number): Ref {
+    this.#slot(ref, offset, 'getRef');
+    return super.getRef(ref, offset);
+  }
+
+  override setRef(ref: Ref, offset: number, value: Ref): void {
+    this.#slot(ref, offset, 'setRef');
+    if (value !== 0) this.#object(value, 'setRef, the value');
+    super.setRef(ref, offset, value);
+  }
+
+  override getElement(array: Ref, index: number): Ref {
+    this.#slot(array, HEADER_BYTES + index * 4, 'getElement');
+    return super.getElement(array, index);
+  }
+
+  override length(array: Ref): number {
+    this.#object(array, 'length');
+    return super.length(array);
+  }
+
+  override typeId(ref: Ref): number {
+    this.#object(ref, 'typeId');
+    return super.typeId(ref);
+  }
+
+  override local(ref: Ref): Local {
+    this.assertRunning();
+    if (ref !== 0) this.#object(ref, 'local');
+    return super.local(ref);
+  }
+
+  override set(local: Local, ref: Ref): void {
+    this.assertRunning();
+    if (ref !== 0) this.#object(ref, 'set');
+    super.set(local, ref);
+  }
+
+  override persist(ref: Ref): Persistent {
+    if (ref !== 0) this.#object(ref, 'persist');
+    return super.persist(ref);
+  }
+}

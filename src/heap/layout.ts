@@ -1,0 +1,300 @@
+// Every number that the TypeScript side and the WebAssembly kernels must agree on, in one file that both compilers read
+// (plain integer constants only: it is compiled by tsc and by the AssemblyScript compiler).
+//
+// Three kinds of number occur in it. An *address* is a byte offset in the shared WebAssembly.Memory; an *offset* counts bytes
+// from the start of the heap window; *words* (names of the form CTL_, T_, W_) are indexes of 32-bit words in a record.
+
+// ---------------------------------------------------------------------------------------------------------------------------
+// Units
+
+/** The kernel's page: the unit in which memory is mapped, faulted and built. */
+export const PAGE_LOG2 = 12;
+export const PAGE_BYTES = 4096;
+
+/** Objects start and end on 8 bytes, so that one bitmap bit stands for one granule and a float field is aligned. */
+export const GRANULE_LOG2 = 3;
+export const GRANULE_BYTES = 8;
+
+/** A chunk is what one 64-bit bitmap word covers: one popcount then finishes a forwarding address (Android: kOffsetChunkSize). */
+export const CHUNK_LOG2 = 9;
+export const CHUNK_BYTES = 512;
+
+/** One card is one chunk, so a dirty card's objects are the bits of a single mark word. */
+export const CARD_LOG2 = 9;
+
+/** Pages that the collector builds and installs at a time: 64 KiB, where the cost of a system call no longer shows. */
+export const BATCH_PAGES = 16;
+
+/** Allocation buffers are this large (or as large as the one object that needs more): one batch. */
+export const BUFFER_BYTES = 65536;
+
+/** Address 0 is the null reference; the first 64 KiB of the memory stay unused so that no structure starts near it. */
+export const NULL_GUARD_BYTES = 65536;
+
+// ---------------------------------------------------------------------------------------------------------------------------
+// Object header: 8 bytes before the fields
+//
+//   byte 0        2        4                 8
+//        | type   | spare  | length or word  | fields or elements ...
+//
+// type    1..65535. 0 never occurs in an object, so zeroed memory cannot be mistaken for one: a walk over an allocation buffer
+//         ends at the first zero header.
+// spare   16 bits that belong to the embedder; the collector copies them and never looks.
+// length  number of elements of an array; for a record 32 bits that belong to the embedder (an identity hash, say).
+// No forwarding address and no mark bit: both live in side tables, so that the collector never writes to a from-space page
+// and marking dirties no heap page.
+
+export const HEADER_BYTES = 8;
+export const TYPE_ID_MASK = 0xffff;
+export const MAX_TYPES = 65536;
+
+// Type table entry: 16 bytes, indexed by type id. Types live outside the moving space, so that no object is needed to understand
+// another.
+//   +0 kind   +4 record: bytes, header included; array: log2 of the element's bytes   +8 address of the reference map   +12 its 64-bit words
+// Bit i of the reference map says that the 32-bit word at byte 4·i of the object is a reference.
+export const TYPE_ENTRY_LOG2 = 4;
+export const TYPE_KIND = 0;
+export const TYPE_SIZE = 4;
+export const TYPE_MAP = 8;
+export const TYPE_MAP_WORDS = 12;
+export const KIND_NONE = 0;
+export const KIND_RECORD = 1;
+export const KIND_REF_ARRAY = 2;
+export const KIND_RAW_ARRAY = 3;
+
+// ---------------------------------------------------------------------------------------------------------------------------
+// Cards: one byte per 512 bytes of heap. A mutator stores CARD_DIRTY after every reference store. The collector only ever turns
+// dirty into the number of its current round (ageing); it never cleans a card while mutators run, so it cannot wipe out a store.
+export const CARD_CLEAN = 0;
+export const CARD_DIRTY = 1;
+/** First value that means "aged in round value - CARD_FIRST_ROUND". */
+export const CARD_FIRST_ROUND = 2;
+export const CARD_LAST_ROUND = 250;
+
+// ---------------------------------------------------------------------------------------------------------------------------
+// Page words: one 32-bit word per to-space page, `state | owner << 8`. States are numbered because they are compared.
+//
+//   UNPROCESSED 0 → PROCESSING 1 → PROCESSED 2 → MAPPING 3 → MAPPED 4
+//
+// UNPROCESSED  nobody builds it yet; 0, so that clearing the table opens a window
+// PROCESSING   its owner builds it in the shadow or in its staging buffer
+// PROCESSED    its contents are complete and nobody maps it yet
+// MAPPING      its owner is in the system call that installs it
+// MAPPED       mutators reach it
+export const PAGE_UNPROCESSED = 0;
+export const PAGE_PROCESSING = 1;
+export const PAGE_PROCESSED = 2;
+export const PAGE_MAPPING = 3;
+export const PAGE_MAPPED = 4;
+export const PAGE_STATE_MASK = 0xff;
+export const PAGE_OWNER_SHIFT = 8;
+
+// ---------------------------------------------------------------------------------------------------------------------------
+// Control block: words of a page of its own. A line of 16 words has one writer, so that nobody's cache line is taken away.
+
+// line 0: what every mutator polls; the collector writes it
+/** 1 while a stop or a handshake is asked for. */
+export const CTL_POLL = 0;
+/** The kind of pause asked for (PAUSE_…), 0 when mutators may run. */
+export const CTL_STOP = 1;
+/** Number of the last handshake asked for. */
+export const CTL_EPOCH = 2;
+
+// line 1: allocation; written by compare-and-swap when a buffer is taken
+/** Address where the next allocation buffer starts; always on a page boundary. */
+export const CTL_CURSOR = 16;
+/** Address at which allocation asks for a cycle. */
+export const CTL_TRIGGER = 17;
+/** Address behind the last byte of the heap. */
+export const CTL_LIMIT = 18;
+/** Address below which pages of the current memfd may hold old bytes, and buffers must be zeroed. */
+export const CTL_DIRTY_END = 19;
+/** Bumped when allocation may succeed again (a flip or the end of a cycle); stalled mutators sleep on it. */
+export const CTL_ALLOC_EPOCH = 20;
+
+// line 2: cycles; requests are written by mutators
+/** Cycles asked for: a ticket; the collector answers by CTL_CYCLES_STARTED and CTL_CYCLES_DONE. */
+export const CTL_CYCLES_ASKED = 32;
+/** Set to 1 to make the collector close; it finishes an open window first. */
+export const CTL_CLOSING = 33;
+/** Number of collections asked for that must also give memory back (trim). */
+export const CTL_TRIMS_ASKED = 34;
+
+// line 3: cycles; written by the collector
+/** Value of CTL_CYCLES_ASKED that the running or last cycle has taken up. */
+export const CTL_CYCLES_STARTED = 48;
+/** Value of CTL_CYCLES_ASKED that is answered. */
+export const CTL_CYCLES_DONE = 49;
+/** PHASE_… of the cycle. */
+export const CTL_PHASE = 50;
+/** Completed cycles; also the number of the current one. */
+export const CTL_CYCLE = 51;
+/** HEAP_OPEN, HEAP_CLOSED or HEAP_FAILED. */
+export const CTL_HEAP_STATE = 52;
+/** Cycles that moved nothing because a step before the point of no return failed. */
+export const CTL_ABANDONED = 53;
+/** Pages built so far in the open window, for observers. */
+export const CTL_WINDOW_PAGES = 54;
+/** Value of CTL_TRIMS_ASKED that is answered. */
+export const CTL_TRIMS_DONE = 55;
+/** Nesting-free flag of a mutator that collects at every n-th allocation: 1 while buffers must hold one object only. */
+export const CTL_STRESS_BUFFERS = 56;
+
+// line 4: the plan; written by the collector between the pauses, constant while the window is open
+/** Address of the alias of from-space. */
+export const CTL_FROM_ALIAS = 64;
+/** Address of the alias of to-space (the shadow). */
+export const CTL_TO_ALIAS = 65;
+/** Address from which objects are black: allocated after remark, live without a mark. Page-aligned. */
+export const CTL_BLACK_LINE = 66;
+/** How far black objects slide down: a multiple of a page. */
+export const CTL_BLACK_DELTA = 67;
+/** Bytes of marked objects: compacted pages hold offsets below it. */
+export const CTL_COMPACTED_BYTES = 68;
+/** Bytes of to-space in use at the flip, a multiple of a page. Registered with userfaultfd. */
+export const CTL_USED_BYTES = 69;
+/** 0 or 1: the memfd that mutators see. */
+export const CTL_FRONT = 70;
+/** 1 while to-space pages may be missing. */
+export const CTL_WINDOW = 71;
+
+// line 5: geometry; constant
+export const CTL_HEAP_BASE = 80;
+export const CTL_HEAP_BYTES = 81;
+export const CTL_MARKS = 82;
+export const CTL_LIVES = 83;
+export const CTL_CHUNKS = 84;
+export const CTL_CARDS = 85;
+export const CTL_PAGE_WORDS = 86;
+export const CTL_PAGE_FIRST = 87;
+export const CTL_PAGE_SOURCE = 88;
+export const CTL_TYPES = 89;
+export const CTL_MARK_STACK = 90;
+export const CTL_MARK_STACK_END = 91;
+export const CTL_PERSISTENT = 92;
+export const CTL_PERSISTENT_SLOTS = 93;
+export const CTL_TYPE_MAPS = 94;
+export const CTL_TYPE_MAPS_END = 95;
+
+// line 6: registries; written under the registry lock
+export const CTL_REGISTRY_LOCK = 96;
+/** Next type id. */
+export const CTL_TYPE_COUNT = 97;
+/** Next free address for reference maps. */
+export const CTL_TYPE_MAP_NEXT = 98;
+/** Head of the free list of persistent slots: slot index + 1, or 0. */
+export const CTL_PERSISTENT_FREE = 99;
+/** Persistent slots ever used: those below are roots or on the free list. */
+export const CTL_PERSISTENT_TOP = 100;
+
+export const CTL_WORDS = 1024;
+
+// Kinds of pause
+export const PAUSE_NONE = 0;
+export const PAUSE_REMARK = 1;
+export const PAUSE_FLIP = 2;
+export const PAUSE_FULL = 3;
+export const PAUSE_VERIFY = 4;
+export const PAUSE_KINDS = 5;
+
+// Phases of a cycle, in their order; the same names are used in logs and documents.
+export const PHASE_IDLE = 0;
+export const PHASE_MARK = 1;
+export const PHASE_REMARK = 2;
+export const PHASE_PLAN = 3;
+export const PHASE_FLIP = 4;
+export const PHASE_COMPACT = 5;
+export const PHASE_CLOSE = 6;
+
+export const HEAP_OPEN = 0;
+export const HEAP_CLOSED = 1;
+export const HEAP_FAILED = 2;
+
+// ---------------------------------------------------------------------------------------------------------------------------
+// Thread records: one per attached mutator thread. The thread writes its own record; the collector writes T_CURSOR and T_LIMIT
+// (retiring the buffer) and the shadow stack's slots, and only while the thread is stopped or in a safe region.
+
+export const MAX_THREADS = 64;
+export const THREAD_BYTES = 256;
+export const THREAD_WORDS = 64;
+
+/** THREAD_… below. */
+export const T_STATE = 0;
+/** Last handshake this thread has answered. */
+export const T_EPOCH = 1;
+export const T_TID = 2;
+/** CPU the thread ran on when it last reached a safepoint's slow path; the fault server is placed there. */
+export const T_CPU = 3;
+// line 1: allocation and roots, hot
+export const T_CURSOR = 16;
+export const T_LIMIT = 17;
+/** Start of the current allocation buffer. */
+export const T_BUFFER = 18;
+export const T_SHADOW_BASE = 19;
+/** Address of the next free slot of the shadow stack. Slots below it are roots. */
+export const T_SHADOW_TOP = 20;
+export const T_SHADOW_LIMIT = 21;
+// line 2: counters
+/** float64 at this word: bytes of objects in retired buffers. */
+export const T_ALLOCATED_BYTES = 32;
+export const T_BUFFERS = 34;
+export const T_STALLS = 35;
+/** Faults whose whole latency this thread measured, see FAULT histogram. */
+export const T_FAULT_SAMPLES = 36;
+
+export const THREAD_FREE = 0;
+export const THREAD_RUNNING = 1;
+/** In a safe region: it touches neither heap nor roots, so a pause need not wait for it. */
+export const THREAD_SAFE = 2;
+/** Waits at a safepoint for the pause to end. */
+export const THREAD_STOPPED = 3;
+
+/** 32-bit slots of a thread's shadow stack. */
+export const SHADOW_SLOTS = 65536;
+
+// Histograms of a thread, in nanoseconds, in the order of their place behind each other.
+export const HISTOGRAM_WORDS = 1280;
+export const HISTOGRAM_REMARK = 0;
+export const HISTOGRAM_FLIP = 1;
+export const HISTOGRAM_FULL = 2;
+export const HISTOGRAM_STALL = 3;
+export const HISTOGRAM_FAULT = 4;
+export const HISTOGRAMS_PER_THREAD = 5;
+// Behind the threads' histograms there is one for every worker: nanoseconds from reading a fault to its page being installed.
+
+// ---------------------------------------------------------------------------------------------------------------------------
+// Worker records: the collector (0) and the fault servers (1…). Each is written by its worker only, but for W_HINT's consumer.
+
+export const MAX_WORKERS = 16;
+export const WORKER_BYTES = 256;
+export const WORKER_WORDS = 64;
+export const COLLECTOR = 0;
+
+export const W_STATE = 0;
+export const W_TID = 1;
+/** 1 from before a fault message is read until its page is installed: a window closes only when all are 0. */
+export const W_BUSY = 2;
+/** Page whose neighbourhood the collector should build next, plus 1; 0 is none. */
+export const W_HINT = 3;
+export const W_FAULTS = 4;
+export const W_PAGES = 5;
+/** Faults on pages that another worker was building: it will wake the faulter. */
+export const W_FAULTS_SHARED = 6;
+/** Faults on pages that were installed already. */
+export const W_FAULTS_LATE = 7;
+export const W_EEXIST = 8;
+export const W_EAGAIN = 9;
+export const W_CPU = 10;
+/** float64 at this word: bytes of to-space that this worker built. */
+export const W_BYTES_BUILT = 16;
+/** float64, collector only: most bytes that the two memfds held together, as far as it looked. */
+export const W_PEAK_SHARED = 18;
+/** float64, collector only: bytes of from-space given back to the system. */
+export const W_RELEASED = 20;
+/** float64, collector only: what the two memfds held when it last looked. */
+export const W_SHARED = 22;
+
+export const WORKER_NONE = 0;
+export const WORKER_ARMED = 1;
+export const WORKER_STOPPED = 2;
+export const WORKER_FAILED = 3;

@@ -1,0 +1,113 @@
+// Persistent handles: slots of one table that outlive scopes and may be used by any thread.
+//
+// A free slot holds a link to the next free one, written so that it can never be taken for a reference: the complement of an index
+// lies at the very top of the 32-bit range, above every window, and both marking and forwarding leave such words alone.
+
+import { TospaceError } from '../errors.ts';
+import { CTL_PERSISTENT_FREE, CTL_PERSISTENT_TOP, CTL_REGISTRY_LOCK } from './layout.ts';
+import { withLock } from './lock.ts';
+import type { Ref } from './ref.ts';
+import type { Tables } from './tables.ts';
+
+/** What the table needs of the thread that uses it. */
+export interface PersistentOwner {
+  /** Throws unless the thread may touch roots now: a pause that rewrites them could be on. */
+  assertRunning(): void;
+  /** Runs `body` as a mutator, entering if need be. */
+  run<T>(body: () => T): T;
+}
+
+/** A handle that keeps its object alive until it is closed. Not tied to a scope. */
+export class Persistent {
+  readonly #table: PersistentTable;
+  readonly #index: number;
+  #open = true;
+
+  constructor(table: PersistentTable, index: number) {
+    this.#table = table;
+    this.#index = index;
+  }
+
+  #slot(): number {
+    if (!this.#open) {
+      throw new TospaceError('ERR_HANDLE', 'this persistent handle is closed', { hint: 'Do not use a handle after close().' });
+    }
+    return this.#index;
+  }
+
+  get(): Ref {
+    return this.#table.load(this.#slot());
+  }
+
+  set(ref: Ref): void {
+    this.#table.store(this.#slot(), ref);
+  }
+
+  /** Gives the slot back. Closing twice does nothing. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#table.free(this.#index);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** The table of one heap, as one mutator uses it. */
+export class PersistentTable {
+  readonly #control: Int32Array<SharedArrayBuffer>;
+  readonly #slots: Int32Array<SharedArrayBuffer>;
+  readonly #owner: PersistentOwner;
+
+  constructor(tables: Tables, owner: PersistentOwner) {
+    this.#control = tables.control;
+    this.#slots = tables.words(tables.geometry.persistent, tables.geometry.persistentSlots);
+    this.#owner = owner;
+  }
+
+  create(ref: Ref): Persistent {
+    this.#owner.assertRunning();
+    const control = this.#control;
+    const slots = this.#slots;
+    const index = withLock(control, CTL_REGISTRY_LOCK, () => {
+      const free = control[CTL_PERSISTENT_FREE]!;
+      if (free !== 0) {
+        control[CTL_PERSISTENT_FREE] = ~slots[free - 1]!;
+        slots[free - 1] = ref;
+        return free - 1;
+      }
+      const top = control[CTL_PERSISTENT_TOP]!;
+      if (top === slots.length) {
+        throw new TospaceError('ERR_HANDLE', `all ${slots.length} persistent handles are in use`, {
+          hint: 'Close handles that are no longer needed, raise persistentSlots, or keep references in a heap array.',
+        });
+      }
+      slots[top] = ref;
+      Atomics.store(control, CTL_PERSISTENT_TOP, top + 1);
+      return top;
+    });
+    return new Persistent(this, index);
+  }
+
+  load(index: number): Ref {
+    this.#owner.assertRunning();
+    return this.#slots[index] as Ref;
+  }
+
+  store(index: number, ref: Ref): void {
+    this.#owner.assertRunning();
+    this.#slots[index] = ref;
+  }
+
+  /** A slot is freed as a mutator, because a pause may be rewriting the table otherwise. */
+  free(index: number): void {
+    this.#owner.run(() =>
+      withLock(this.#control, CTL_REGISTRY_LOCK, () => {
+        this.#slots[index] = ~this.#control[CTL_PERSISTENT_FREE]!;
+        this.#control[CTL_PERSISTENT_FREE] = index + 1;
+      }),
+    );
+  }
+}

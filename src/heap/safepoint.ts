@@ -1,0 +1,122 @@
+// Safepoints: how the collector meets the mutators.
+//
+// A mutator polls one word. When it is set, the mutator leaves its fast path and finds out what is asked: to answer a handshake (it
+// says "I passed this point" and goes on) or to stop for a pause (it sleeps until the pause is over). A thread in a safe region
+// promises to touch neither heap nor roots, so it counts as stopped, and as having answered; on its way out it waits for a pause
+// to end.
+//
+// Two threads that each write one word and then read the other's (Dekker): the collector sets CTL_STOP and then reads T_STATE; a
+// mutator that wants to run sets T_STATE to RUNNING and then reads CTL_STOP. All four accesses are sequentially consistent, so at
+// least one of the two sees the other.
+
+import { CTL_EPOCH, CTL_POLL, CTL_STOP, PAUSE_NONE, T_EPOCH, T_STATE, THREAD_RUNNING } from './layout.ts';
+import { waitWhile } from './spin.ts';
+
+/**
+ * Runs on the mutator: takes it to the state RUNNING, waiting in state `parked` (THREAD_SAFE or THREAD_STOPPED) while a pause is on.
+ */
+export function resumeRunning(
+  control: Int32Array<SharedArrayBuffer>,
+  thread: Int32Array<SharedArrayBuffer>,
+  parked: number,
+): void {
+  for (;;) {
+    Atomics.store(thread, T_STATE, THREAD_RUNNING);
+    const stop = Atomics.load(control, CTL_STOP);
+    if (stop === PAUSE_NONE) return;
+    park(control, thread, parked);
+    waitWhile(control, CTL_STOP, stop, Number.POSITIVE_INFINITY);
+  }
+}
+
+/** Runs on the mutator: answers the handshake that is asked for, if any. */
+export function answerHandshake(control: Int32Array<SharedArrayBuffer>, thread: Int32Array<SharedArrayBuffer>): void {
+  Atomics.store(thread, T_EPOCH, Atomics.load(control, CTL_EPOCH));
+  Atomics.notify(thread, T_EPOCH);
+}
+
+/** Runs on the mutator: leaves the state RUNNING and wakes a collector that waits for it, for a stop or for a handshake. */
+export function park(
+  control: Int32Array<SharedArrayBuffer>,
+  thread: Int32Array<SharedArrayBuffer>,
+  state: number,
+): void {
+  Atomics.store(thread, T_STATE, state);
+  Atomics.notify(thread, T_STATE);
+  answerHandshake(control, thread);
+}
+
+/** What the collector does while a thread does not answer; `waitedMs` counts from the request. Returns false to give up. */
+export type Patience = (thread: number, waitedMs: number) => boolean;
+
+/** The collector's side. */
+export class Safepoints {
+  readonly #control: Int32Array<SharedArrayBuffer>;
+  readonly #threads: readonly Int32Array<SharedArrayBuffer>[];
+  readonly #patience: Patience;
+
+  constructor(
+    control: Int32Array<SharedArrayBuffer>,
+    threads: readonly Int32Array<SharedArrayBuffer>[],
+    patience: Patience,
+  ) {
+    this.#control = control;
+    this.#threads = threads;
+    this.#patience = patience;
+  }
+
+  /**
+   * Stops all mutators; on return none touches heap or roots until `resume`.
+   * @returns false, with all mutators running again, when patience gave up on one.
+   */
+  stop(kind: number): boolean {
+    Atomics.store(this.#control, CTL_STOP, kind);
+    Atomics.store(this.#control, CTL_POLL, 1);
+    const start = performance.now();
+    for (let i = 0; i < this.#threads.length; i++) {
+      const thread = this.#threads[i]!;
+      while (Atomics.load(thread, T_STATE) === THREAD_RUNNING) {
+        if (waitWhile(thread, T_STATE, THREAD_RUNNING, 100)) continue;
+        if (!this.#patience(i, performance.now() - start)) {
+          this.resume();
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  resume(): void {
+    Atomics.store(this.#control, CTL_POLL, 0);
+    Atomics.store(this.#control, CTL_STOP, PAUSE_NONE);
+    Atomics.notify(this.#control, CTL_STOP);
+  }
+
+  /**
+   * Waits until every mutator has passed a safepoint since the call: all its earlier stores are visible on return.
+   * @returns false when patience gave up on a thread.
+   */
+  handshake(): boolean {
+    const epoch = (Atomics.load(this.#control, CTL_EPOCH) + 1) | 0;
+    Atomics.store(this.#control, CTL_EPOCH, epoch);
+    Atomics.store(this.#control, CTL_POLL, 1);
+    const start = performance.now();
+    let answered = true;
+    for (let i = 0; i < this.#threads.length && answered; i++) {
+      const thread = this.#threads[i]!;
+      for (;;) {
+        if (Atomics.load(thread, T_STATE) !== THREAD_RUNNING) break;
+        const seen = Atomics.load(thread, T_EPOCH);
+        if (seen === epoch) break;
+        if (waitWhile(thread, T_EPOCH, seen, 100)) continue;
+        if (Atomics.load(thread, T_STATE) !== THREAD_RUNNING) break;
+        if (!this.#patience(i, performance.now() - start)) {
+          answered = false;
+          break;
+        }
+      }
+    }
+    Atomics.store(this.#control, CTL_POLL, 0);
+    return answered;
+  }
+}

@@ -1,0 +1,185 @@
+// Types: what the collector must know of an object to copy it and to find its references. They live in a table outside the moving
+// space, so that understanding an object never needs another object (which might not have been moved yet).
+
+import { invariant, TospaceError } from '../errors.ts';
+import {
+  CTL_REGISTRY_LOCK,
+  CTL_TYPE_COUNT,
+  CTL_TYPE_MAP_NEXT,
+  CTL_TYPE_MAPS_END,
+  HEADER_BYTES,
+  KIND_RAW_ARRAY,
+  KIND_RECORD,
+  KIND_REF_ARRAY,
+  MAX_TYPES,
+} from './layout.ts';
+import { withLock } from './lock.ts';
+import type { Tables } from './tables.ts';
+
+/** What a field holds: `ref` is a reference the collector follows, everything else is raw data. */
+export type FieldKind = 'ref' | 'i8' | 'u8' | 'i16' | 'u16' | 'i32' | 'u32' | 'f32' | 'i64' | 'f64';
+
+/** What an element of a raw array holds. */
+export type ElementKind = Exclude<FieldKind, 'ref'>;
+
+const FIELD_BYTES: Readonly<Record<FieldKind, number>> = Object.freeze({
+  ref: 4,
+  i8: 1,
+  u8: 1,
+  i16: 2,
+  u16: 2,
+  i32: 4,
+  u32: 4,
+  f32: 4,
+  i64: 8,
+  f64: 8,
+});
+
+/** A type of records: a fixed number of fields. A plain object: it may be posted to another thread. */
+export interface RecordType<Fields extends string = string> {
+  readonly kind: 'record';
+  readonly id: number;
+  readonly name: string;
+  /** Bytes of an instance, header included. */
+  readonly bytes: number;
+  /** Byte offset of every field from the object's start. */
+  readonly offset: Readonly<Record<Fields, number>>;
+  readonly fields: Readonly<Record<Fields, FieldKind>>;
+}
+
+/** A type of arrays whose elements are references. */
+export interface RefArrayType {
+  readonly kind: 'ref-array';
+  readonly id: number;
+  readonly name: string;
+}
+
+/** A type of arrays of raw data. */
+export interface RawArrayType {
+  readonly kind: 'raw-array';
+  readonly id: number;
+  readonly name: string;
+  readonly element: ElementKind;
+  readonly elementBytes: number;
+}
+
+export type ArrayType = RefArrayType | RawArrayType;
+export type HeapType = RecordType | ArrayType;
+
+/** Largest record: what remains of 16 bits of 8-byte granules, far above any sensible class. */
+export const MAX_RECORD_BYTES: number = 512 * 1024;
+
+function badType(message: string, hint: string): TospaceError {
+  return new TospaceError('ERR_TYPE', message, { hint });
+}
+
+/** Puts fields one behind the other in the given order, each on a multiple of its size. */
+export function placeFields<Fields extends string>(
+  fields: Readonly<Record<Fields, FieldKind>>,
+): { bytes: number; offset: Record<Fields, number> } {
+  let at = HEADER_BYTES;
+  const offset = {} as Record<Fields, number>;
+  for (const [name, kind] of Object.entries(fields) as [Fields, FieldKind][]) {
+    const bytes = FIELD_BYTES[kind];
+    if (bytes === undefined) {
+      throw badType(`field ${name}: ${String(kind)} is not a kind of field`, `Use one of ${Object.keys(FIELD_BYTES).join(', ')}.`);
+    }
+    at = Math.ceil(at / bytes) * bytes;
+    offset[name] = at;
+    at += bytes;
+  }
+  return { bytes: Math.ceil(at / 8) * 8, offset };
+}
+
+/** The table of types of one heap, seen from one thread. */
+export class TypeRegistry {
+  readonly #tables: Tables;
+
+  constructor(tables: Tables) {
+    this.#tables = tables;
+  }
+
+  /** Registers a record type. */
+  record<Fields extends string>(name: string, fields: Readonly<Record<Fields, FieldKind>>): RecordType<Fields> {
+    const { bytes, offset } = placeFields(fields);
+    const refs = (Object.keys(fields) as Fields[]).filter((field) => fields[field] === 'ref').map((field) => offset[field]);
+    const id = this.recordLayout(name, bytes, refs);
+    return Object.freeze({
+      kind: 'record',
+      id,
+      name,
+      bytes,
+      offset: Object.freeze(offset),
+      fields: Object.freeze({ ...fields }),
+    });
+  }
+
+  /**
+   * Registers a record type whose layout the embedder chose, and returns its id.
+   * @param bytes size of an instance, header included: a multiple of 8.
+   * @param refs byte offsets of the reference fields, each a multiple of 4 behind the 8-byte header.
+   */
+  recordLayout(name: string, bytes: number, refs: readonly number[]): number {
+    if (!Number.isInteger(bytes) || bytes < HEADER_BYTES || bytes % 8 !== 0 || bytes > MAX_RECORD_BYTES) {
+      throw badType(
+        `type ${name}: ${bytes} is not a size of a record`,
+        `The size includes the ${HEADER_BYTES}-byte header, is a multiple of 8 and at most ${MAX_RECORD_BYTES}.`,
+      );
+    }
+    for (const at of refs) {
+      if (!Number.isInteger(at) || at < HEADER_BYTES || at % 4 !== 0 || at + 4 > bytes) {
+        throw badType(
+          `type ${name}: ${at} is not the offset of a reference field`,
+          `Offsets are multiples of 4 from ${HEADER_BYTES} to ${bytes - 4}.`,
+        );
+      }
+    }
+    // Words behind the last reference are not stored: scanning a record costs what its references need.
+    const words = refs.length === 0 ? 0 : Math.floor(Math.max(...refs) / 256) + 1;
+    const map = new Uint32Array(words * 2);
+    for (const at of refs) {
+      const slot = at >>> 2;
+      map[slot >>> 5]! |= 1 << (slot & 31);
+    }
+    return this.#register(name, KIND_RECORD, bytes, map);
+  }
+
+  refArray(name: string): RefArrayType {
+    const id = this.#register(name, KIND_REF_ARRAY, 2, new Uint32Array(0));
+    return Object.freeze({ kind: 'ref-array', id, name });
+  }
+
+  rawArray(name: string, element: ElementKind): RawArrayType {
+    const elementBytes = (element as FieldKind) === 'ref' ? undefined : FIELD_BYTES[element];
+    if (elementBytes === undefined) {
+      throw badType(`type ${name}: ${String(element)} is not a kind of raw element`, 'Arrays of references are made by defineRefArray.');
+    }
+    const id = this.#register(name, KIND_RAW_ARRAY, Math.log2(elementBytes), new Uint32Array(0));
+    return Object.freeze({ kind: 'raw-array', id, name, element, elementBytes });
+  }
+
+  #register(name: string, kind: number, size: number, map: Uint32Array): number {
+    const { control, geometry } = this.#tables;
+    return withLock(control, CTL_REGISTRY_LOCK, () => {
+      const id = control[CTL_TYPE_COUNT]!;
+      invariant(id >= 1, 'type ids start at 1');
+      if (id >= MAX_TYPES) {
+        throw badType(`type ${name}: the table of ${MAX_TYPES - 1} types is full`, 'Register a type once and share its descriptor.');
+      }
+      const at = control[CTL_TYPE_MAP_NEXT]! >>> 0;
+      if (at + map.byteLength > control[CTL_TYPE_MAPS_END]! >>> 0) {
+        throw badType(`type ${name}: no room for its reference map`, 'Raise typeMapBytes, or keep references at the front of large records.');
+      }
+      new Uint32Array(this.#tables.buffer, at, map.length).set(map);
+      control[CTL_TYPE_MAP_NEXT] = at + map.byteLength;
+      const entry = this.#tables.words(geometry.types + id * 16, 4);
+      entry[1] = size;
+      entry[2] = at;
+      entry[3] = map.length / 2;
+      // The kind last: a type is complete when it has one.
+      Atomics.store(entry, 0, kind);
+      control[CTL_TYPE_COUNT] = id + 1;
+      return id;
+    });
+  }
+}

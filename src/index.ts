@@ -1,0 +1,35 @@
+// The public entry of tospace.
+
+export { TospaceError, type ErrorCode } from './errors.ts';
+export type { CycleReport } from './gc/cycle.ts';
+export { attachHeap, Heap, HeapAccess, type SharedHeap } from './gc/heap.ts';
+export {
+  type CollectorName,
+  DEFAULT_OPTIONS,
+  type DelayPoint,
+  type HeapOptions,
+  type ResolvedOptions,
+  type StressOptions,
+} from './gc/options.ts';
+export type { HeapStatistics } from './gc/statistics.ts';
+export type { Summary } from './heap/histogram.ts';
+export { Mutator } from './heap/mutator.ts';
+export { Persistent } from './heap/persistent.ts';
+export { type Local, NULL, type Ref } from './heap/ref.ts';
+export type {
+  ArrayType,
+  ElementKind,
+  FieldKind,
+  HeapType,
+  RawArrayType,
+  RecordType,
+  RefArrayType,
+} from './heap/types.ts';
+
+import { Heap } from './gc/heap.ts';
+import type { HeapOptions } from './gc/options.ts';
+
+/** Creates a heap. See {@link Heap.create}. */
+export function createHeap(options: HeapOptions = {}): Promise<Heap> {
+  return Heap.create(options);
+}

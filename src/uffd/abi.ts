@@ -1,0 +1,149 @@
+// The numbers of the Linux x86-64 system-call interface that this package uses, in one place.
+// Other architectures differ in O_*, MAP_* and the system-call numbers: see the platform check in libc.ts.
+
+// --- mmap(2), mprotect(2) -----------------------------------------------------------------------------------
+export const PROT_NONE = 0;
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const PROT_EXEC = 4;
+
+export const MAP_SHARED = 0x01;
+export const MAP_PRIVATE = 0x02;
+/** Replaces whatever is mapped there. Only ever aimed at a place that we hold already. */
+export const MAP_FIXED = 0x10;
+export const MAP_ANONYMOUS = 0x20;
+/** Charges no commit: an address reservation must not count as memory. */
+export const MAP_NORESERVE = 0x4000;
+export const MAP_POPULATE = 0x8000;
+/** Linux 4.17: EEXIST instead of replacing. */
+export const MAP_FIXED_NOREPLACE = 0x100000;
+
+// --- mremap(2) ----------------------------------------------------------------------------------------------
+export const MREMAP_MAYMOVE = 1;
+export const MREMAP_FIXED = 2;
+/** Linux 5.7 for private anonymous memory, 5.13 for shmem: the old VMA stays, without page tables. */
+export const MREMAP_DONTUNMAP = 4;
+
+// --- madvise(2) ---------------------------------------------------------------------------------------------
+/** On shmem this drops page tables only: the pages stay in the page cache. */
+export const MADV_DONTNEED = 4;
+/** Frees the pages of a shared mapping, as FALLOC_FL_PUNCH_HOLE does through the descriptor. */
+export const MADV_REMOVE = 9;
+export const MADV_DONTFORK = 10;
+export const MADV_HUGEPAGE = 14;
+export const MADV_NOHUGEPAGE = 15;
+export const MADV_DONTDUMP = 16;
+/** Linux 5.14. On a registered range these go through the userfaultfd and block. */
+export const MADV_POPULATE_READ = 22;
+export const MADV_POPULATE_WRITE = 23;
+/** Linux 6.1. */
+export const MADV_COLLAPSE = 25;
+
+// --- memfd_create(2), fallocate(2), eventfd(2), open(2) -----------------------------------------------------
+export const MFD_CLOEXEC = 1;
+export const MFD_ALLOW_SEALING = 2;
+
+export const FALLOC_FL_KEEP_SIZE = 1;
+export const FALLOC_FL_PUNCH_HOLE = 2;
+
+export const O_RDONLY = 0;
+export const O_RDWR = 2;
+export const O_NONBLOCK = 0o4000;
+export const O_CLOEXEC = 0o2000000;
+
+export const EFD_NONBLOCK: number = O_NONBLOCK;
+export const EFD_CLOEXEC: number = O_CLOEXEC;
+
+// --- poll(2) ------------------------------------------------------------------------------------------------
+// struct pollfd, 8 bytes: s32 fd; s16 events; s16 revents. As two Int32: [fd, events | revents << 16].
+export const POLLFD_BYTES = 8;
+export const POLLIN = 0x001;
+export const POLLERR = 0x008;
+export const POLLHUP = 0x010;
+export const POLLNVAL = 0x020;
+
+// --- system calls without a glibc wrapper (x86-64 numbers) --------------------------------------------------
+export const SYS_GETTID = 186;
+export const SYS_TGKILL = 234;
+export const SYS_USERFAULTFD = 323;
+
+// --- signals ------------------------------------------------------------------------------------------------
+export const SIGKILL = 9;
+export const SIGUSR1 = 10;
+export const SIGUSR2 = 12;
+
+// --- userfaultfd(2), linux/userfaultfd.h --------------------------------------------------------------------
+/** Linux 5.11: needs no privilege; a fault taken inside the kernel is EFAULT instead of an event. */
+export const UFFD_USER_MODE_ONLY = 1;
+export const UFFD_API = 0xaa;
+
+/** Linux 6.1: on /dev/userfaultfd; the argument is the flags word of userfaultfd(2). */
+export const USERFAULTFD_IOC_NEW = 0xaa00;
+
+/** struct uffdio_api, 24 bytes: u64 api, features, ioctls. */
+export const UFFDIO_API = 0xc018aa3f;
+/** struct uffdio_register, 32 bytes: u64 start, len, mode, ioctls. */
+export const UFFDIO_REGISTER = 0xc020aa00;
+/** struct uffdio_range, 16 bytes: u64 start, len. */
+export const UFFDIO_UNREGISTER = 0x8010aa01;
+/** struct uffdio_range. */
+export const UFFDIO_WAKE = 0x8010aa02;
+/** struct uffdio_copy, 40 bytes: u64 dst, src, len, mode; s64 copy. */
+export const UFFDIO_COPY = 0xc028aa03;
+/** struct uffdio_zeropage, 32 bytes: u64 start, len, mode; s64 zeropage. */
+export const UFFDIO_ZEROPAGE = 0xc020aa04;
+/** Linux 6.8. Private anonymous memory only; into shmem it is EINVAL. */
+export const UFFDIO_MOVE = 0xc028aa05;
+export const UFFDIO_WRITEPROTECT = 0xc018aa06;
+/** Linux 5.13, shmem 5.14. struct uffdio_continue, 32 bytes: u64 start, len, mode; s64 mapped. */
+export const UFFDIO_CONTINUE = 0xc020aa07;
+/** Linux 6.6. */
+export const UFFDIO_POISON = 0xc020aa08;
+
+export const UFFDIO_REGISTER_MODE_MISSING = 1;
+export const UFFDIO_REGISTER_MODE_WP = 2;
+export const UFFDIO_REGISTER_MODE_MINOR = 4;
+/** What a window of shmem always needs: MINOR alone zero-fills holes silently, MISSING alone maps cached pages silently. */
+export const UFFDIO_REGISTER_MODE_MISSING_MINOR = 5;
+
+/** The same bit in the mode word of COPY, ZEROPAGE and CONTINUE: install, but leave waiting threads asleep. */
+export const UFFDIO_MODE_DONTWAKE = 1;
+
+export const UFFD_FEATURE_PAGEFAULT_FLAG_WP = 0x1n;
+export const UFFD_FEATURE_EVENT_FORK = 0x2n;
+export const UFFD_FEATURE_EVENT_REMAP = 0x4n;
+export const UFFD_FEATURE_EVENT_REMOVE = 0x8n;
+export const UFFD_FEATURE_MISSING_HUGETLBFS = 0x10n;
+export const UFFD_FEATURE_MISSING_SHMEM = 0x20n;
+export const UFFD_FEATURE_EVENT_UNMAP = 0x40n;
+export const UFFD_FEATURE_SIGBUS = 0x80n;
+export const UFFD_FEATURE_THREAD_ID = 0x100n;
+export const UFFD_FEATURE_MINOR_HUGETLBFS = 0x200n;
+export const UFFD_FEATURE_MINOR_SHMEM = 0x400n;
+export const UFFD_FEATURE_EXACT_ADDRESS = 0x800n;
+export const UFFD_FEATURE_WP_HUGETLBFS_SHMEM = 0x1000n;
+export const UFFD_FEATURE_WP_UNPOPULATED = 0x2000n;
+export const UFFD_FEATURE_POISON = 0x4000n;
+export const UFFD_FEATURE_WP_ASYNC = 0x8000n;
+export const UFFD_FEATURE_MOVE = 0x10000n;
+/**
+ * Never requested: with these, mremap, munmap and madvise of a registered range block until somebody reads the event, and
+ * COPY and CONTINUE fail with EAGAIN meanwhile. A collector that moves its own mappings would wait for itself.
+ */
+export const UFFD_FEATURES_EVENT: bigint =
+  UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP;
+
+// struct uffd_msg, 32 bytes:
+//   byte 0   u8  event
+//   byte 8   u64 pagefault.flags
+//   byte 16  u64 pagefault.address
+//   byte 24  u32 pagefault.feat.ptid (with UFFD_FEATURE_THREAD_ID, else 0)
+export const UFFD_MSG_BYTES = 32;
+export const UFFD_EVENT_PAGEFAULT = 0x12;
+export const UFFD_EVENT_FORK = 0x13;
+export const UFFD_EVENT_REMAP = 0x14;
+export const UFFD_EVENT_REMOVE = 0x15;
+export const UFFD_EVENT_UNMAP = 0x16;
+export const UFFD_PAGEFAULT_FLAG_WRITE = 1;
+export const UFFD_PAGEFAULT_FLAG_WP = 2;
+export const UFFD_PAGEFAULT_FLAG_MINOR = 4;

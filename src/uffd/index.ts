@@ -1,0 +1,24 @@
+// Public entry `tospace/uffd`: Linux memory mappings and page faults for Node.js. Knows nothing of objects or collectors.
+export {
+  decodeError,
+  type EncodedError,
+  type ErrorCode,
+  encodeError,
+  invariant,
+  TospaceError,
+  type TospaceErrorDetails,
+} from '../errors.ts';
+export * from './abi.ts';
+export { check, hex, syscallError } from './check.ts';
+export { allowedCpus, currentCpu, pin } from './cpu.ts';
+export * from './errno.ts';
+export { FaultReader } from './fault-reader.ts';
+export { type InjectionPlan, type InjectionRule, injectFaults } from './injection.ts';
+export type { Kernel, KernelBuffer } from './kernel.ts';
+export { addressOf, createLibcKernel } from './libc.ts';
+export { Memfd, type MemfdMapOptions } from './memfd.ts';
+export { type Capabilities, probe, type Support } from './probe.ts';
+export { Reservation, type ReserveOptions } from './reservation.ts';
+export { type ServeFaultsOptions, serveFaults } from './serve.ts';
+export { StopSignal } from './stop-signal.ts';
+export { Userfaultfd, type UserfaultfdKind, type UserfaultfdOptions } from './userfaultfd.ts';
