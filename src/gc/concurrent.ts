@@ -93,6 +93,7 @@ export class ConcurrentCollector implements Collector {
     planCompaction(this.#context, control[CTL_BLACK_LINE]!);
     this.#verifier?.afterPlan();
     if (release || this.#context.options.retention === 'release') this.#retention.emptyBack();
+    this.#retention.sample();
     placeServers(this.#context);
     clock.lap('plan');
 

@@ -11,7 +11,8 @@ export interface Kernels {
   markPending(): number;
   markOverflows(): number;
   ageCards(end: number, round: number): number;
-  scanCards(end: number, round: number): void;
+  scanAgedCards(end: number, round: number): void;
+  scanDirtyCards(end: number): number;
   countDirtyCards(end: number): number;
   plan(end: number): number;
   forwardOne(ref: number): number;

@@ -37,11 +37,10 @@ export class Retention {
     return this.#context.control[CTL_FRONT]!;
   }
 
-  /** Before the flip: `usedBytes` of the front memfd may have been written. */
+  /** In the pause, before the flip: `usedBytes` of the front memfd may have been written. */
   beginWindow(usedBytes: number): void {
     this.#dirty[this.#front] = Math.max(this.#dirty[this.#front]!, usedBytes);
     this.#releasedFrom = usedBytes;
-    this.sample();
   }
 
   /** Before the flip, when memory is to be given back: empties the idle memfd, which nobody can reach. */
@@ -71,7 +70,7 @@ export class Retention {
     this.sample();
   }
 
-  /** Notes how much memory the heap holds now. */
+  /** Notes how much memory the heap holds now. Some 50 µs: never in a pause. */
   sample(): void {
     const now = this.#context.arena.sharedBytes();
     this.#shared[0] = now;

@@ -51,6 +51,7 @@ export class StopTheWorldCollector implements Collector {
     const { heap } = arena.geometry;
     const releases = release || options.retention === 'release';
     if (releases) this.#retention.emptyBack();
+    this.#retention.sample();
 
     this.#world.stop(PAUSE_FULL);
     const clock = new PhaseClock();

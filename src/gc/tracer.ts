@@ -4,7 +4,6 @@ import { invariant } from '../errors.ts';
 import {
   CARD_FIRST_ROUND,
   CARD_LAST_ROUND,
-  CARD_LOG2,
   CTL_CURSOR,
   CTL_PERSISTENT,
   CTL_PERSISTENT_TOP,
@@ -64,35 +63,27 @@ export class Tracer {
     const end = this.#cursor;
     const dirty = kernels.ageCards(end, round);
     between();
-    if (dirty > 0) kernels.scanCards(end, round);
+    if (dirty > 0) kernels.scanAgedCards(end, round);
     this.drain();
     return dirty;
   }
 
   /**
    * With all mutators stopped: marks everything that is reachable and was not found yet.
-   * @returns the dirty cards that were left.
+   * @returns how many cards were dirty.
    */
   finish(): number {
+    const { kernels } = this.#context;
     this.markRoots();
     this.drain();
-    // More than one round only when the mark stack overflowed: what did not fit is found on cards that the tracer dirtied itself.
-    let total = 0;
-    for (;;) {
-      const dirty = this.cleanCards(() => {});
-      total += dirty;
-      if (dirty === 0) return total;
-      // Numbers may be used again from the start: no card is waiting for a scan between rounds, and no mutator runs.
-      if (this.#round > CARD_LAST_ROUND - 1) this.#restartRounds();
+    // One pass, but where the mark stack overflowed: what did not fit waits on cards that the tracer dirtied itself.
+    let cards = 0;
+    for (let overflows = -1; overflows !== kernels.markOverflows(); ) {
+      overflows = kernels.markOverflows();
+      cards += kernels.scanDirtyCards(this.#cursor);
+      this.drain();
     }
-  }
-
-  #restartRounds(): void {
-    const { cards, heapBytes } = this.#context.arena.geometry;
-    // Only numbers are on the cards, and dirty marks, which must stay.
-    const table = this.#context.tables.bytes(cards, heapBytes >> CARD_LOG2);
-    for (let i = 0; i < table.length; i++) if (table[i]! >= CARD_FIRST_ROUND) table[i] = 0;
-    this.#round = CARD_FIRST_ROUND;
+    return cards;
   }
 
   get #cursor(): number {

@@ -44,10 +44,7 @@ export class CheckedMutator extends Mutator {
       if (offset >= HEADER_BYTES && offset < HEADER_BYTES + this.i32[(ref >> 2) + 1]! * 4 && offset % 4 === 0) return;
       throw misuse(`${what}: offset ${offset} lies outside the array`);
     }
-    const words = this.#typeEntries[entry + 3]! * 2;
-    const map = this.#tables.words(this.#typeEntries[entry + 2]! >>> 0, words);
-    const slot = offset >> 2;
-    if (kind !== KIND_RECORD || offset % 4 !== 0 || slot >>> 5 >= words || ((map[slot >>> 5]! >>> (slot & 31)) & 1) === 0) {
+    if (kind !== KIND_RECORD || offset % 4 !== 0 || !this.#isRefSlot(entry, offset >> 2)) {
       throw misuse(`${what}: offset ${offset} is not a reference field of type ${entry / 4}`);
     }
   }
@@ -66,6 +63,76 @@ export class CheckedMutator extends Mutator {
   override getElement(array: Ref, index: number): Ref {
     this.#slot(array, HEADER_BYTES + index * 4, 'getElement');
     return super.getElement(array, index);
+  }
+
+  /** Raw data lies inside the object, on a multiple of its size, and is no reference. */
+  #raw(ref: Ref, offset: number, bytes: number, what: string): void {
+    const entry = this.#object(ref, what);
+    const kind = this.#typeEntries[entry]!;
+    const size = this.#typeEntries[entry + 1]!;
+    const end = kind === KIND_RECORD ? size : HEADER_BYTES + this.i32[(ref >> 2) + 1]! * 2 ** size;
+    if (!Number.isInteger(offset) || offset < HEADER_BYTES || offset % bytes !== 0 || offset + bytes > end) {
+      throw misuse(`${what}: offset ${offset} is not ${bytes} byte(s) of data of type ${entry / 4}`);
+    }
+    if (kind === KIND_REF_ARRAY || (kind === KIND_RECORD && this.#isRefSlot(entry, offset >> 2))) {
+      throw misuse(`${what}: offset ${offset} is a reference of type ${entry / 4}`);
+    }
+  }
+
+  #isRefSlot(entry: number, slot: number): boolean {
+    const words = this.#typeEntries[entry + 3]! * 2;
+    const map = this.#tables.words(this.#typeEntries[entry + 2]! >>> 0, words);
+    return slot >>> 5 < words && ((map[slot >>> 5]! >>> (slot & 31)) & 1) === 1;
+  }
+
+  override getI32(ref: Ref, offset: number): number {
+    this.#raw(ref, offset, 4, 'getI32');
+    return super.getI32(ref, offset);
+  }
+
+  override setI32(ref: Ref, offset: number, value: number): void {
+    this.#raw(ref, offset, 4, 'setI32');
+    super.setI32(ref, offset, value);
+  }
+
+  override getU32(ref: Ref, offset: number): number {
+    this.#raw(ref, offset, 4, 'getU32');
+    return super.getU32(ref, offset);
+  }
+
+  override setU32(ref: Ref, offset: number, value: number): void {
+    this.#raw(ref, offset, 4, 'setU32');
+    super.setU32(ref, offset, value);
+  }
+
+  override getF32(ref: Ref, offset: number): number {
+    this.#raw(ref, offset, 4, 'getF32');
+    return super.getF32(ref, offset);
+  }
+
+  override setF32(ref: Ref, offset: number, value: number): void {
+    this.#raw(ref, offset, 4, 'setF32');
+    super.setF32(ref, offset, value);
+  }
+
+  override getF64(ref: Ref, offset: number): number {
+    this.#raw(ref, offset, 8, 'getF64');
+    return super.getF64(ref, offset);
+  }
+
+  override setF64(ref: Ref, offset: number, value: number): void {
+    this.#raw(ref, offset, 8, 'setF64');
+    super.setF64(ref, offset, value);
+  }
+
+  override getU8(ref: Ref, offset: number): number {
+    this.#raw(ref, offset, 1, 'getU8');
+    return super.getU8(ref, offset);
+  }
+
+  override setU8(ref: Ref, offset: number, value: number): void {
+    this.#raw(ref, offset, 1, 'setU8');
+    super.setU8(ref, offset, value);
   }
 
   override length(array: Ref): number {

@@ -493,6 +493,49 @@ export class Mutator {
     this.setRef(array, HEADER_BYTES + (index << 2), value);
   }
 
+  // Raw fields and elements: `offset` is a byte offset from the object's start, a multiple of the field's size. Elements of a raw array
+  // begin at offset 8.
+
+  getI32(ref: Ref, offset: number): number {
+    return this.i32[(ref + offset) >> 2]!;
+  }
+
+  setI32(ref: Ref, offset: number, value: number): void {
+    this.i32[(ref + offset) >> 2] = value;
+  }
+
+  getU32(ref: Ref, offset: number): number {
+    return this.u32[(ref + offset) >> 2]!;
+  }
+
+  setU32(ref: Ref, offset: number, value: number): void {
+    this.u32[(ref + offset) >> 2] = value;
+  }
+
+  getF32(ref: Ref, offset: number): number {
+    return this.f32[(ref + offset) >> 2]!;
+  }
+
+  setF32(ref: Ref, offset: number, value: number): void {
+    this.f32[(ref + offset) >> 2] = value;
+  }
+
+  getF64(ref: Ref, offset: number): number {
+    return this.f64[(ref + offset) >> 3]!;
+  }
+
+  setF64(ref: Ref, offset: number, value: number): void {
+    this.f64[(ref + offset) >> 3] = value;
+  }
+
+  getU8(ref: Ref, offset: number): number {
+    return this.u8[ref + offset]!;
+  }
+
+  setU8(ref: Ref, offset: number, value: number): void {
+    this.u8[ref + offset] = value;
+  }
+
   /** Number of elements of an array. */
   length(array: Ref): number {
     return this.i32[(array >> 2) + 1]!;

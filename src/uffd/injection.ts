@@ -48,7 +48,10 @@ export function injectFaults(
 ): Kernel & { readonly calls: ReadonlyMap<string, number> } {
   for (const { call, nth } of plan) {
     if (!Number.isInteger(nth) || nth < 1) {
-      throw new TospaceError('ERR_OPTION', `nth of the rule for "${call}" must be an integer of at least 1, not ${nth}`);
+      throw new TospaceError(
+        'ERR_OPTION',
+        `nth of the rule for "${call}" must be an integer of at least 1, not ${nth}`,
+      );
     }
   }
   const rules = plan

@@ -16,7 +16,7 @@ import {
 } from './abi.ts';
 import { check, HINT_UFFD_MISSING, HINT_UFFD_PERMISSION, syscallError } from './check.ts';
 import { allowedCpus } from './cpu.ts';
-import { EACCES, EEXIST, EINVAL, ENOENT, ENOSYS, EPERM } from './errno.ts';
+import { EACCES, EEXIST, EINVAL, ENOENT, ENOSYS, EPERM, errnoName } from './errno.ts';
 import type { Kernel } from './kernel.ts';
 import { createLibcKernel } from './libc.ts';
 import { Memfd } from './memfd.ts';
@@ -278,8 +278,12 @@ function installsOnce(request: string, bytes: number, install: () => number): vo
   }
   const second = install();
   if (second !== -EEXIST) {
-    throw new TospaceError('ERR_UNSUPPORTED', `a second ${request} returned ${second} instead of -EEXIST`, {
-      hint: 'This kernel (or emulation of one) does not keep the rule that a page is installed once.',
-    });
+    throw new TospaceError(
+      'ERR_UNSUPPORTED',
+      `a second ${request} ended with ${second < 0 ? errnoName(second) : 'success'} instead of EEXIST`,
+      {
+        hint: 'This kernel (or emulation of one) does not keep the rule that a page is installed once.',
+      },
+    );
   }
 }

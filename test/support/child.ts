@@ -50,7 +50,11 @@ export function supportScript(name: string): string {
  * Runs a scenario of a script in this folder in a process of its own and returns what it reports: the scenario prints one
  * line of JSON. Rejects with the child's output when it fails or has to be killed.
  */
-export async function runScenario<T>(script: string, scenario: string, ...args: readonly string[]): Promise<T> {
+export async function runScenario<T>(
+  script: string,
+  scenario: string,
+  ...args: readonly string[]
+): Promise<T> {
   const result = await runCommand(process.execPath, [supportScript(script), scenario, ...args]);
   if (result.status !== 0) {
     const how = result.signal === null ? `exited with ${result.status}` : `was ended by ${result.signal}`;

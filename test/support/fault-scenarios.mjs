@@ -97,8 +97,9 @@ async function serve(how, write) {
   const [{ seen, tid }] = await answer;
   uffd.unregister(arena.address, BYTES);
   const alias = Array.from({ length: PAGES }, (_, p) => arena.words[(ALIAS + p * PAGE) / 4]);
+  const stored = Array.from({ length: PAGES }, (_, p) => arena.words[(ALIAS + p * PAGE) / 4 + 1]);
   file.close();
-  return { end, seen, alias, tid, ...log };
+  return { end, seen, alias, stored, tid, ...log };
 }
 
 const scenarios = {
@@ -169,10 +170,10 @@ const scenarios = {
     const sink = Memfd.create(kernel, 'sink', BYTES);
     const written = kernel.write(sink.fd, arena.bytes.subarray(0, 8), 8);
     const events = new FaultReader(kernel, uffd.fd).read();
-    uffd.copy(arena.address, arena.address + ALIAS, PAGE);
+    const installed = uffd.zeropage(arena.address, PAGE);
     // Touched (here: installed) first, the same system call works.
     const after = kernel.write(sink.fd, arena.bytes.subarray(0, 8), 8);
-    return { kind: uffd.kind, written, events, after };
+    return { kind: uffd.kind, written, events, installed, after };
   },
 
   /** The message of a fault is withdrawn once the page is there. */

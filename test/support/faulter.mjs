@@ -10,8 +10,9 @@ parentPort.once('message', () => {
   const seen = [];
   for (let p = 0; p < pages; p++) {
     const index = (p * pageBytes) / 4;
-    // An add reads and writes in one access: the fault is a write fault, and no update may be lost.
-    seen.push(write ? Atomics.add(words, index, 5) : Atomics.load(words, index));
+    // The store comes first, so that the fault is a write fault; it must not be lost when the page is installed.
+    if (write) words[index + 1] = 2000 + p;
+    seen.push(Atomics.load(words, index));
   }
   parentPort.postMessage({ seen, tid: kernel.gettid() });
   StopSignal.adopt(kernel, stopFd).signal();

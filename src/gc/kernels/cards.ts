@@ -5,7 +5,7 @@
 // because a mutator may be between its two stores: its reference then becomes visible before the scan, or its card becomes dirty
 // after the ageing and belongs to the next round (Android 1702d6ab4a). No card is ever cleaned while mutators run, so no store
 // of theirs is overwritten; old numbers simply stop meaning anything.
-import { CARD_DIRTY, CARD_LOG2, CHUNK_BYTES } from "../../heap/layout";
+import { CARD_CLEAN, CARD_DIRTY, CARD_LOG2, CHUNK_BYTES } from "../../heap/layout";
 import { cards, heapBase, marks } from "./geometry";
 import { scanClipped } from "./mark";
 import { sizeOf, typeOf } from "./objects";
@@ -33,7 +33,20 @@ export function ageCards(end: u32, round: u32): u32 {
 }
 
 /** Rescans the marked objects on every card that carries `round`. Leaves what it finds on the mark stack. */
-export function scanCards(end: u32, round: u32): void {
+export function scanAgedCards(end: u32, round: u32): void {
+  scanCards(end, round);
+}
+
+/**
+ * The same for every dirty card, and cleans it. Only while mutators are stopped. Cards that an overflowing mark stack dirties behind
+ * the scan stay dirty. Returns how many cards it scanned.
+ */
+export function scanDirtyCards(end: u32): u32 {
+  return scanCards(end, CARD_DIRTY);
+}
+
+function scanCards(end: u32, value: u32): u32 {
+  let scanned: u32 = 0;
   const count = (end - heapBase + CHUNK_BYTES - 1) >> CARD_LOG2;
   // The last marked object that starts below card `known`, and its end: it may reach over the cards that follow. Objects that this
   // very scan marks below `known` are on the mark stack and will be scanned whole, so that not seeing them here loses nothing.
@@ -45,7 +58,9 @@ export function scanCards(end: u32, round: u32): void {
       card += 7;
       continue;
     }
-    if (load<u8>(cards + card) != <u8>round) continue;
+    if (load<u8>(cards + card) != <u8>value) continue;
+    if (value == CARD_DIRTY) store<u8>(cards + card, CARD_CLEAN);
+    scanned += 1;
     const low = heapBase + (card << CARD_LOG2);
     const high = low + CHUNK_BYTES;
     // Every mark word is looked at once in the whole scan, however many cards are dirty and however few objects are marked.
@@ -67,6 +82,7 @@ export function scanCards(end: u32, round: u32): void {
       bits &= bits - 1;
     }
   }
+  return scanned;
 }
 
 /** Cards that are dirty below the address `end`. */

@@ -2,7 +2,7 @@
 // nothing else; each thread has its own instance.
 export { bind } from "./geometry";
 export { markBegin, markDrain, markOverflows, markPending, markRoots } from "./mark";
-export { ageCards, countDirtyCards, scanCards } from "./cards";
+export { ageCards, countDirtyCards, scanAgedCards, scanDirtyCards } from "./cards";
 export { plan } from "./plan";
 export { forwardOne, forwardRoots } from "./forward";
 export { buildPages, slideBlackFirsts } from "./compact";
