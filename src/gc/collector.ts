@@ -31,6 +31,9 @@ import { Verifier } from './verify/verifier.ts';
 /** How often an idle collector looks whether the fault servers are still alive, in milliseconds. */
 const PEER_CHECK_MS = 500;
 
+/** Cycles on the empty heap before the collector is armed: enough for V8 to have compiled what a pause runs. */
+const WARM_UP_CYCLES = 4;
+
 /** Runs cycles until the heap closes. Throws what no heap can survive. */
 export function collect(context: WorkerContext, events: MessagePort | undefined): void {
   const { control, record, options } = context;
@@ -45,8 +48,11 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
     options.collector === 'concurrent'
       ? new ConcurrentCollector(context, world, tracer, verifier)
       : new StopTheWorldCollector(context, world, tracer, verifier);
+  // Code is compiled when it first runs. Let that be now, on an empty heap, and not in somebody's first pauses.
+  for (let i = 0; i < WARM_UP_CYCLES; i++) collector.cycle(false);
   const post = (event: HeapEvent): void => events?.postMessage(event);
 
+  Atomics.store(control, CTL_PHASE, PHASE_IDLE);
   Atomics.store(record, W_STATE, WORKER_ARMED);
   Atomics.notify(record, W_STATE);
   while (!closing()) {

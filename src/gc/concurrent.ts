@@ -58,6 +58,9 @@ const PRECLEAN_ROUNDS_MAX = 8;
 /** ... or when a round found more than this part of the round before: mutators dirty them as fast as they are cleaned. */
 const PRECLEAN_PROGRESS = 0.75;
 
+/** Room for black pages in what is warmed before the flip: what a fast mutator allocates while the plan is made. */
+const WARM_BLACK_BYTES = 2 * 1024 * 1024;
+
 export class ConcurrentCollector implements Collector {
   readonly #context: WorkerContext;
   readonly #world: World;
@@ -93,6 +96,7 @@ export class ConcurrentCollector implements Collector {
     planCompaction(this.#context, control[CTL_BLACK_LINE]!);
     this.#verifier?.afterPlan();
     if (release || this.#context.options.retention === 'release') this.#retention.emptyBack();
+    this.#retention.warmBack(control[CTL_COMPACTED_BYTES]! + WARM_BLACK_BYTES);
     this.#retention.sample();
     placeServers(this.#context);
     clock.lap('plan');

@@ -3,7 +3,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Arena, type ArenaHandle } from '../heap/arena.ts';
 import { Tables } from '../heap/tables.ts';
-import { COLLECTOR, W_BYTES_BUILT, W_PAGES } from '../heap/layout.ts';
+import { COLLECTOR, W_BYTES_BUILT, W_PAGES, W_STATE, WORKER_ARMED } from '../heap/layout.ts';
 import { createLibcKernel, injectFaults, type Kernel, Userfaultfd } from '../uffd/index.ts';
 import { instantiateKernels, type Kernels } from './kernels.ts';
 import type { DelayPoint, ResolvedOptions } from './options.ts';
@@ -65,8 +65,9 @@ export class WorkerContext {
     this.bytesBuilt = Tables.float(this.record, W_BYTES_BUILT);
   }
 
-  /** Called wherever stress may hold a worker up or kill it. */
+  /** Called wherever stress may hold a worker up or kill it. Not before the worker is armed: a heap that does not exist yet is not stressed. */
   reach(point: DelayPoint | 'fault'): void {
+    if (this.record[W_STATE] !== WORKER_ARMED) return;
     const { delayMs, crash } = this.options.stress;
     if (delayMs !== undefined && point !== 'fault') sleep(delayMs[point] ?? 0);
     if (crash !== undefined && crash.worker === this.#name && crash.at === point) {

@@ -9,7 +9,7 @@
 // mutator that wants to run sets T_STATE to RUNNING and then reads CTL_STOP. All four accesses are sequentially consistent, so at
 // least one of the two sees the other.
 
-import { CTL_EPOCH, CTL_POLL, CTL_STOP, PAUSE_NONE, T_EPOCH, T_STATE, THREAD_RUNNING } from './layout.ts';
+import { CTL_EPOCH, CTL_POLL, CTL_STOP, PAUSE_NONE, T_EPOCH, T_STATE, THREAD_RUNNING, THREAD_STOPPED } from './layout.ts';
 import { waitWhile } from './spin.ts';
 
 /**
@@ -23,7 +23,10 @@ export function resumeRunning(
   for (;;) {
     Atomics.store(thread, T_STATE, THREAD_RUNNING);
     const stop = Atomics.load(control, CTL_STOP);
-    if (stop === PAUSE_NONE) return;
+    if (stop === PAUSE_NONE) {
+      if (parked === THREAD_STOPPED) Atomics.notify(thread, T_STATE);
+      return;
+    }
     park(control, thread, parked);
     waitWhile(control, CTL_STOP, stop, Number.POSITIVE_INFINITY);
   }
@@ -45,6 +48,9 @@ export function park(
   Atomics.notify(thread, T_STATE);
   answerHandshake(control, thread);
 }
+
+/** How long the collector waits for a mutator that it has woken to run again, in milliseconds. */
+const RESUME_WAIT_MS = 1;
 
 /** What the collector does while a thread does not answer; `waitedMs` counts from the request. Returns false to give up. */
 export type Patience = (thread: number, waitedMs: number) => boolean;
@@ -86,10 +92,17 @@ export class Safepoints {
     return true;
   }
 
+  /**
+   * Ends the pause, and sees to it that it ends for the mutators: where they share a CPU with the collector, it lets them run before it
+   * goes on. Otherwise a pause would last until the scheduler took the CPU away from the collector, and two pauses would become one.
+   */
   resume(): void {
     Atomics.store(this.#control, CTL_POLL, 0);
     Atomics.store(this.#control, CTL_STOP, PAUSE_NONE);
     Atomics.notify(this.#control, CTL_STOP);
+    for (const thread of this.#threads) {
+      if (Atomics.load(thread, T_STATE) === THREAD_STOPPED) waitWhile(thread, T_STATE, THREAD_STOPPED, RESUME_WAIT_MS);
+    }
   }
 
   /**

@@ -7,6 +7,12 @@ export function openDescriptors(): number {
   return readdirSync('/proc/self/fd').length;
 }
 
+/** The O_* flags of an open descriptor, close-on-exec included. */
+export function descriptorFlags(fd: number): number {
+  const line = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'));
+  return Number.parseInt(line![1]!, 8);
+}
+
 /**
  * A kernel that keeps account of the bytes that went through it: mapped at places of the kernel's choice and not unmapped
  * yet. (/proc/self/maps cannot tell: V8's own threads map and unmap all the time.)

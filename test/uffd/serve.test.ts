@@ -9,6 +9,7 @@ import {
   FaultReader,
   injectFaults,
   type Kernel,
+  POLLIN,
   type ServeFaultsOptions,
   StopSignal,
   serveFaults,
@@ -210,6 +211,8 @@ describe('messages', () => {
     expect(() => new FaultReader(kernel, uffd.fd, 0)).toThrow(
       expect.objectContaining({ code: 'ERR_INVARIANT' }),
     );
+    // Without O_NONBLOCK poll would report an error here, and the read would block for ever.
+    expect(kernel.poll(new Int32Array([uffd.fd, POLLIN]), 1, 0)).toBe(0);
     expect(new FaultReader(kernel, uffd.fd).read()).toBe(0);
   });
 });

@@ -2,8 +2,8 @@
 // heap that fails a check may hand out wrong values at any moment.
 //
 //   after remark  (pause)   what is reachable is marked, and well-formed; the live bits are exactly the granules of the marked objects
-//   after plan              chunk prefix sums and page sources, counted again
-//   before flip   (pause)   the next to-space holds no block, or nothing but poison; black objects are well-formed and refer to live ones
+//   after plan              chunk prefix sums and page sources, counted again; the next to-space holds no block, or nothing but poison
+//   before flip   (pause)   black objects are well-formed and refer to live ones
 //   after flip    (pause)   every root was rewritten exactly once
 //   after close   (pause)   the graph again; the attic is unreachable, the heap one mapping; from-space is empty or poisoned, and
 //                           nobody can reach it until the next flip
@@ -106,6 +106,8 @@ export class Verifier {
   }
 
   afterPlan(): void {
+    this.#openAlias(1 - this.#front);
+    this.#checkIdle(1 - this.#front);
     const view = this.#view;
     const { control, arena } = this.#context;
     const { geometry } = arena;
@@ -135,9 +137,6 @@ export class Verifier {
   }
 
   beforeFlip(fromBytes: number): void {
-    const back = 1 - this.#front;
-    this.#openAlias(back);
-    this.#checkIdle(back);
     const view = this.#view;
     const { control, arena } = this.#context;
     const line = control[CTL_BLACK_LINE]!;

@@ -1,0 +1,179 @@
+// The tasks that tests run on threads of their own: see threads.ts. Plain JavaScript, because Node runs it.
+import { parentPort, workerData } from 'node:worker_threads';
+import { instantiateKernels, kernelModule } from '#src/gc/kernels.js';
+import { CTL_POLL, CTL_STOP, THREAD_RUNNING, T_STATE } from '#src/heap/layout.js';
+import { withLock } from '#src/heap/lock.js';
+import { Mutator } from '#src/heap/mutator.js';
+import { waitWhile } from '#src/heap/spin.js';
+import { Tables } from '#src/heap/tables.js';
+import { TypeRegistry } from '#src/heap/types.js';
+
+const { task, memory, geometry, shared, index = 0, count = 0, pages = 0 } = workerData;
+const tables = memory === undefined ? undefined : new Tables(memory, geometry);
+const ready = () => parentPort.postMessage({ ready: true });
+
+// Words of `shared`: 0 tells all threads to begin, 1 to end; from 8 on each thread has a line of 16 words.
+const GO = 0;
+const QUIT = 1;
+const LINE = 8 + index * 16;
+
+function awaitGo() {
+  ready();
+  Atomics.wait(shared, GO, 0);
+}
+const quits = () => Atomics.load(shared, QUIT) !== 0;
+
+function attach() {
+  const host = { tid: index + 1, currentCpu: () => 0, assertCollectorAlive() {} };
+  const options = {
+    collectEveryAllocation: 0,
+    collectEverySafepoint: 0,
+    sampleFaults: false,
+    checked: false,
+    collects: true,
+  };
+  return new Mutator(tables, host, options);
+}
+
+const tasks = {
+  /** In every round claims all the pages it can get, a few at a time; says which they were. */
+  claim() {
+    const kernels = instantiateKernels(kernelModule(), memory, geometry.control);
+    const owner = index + 1;
+    const claimed = [];
+    ready();
+    for (let round = 1; round <= count; round++) {
+      const mine = [];
+      while (Atomics.load(shared, GO) < round && !quits());
+      for (let page = 0; page < pages; ) {
+        const got = kernels.claimPages(page, Math.min(page + 3, pages), owner);
+        for (let i = 0; i < got; i++) mine.push(page + i);
+        page += got > 0 ? got : 1;
+      }
+      claimed.push(mine);
+      Atomics.add(shared, 5, 1);
+    }
+    return claimed;
+  },
+
+  register() {
+    const types = new TypeRegistry(tables);
+    awaitGo();
+    const ids = [];
+    for (let i = 0; i < count; i++) ids.push(types.record(`t${index}.${i}`, { a: 'ref', b: 'i32' }).id);
+    return ids;
+  },
+
+  /** Adds to a word without atomics, under the lock in word 2. */
+  lock() {
+    awaitGo();
+    for (let i = 0; i < count; i++) {
+      withLock(shared, 2, () => {
+        shared[3] = shared[3] + 1;
+        shared[4] = shared[4] + (shared[3] - shared[4]);
+      });
+    }
+    return count;
+  },
+
+  /** Runs as a mutator that polls: word 0 of its line counts, without atomics. */
+  poller() {
+    const mutator = attach();
+    ready();
+    mutator.run(() => {
+      while (!quits()) {
+        shared[LINE]++;
+        mutator.safepoint();
+      }
+    });
+    mutator.detach();
+    return shared[LINE];
+  },
+
+  /** Enters and leaves: within, word 0 counts and word 1 is 1. */
+  enterLeave() {
+    const mutator = attach();
+    awaitGo();
+    let i = 0;
+    for (; (i < count || !quits()) && shared[2] === 0; i++) {
+      mutator.enter();
+      shared[LINE + 1] = 1;
+      shared[LINE]++;
+      if ((i & 7) === 0) mutator.safepoint();
+      shared[LINE]++;
+      shared[LINE + 1] = 0;
+      mutator.leave();
+    }
+    mutator.detach();
+    return i;
+  },
+
+  /** Attached in a safe region; enters when told to, and says what pause was on by then. */
+  safe() {
+    const mutator = attach();
+    awaitGo();
+    Atomics.store(shared, LINE, 1);
+    mutator.enter();
+    const stop = Atomics.load(tables.control, CTL_STOP);
+    Atomics.store(shared, LINE, 2);
+    mutator.leave();
+    mutator.detach();
+    return stop;
+  },
+
+  /** Attaches when told to, and enters. */
+  late() {
+    awaitGo();
+    const mutator = attach();
+    Atomics.store(shared, LINE, 1);
+    mutator.run(() => Atomics.store(shared, LINE, 2));
+    mutator.detach();
+    return mutator.index;
+  },
+
+  /** Runs and does not poll before word 1 of its line is set. */
+  stubborn() {
+    const mutator = attach();
+    mutator.enter();
+    ready();
+    while (Atomics.load(shared, LINE + 1) === 0 && !quits()) shared[LINE]++;
+    const polled = Atomics.load(tables.control, CTL_POLL);
+    mutator.safepoint();
+    const state = tables.threads[mutator.index][T_STATE];
+    mutator.leave();
+    mutator.detach();
+    return { polled, running: state === THREAD_RUNNING };
+  },
+
+  /** Between two polls it stores the next number twice, without atomics, first to word 0 and at last to word 8. */
+  stores() {
+    const mutator = attach();
+    ready();
+    mutator.run(() => {
+      for (let i = 1; !quits(); i++) {
+        shared[LINE] = i;
+        for (let spin = 0; spin < 50; spin++) shared[LINE + 1] = spin;
+        shared[LINE + 8] = i;
+        mutator.safepoint();
+      }
+    });
+    mutator.detach();
+    return true;
+  },
+
+  /** Stores 1 into word 0 of its line after a while. */
+  storeLater() {
+    ready();
+    Atomics.wait(shared, QUIT, 0, count);
+    Atomics.store(shared, LINE, 1);
+    Atomics.notify(shared, LINE);
+    return true;
+  },
+
+  waitWhile() {
+    ready();
+    return waitWhile(shared, LINE, 0, count);
+  },
+};
+
+parentPort.postMessage({ result: tasks[task]() });
