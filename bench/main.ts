@@ -1,3 +1,53 @@
 #!/usr/bin/env node
-console.log("tospace");
-export {};
+// The command line. Each command is a module of its own, loaded when it is asked for: it takes its arguments, returns the exit status,
+// and throws what it cannot do.
+
+import { describeError } from './cli/expected-error.ts';
+import { USAGE, UsageError } from './cli/usage.ts';
+import { packageVersion } from './cli/version.ts';
+
+type Command = (args: string[]) => Promise<number>;
+
+const BENCHMARKS: Readonly<Record<string, Command>> = {
+  floor: async (args) => (await import(new URL('./floor.js', import.meta.url).href)).floor(args),
+};
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  run: async (args) => (await import('./run.ts')).run(args),
+  bench: (args) => dispatch('bench', 'benchmark', BENCHMARKS, args),
+};
+
+function dispatch(
+  where: string,
+  kind: string,
+  table: Readonly<Record<string, Command>>,
+  args: string[],
+): Promise<number> {
+  const [name, ...rest] = args;
+  const names = Object.keys(table).join(', ');
+  if (name === undefined) throw new UsageError(`${where}: name a ${kind}, one of ${names}`);
+  if (!Object.hasOwn(table, name))
+    throw new UsageError(`${where}: there is no ${kind} "${name}"; there are: ${names}`);
+  return table[name](rest);
+}
+
+async function main(args: string[]): Promise<number> {
+  const [first] = args;
+  if (first === '--version') {
+    process.stdout.write(`${packageVersion()}\n`);
+    return 0;
+  }
+  if (first === '--help' || first === '-h' || (first === 'bench' && args[1] === '--help')) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  return dispatch('tospace', 'command', COMMANDS, args);
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const { text, status } = describeError(error);
+  process.stderr.write(`${text}\n`);
+  process.exitCode = status;
+}

@@ -42,7 +42,13 @@ if (isMainThread) {
   serve(workerData as ServerData);
 }
 
-async function main(pages: number, passes: number, copies: boolean, mutatorCpu: number, serverCpu: number): Promise<void> {
+async function main(
+  pages: number,
+  passes: number,
+  copies: boolean,
+  mutatorCpu: number,
+  serverCpu: number,
+): Promise<void> {
   const bytes = pages * PAGE_BYTES;
   // Two windows and the alignment that their real address needs.
   const size = Math.ceil((2 * bytes + PAGE_BYTES) / 65536);
@@ -59,7 +65,14 @@ async function main(pages: number, passes: number, copies: boolean, mutatorCpu: 
   const stop = StopSignal.create(kernel);
   const faults = new Int32Array(new SharedArrayBuffer(4));
   const server = new Worker(new URL(import.meta.url), {
-    workerData: { uffd: uffd.fd, kind: uffd.kind, stop: stop.fd, copies, cpu: serverCpu, faults } satisfies ServerData,
+    workerData: {
+      uffd: uffd.fd,
+      kind: uffd.kind,
+      stop: stop.fd,
+      copies,
+      cpu: serverCpu,
+      faults,
+    } satisfies ServerData,
   });
   await new Promise((resolve, reject) => server.once('message', resolve).once('error', reject));
   const ended = new Promise((resolve) => server.once('exit', resolve));
@@ -71,7 +84,12 @@ async function main(pages: number, passes: number, copies: boolean, mutatorCpu: 
   let sum = 0;
   for (let pass = 0; pass < passes; pass++) {
     if (copies) file.punch(0, bytes);
-    else check(kernel.madvise(base + window, bytes, MADV_DONTNEED), 'madvise', 'dropping the page tables of the window');
+    else
+      check(
+        kernel.madvise(base + window, bytes, MADV_DONTNEED),
+        'madvise',
+        'dropping the page tables of the window',
+      );
     sum += touch(words, us);
   }
   stop.signal();
@@ -120,7 +138,9 @@ function serve(data: ServerData): void {
       for (let i = 0; i < count; i++) {
         const address = reader.address(i);
         const page = address - (address % PAGE_BYTES);
-        const done = data.copies ? uffd.copy(page, sourceAddress, PAGE_BYTES) : uffd.continue(page, PAGE_BYTES);
+        const done = data.copies
+          ? uffd.copy(page, sourceAddress, PAGE_BYTES)
+          : uffd.continue(page, PAGE_BYTES);
         if (done !== PAGE_BYTES) check(done, 'ioctl', 'installing a page');
         faults++;
       }

@@ -64,7 +64,8 @@ function checksum(mutator: Mutator, node: Node, root: number, n: number): number
   let sum = 0;
   for (let i = 0; i < n; i++) {
     const ref = (root + i * NODE_BYTES) as Ref;
-    if (mutator.typeId(ref) !== node.id || i32[(ref + first) >> 2] !== i || i32[(ref + second) >> 2] !== ~i) return 0;
+    if (mutator.typeId(ref) !== node.id || i32[(ref + first) >> 2] !== i || i32[(ref + second) >> 2] !== ~i)
+      return 0;
     const l = mutator.getRef(ref, left);
     const r = mutator.getRef(ref, right);
     sum = (Math.imul(sum, 31) + ((l === NULL ? 1 : l - root) ^ ((r - root) << 1))) | 0;
@@ -75,7 +76,11 @@ function checksum(mutator: Mutator, node: Node, root: number, n: number): number
 const [graph, objectCount, cycleCount, heapMib] = process.argv.slice(2);
 const n = Number(objectCount);
 const cycles = Number(cycleCount);
-const heap = await createHeap({ heapBytes: Number(heapMib) * MIB, collector: 'stop-the-world', trigger: 0.95 });
+const heap = await createHeap({
+  heapBytes: Number(heapMib) * MIB,
+  collector: 'stop-the-world',
+  trigger: 0.95,
+});
 const reports: CycleReport[] = [];
 heap.on('cycle', (report) => reports.push(report));
 const node: Node = heap.defineRecord('Node', { left: 'ref', right: 'ref', first: 'i32', second: 'i32' });

@@ -1,4 +1,4 @@
-// Mark, plan and compact in C: the algorithms and data structures of src/gc/kernels, on the graph that floor/graph.ts builds, in the
+// Mark, plan and compact in C: the algorithms and data structures of src/gc/kernels, on the graph that kernels-child.ts builds, in the
 // same memory layout (one 4 GiB memory whose windows are overlaid with two memfds, references of 32 bits, flips between cycles, so
 // that the heap window's page tables are as cold at the start of marking as they are in the heap).
 //
@@ -267,7 +267,7 @@ static void compact(void) {
   memset(mem + destination + high, 0, page_end - high);
 }
 
-// ---- the graph (floor/graph.ts) --------------------------------------------------------------------------------------------
+// ---- the graph (kernels-child.ts) -----------------------------------------------------------------------------------------
 
 static u32 seed = 0x9e3779b9u;
 static u32 random_below(u32 n) {

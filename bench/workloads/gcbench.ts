@@ -118,7 +118,10 @@ class Trees {
   #readNode(node: Ref): void {
     const { i32 } = this.#mutator;
     const { offset } = this.#type;
-    this.checksum = addWord(addWord(this.checksum, i32[(node + offset.depth) >> 2]), i32[(node + offset.serial) >> 2]);
+    this.checksum = addWord(
+      addWord(this.checksum, i32[(node + offset.depth) >> 2]),
+      i32[(node + offset.serial) >> 2],
+    );
   }
 }
 
@@ -136,7 +139,12 @@ function readDoubles(m: Mutator, array: Local, checksum: number): number {
 }
 
 function run({ heap, mutator: m, scale, progress }: WorkloadContext): number {
-  const type: Node = heap.defineRecord('gcbench.Node', { left: 'ref', right: 'ref', depth: 'i32', serial: 'i32' });
+  const type: Node = heap.defineRecord('gcbench.Node', {
+    left: 'ref',
+    right: 'ref',
+    depth: 'i32',
+    serial: 'i32',
+  });
   const trees = new Trees(m, type);
 
   m.scope(() => trees.read(m.local(trees.bottomUp(STRETCH_DEPTH)), STRETCH_DEPTH));

@@ -2,7 +2,17 @@
 
 import type { HeapAccess, Mutator, RawArrayType, RecordType, Ref, RefArrayType } from 'tospace';
 import { addWord, mix } from './checksum.ts';
-import { BYTES, DOUBLES, KINDS, type ModelObject, REFS, SMALL, WIDE, WIDE_REFS, WORDS } from './graph-model.ts';
+import {
+  BYTES,
+  DOUBLES,
+  KINDS,
+  type ModelObject,
+  REFS,
+  SMALL,
+  WIDE,
+  WIDE_REFS,
+  WORDS,
+} from './graph-model.ts';
 
 const HEADER_BYTES = 8;
 
@@ -79,7 +89,9 @@ export class GraphHeap {
   }
 
   getSlot(ref: Ref, model: ModelObject, index: number): Ref {
-    return model.kind === REFS ? this.#m.getElement(ref, index) : this.#m.getRef(ref, this.#slots[model.kind][index]);
+    return model.kind === REFS
+      ? this.#m.getElement(ref, index)
+      : this.#m.getRef(ref, this.#slots[model.kind][index]);
   }
 
   setSlot(ref: Ref, model: ModelObject, index: number, value: Ref): void {
@@ -106,13 +118,15 @@ export class GraphHeap {
         return addWord(sum, m.length(ref));
       case BYTES:
         for (let i = 0; i < length; i++) {
-          if (u8[at + i] !== (mix(value + i) & 255)) differs(model, `byte ${i}`, u8[at + i], mix(value + i) & 255);
+          if (u8[at + i] !== (mix(value + i) & 255))
+            differs(model, `byte ${i}`, u8[at + i], mix(value + i) & 255);
           sum = addWord(sum, u8[at + i]);
         }
         return sum;
       case WORDS:
         for (let i = 0, word = at >> 2; i < length; i++, word++) {
-          if (u32[word] !== mix(value + i) >>> 0) differs(model, `word ${i}`, u32[word], mix(value + i) >>> 0);
+          if (u32[word] !== mix(value + i) >>> 0)
+            differs(model, `word ${i}`, u32[word], mix(value + i) >>> 0);
           sum = addWord(sum, u32[word]);
         }
         return sum;
@@ -159,5 +173,7 @@ export class GraphHeap {
 
 /** Throws: the managed heap does not hold what the model says. */
 export function differs(model: ModelObject, what: string, found: number, expected: number): never {
-  throw new Error(`object ${model.id} (${KINDS[model.kind].name}): ${what} is ${found}, the model says ${expected}`);
+  throw new Error(
+    `object ${model.id} (${KINDS[model.kind].name}): ${what} is ${found}, the model says ${expected}`,
+  );
 }

@@ -39,7 +39,12 @@ class LruCache {
 
   constructor({ heap, mutator: m }: WorkloadContext, capacity: number) {
     this.#m = m;
-    this.#cacheType = heap.defineRecord('lru-cache.Cache', { table: 'ref', newest: 'ref', oldest: 'ref', size: 'i32' });
+    this.#cacheType = heap.defineRecord('lru-cache.Cache', {
+      table: 'ref',
+      newest: 'ref',
+      oldest: 'ref',
+      size: 'i32',
+    });
     this.#entryType = heap.defineRecord('lru-cache.Entry', {
       chain: 'ref',
       newer: 'ref',

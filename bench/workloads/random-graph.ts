@@ -20,23 +20,27 @@ import { Random } from './random.ts';
 import type { Workload, WorkloadContext } from './workload.ts';
 
 /** Operations at scale 1. */
-const OPERATIONS = 4_000_000;
-/** Operations between two comparisons: some 4 MB of allocation. */
-const COMPARE_EVERY = 20_000;
+const OPERATIONS = 10_000_000;
+/** Operations between two comparisons, some 9 MB of allocation; fewer in short runs, for this many comparisons at least. */
+const COMPARE_EVERY_MAX = 100_000;
+const COMPARISONS_MIN = 10;
 /** Above this many reachable bytes, roots are dropped until half of it is left. */
 const LIVE_BYTES_MAX = 12 * 1024 * 1024;
 const LOCAL_ROOTS = 48;
 const PERSISTENT_ROOTS = 16;
 const ROOTS = LOCAL_ROOTS + PERSISTENT_ROOTS;
+/** One new object in this many replaces a root. */
+const ROOT_EVERY = 200;
 /** Longest random walk from a root. */
 const WALK_STEPS_MAX = 10;
 
 /** What is done how often, in hundredths; the rest reads an object back. */
 const ALLOCATE = 40;
-const LINK = ALLOCATE + 20;
-const UNLINK = LINK + 12;
-const DROP = UNLINK + 3;
-const REWRITE = DROP + 10;
+const LINK = ALLOCATE + 24;
+const UNLINK = LINK + 8;
+const REWRITE = UNLINK + 12;
+/** One operation in this many drops a root instead. */
+const DROP_EVERY = 4000;
 
 class RandomGraph {
   checksum: number = CHECKSUM_START;
@@ -68,16 +72,18 @@ class RandomGraph {
   step(): void {
     this.#m.safepoint();
     const choice = this.#random.below(100);
-    if (choice < ALLOCATE) this.#allocate();
+    if (this.#random.below(DROP_EVERY) === 0) this.#setRoot(this.#random.below(ROOTS), null, NULL);
+    else if (choice < ALLOCATE) this.#allocate();
     else if (choice < LINK) this.#link();
     else if (choice < UNLINK) this.#unlink();
-    else if (choice < DROP) this.#setRoot(this.#random.below(ROOTS), null, NULL);
     else if (choice < REWRITE) this.#rewrite();
     else if (this.#walk()) this.checksum = this.#graph.read(this.#ref, this.#model!, this.checksum);
   }
 
   #rootRef(index: number): Ref {
-    return index < LOCAL_ROOTS ? this.#m.get(this.#locals[index]) : this.#persistents[index - LOCAL_ROOTS].get();
+    return index < LOCAL_ROOTS
+      ? this.#m.get(this.#locals[index])
+      : this.#persistents[index - LOCAL_ROOTS].get();
   }
 
   #setRoot(index: number, model: ModelObject | null, ref: Ref): void {
@@ -97,7 +103,8 @@ class RandomGraph {
       const slot = random.below(model.refs.length);
       const next: ModelObject | null = model.refs[slot];
       const nextRef = this.#graph.getSlot(ref, model, slot);
-      if ((next === null) !== (nextRef === NULL)) differs(model, `reference ${slot}`, nextRef, next === null ? 0 : next.id);
+      if ((next === null) !== (nextRef === NULL))
+        differs(model, `reference ${slot}`, nextRef, next === null ? 0 : next.id);
       if (next === null) break;
       model = next;
       ref = nextRef;
@@ -119,11 +126,11 @@ class RandomGraph {
       const slot = random.below(slots);
       if (this.#walk()) this.#store(model, ref, slot, this.#model, this.#ref);
     }
-    // Half of the new objects hang on older ones, and on cards that marking may have passed.
-    if (random.below(2) === 0 && this.#walk() && this.#model!.refs.length > 0) {
+    // Most new objects hang on older ones, in which marking may be done already; those that find none become roots.
+    const root = random.below(ROOTS);
+    if (this.#roots[root] === null || random.below(ROOT_EVERY) === 0) this.#setRoot(root, model, ref);
+    else if (this.#walk() && this.#model!.refs.length > 0) {
       this.#store(this.#model!, this.#ref, random.below(this.#model!.refs.length), model, ref);
-    } else {
-      this.#setRoot(random.below(ROOTS), model, ref);
     }
   }
 
@@ -169,7 +176,8 @@ class RandomGraph {
         return;
       }
       if (target !== null) expected = m.getElement(at, target.order);
-      if (ref !== expected || (target !== null && ref === NULL)) differs(holder ?? target!, what, ref, expected);
+      if (ref !== expected || (target !== null && ref === NULL))
+        differs(holder ?? target!, what, ref, expected);
     };
     this.#roots.forEach((root, i) => {
       const ref = this.#rootRef(i);
@@ -194,7 +202,8 @@ class RandomGraph {
     const first = (met + 8) >> 2;
     const refs = this.#m.i32.slice(first, first + count).sort();
     for (let i = 1; i < count; i++) {
-      if (refs[i] === refs[i - 1]) throw new Error(`two objects of the model are the same one on the heap, ${refs[i]}`);
+      if (refs[i] === refs[i - 1])
+        throw new Error(`two objects of the model are the same one on the heap, ${refs[i]}`);
     }
   }
 
@@ -213,12 +222,13 @@ class RandomGraph {
 
 function run(context: WorkloadContext): number {
   const operations = Math.max(1, Math.round(OPERATIONS * context.scale));
+  const every = Math.min(COMPARE_EVERY_MAX, Math.ceil(operations / COMPARISONS_MIN));
   const graph = new RandomGraph(context);
   let operation = 0;
   try {
     for (; operation < operations; operation++) {
       graph.step();
-      if (operation % COMPARE_EVERY !== COMPARE_EVERY - 1) continue;
+      if (operation % every !== every - 1) continue;
       graph.compare();
       context.progress(operation / operations);
     }

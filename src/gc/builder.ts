@@ -118,12 +118,21 @@ export class Builder {
             break;
           case EAGAIN:
             record[W_EAGAIN] = record[W_EAGAIN]! + 1;
-            if (++retries > EAGAIN_LIMIT) throw installError(page, -done, 'the mappings of the process never settled');
+            if (++retries > EAGAIN_LIMIT)
+              throw installError(page, -done, 'the mappings of the process never settled');
             continue;
           case EFAULT:
-            throw installError(page, -done, 'a page that was just built is not in the memfd: somebody released to-space');
+            throw installError(
+              page,
+              -done,
+              'a page that was just built is not in the memfd: somebody released to-space',
+            );
           case ENOENT:
-            throw installError(page, -done, 'the heap window is not registered while a page is being installed');
+            throw installError(
+              page,
+              -done,
+              'the heap window is not registered while a page is being installed',
+            );
           default:
             throw installError(page, -done, 'the kernel refused to install a page');
         }

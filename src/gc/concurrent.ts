@@ -75,7 +75,12 @@ export class ConcurrentCollector implements Collector {
     this.#tracer = tracer;
     this.#verifier = verifier;
     this.#retention = new Retention(context);
-    this.#sweep = new Sweep(context, new Builder(context, createPageChecker(context)), this.#retention, new Peers(context));
+    this.#sweep = new Sweep(
+      context,
+      new Builder(context, createPageChecker(context)),
+      this.#retention,
+      new Peers(context),
+    );
   }
 
   cycle(release: boolean): CycleReport {
@@ -193,7 +198,11 @@ export class ConcurrentCollector implements Collector {
   #close(fromBytes: number, usedBytes: number, release: boolean): void {
     const { control, arena, options, uffd } = this.#context;
     if (usedBytes > 0) {
-      check(uffd!.unregister(arena.real(arena.geometry.heap), usedBytes), 'ioctl', 'unregistering the heap window');
+      check(
+        uffd!.unregister(arena.real(arena.geometry.heap), usedBytes),
+        'ioctl',
+        'unregistering the heap window',
+      );
     }
     Atomics.store(control, CTL_WINDOW, 0);
     if (release || options.retention === 'release') this.#retention.releaseAll();

@@ -58,7 +58,8 @@ export class WorkerContext {
     this.control = this.tables.control;
     this.kernels = instantiateKernels(setup.module, setup.arena.memory, setup.arena.geometry.control);
     this.options = options;
-    this.uffd = setup.uffd === undefined ? undefined : Userfaultfd.adopt(this.kernel, setup.uffd.fd, setup.uffd.kind);
+    this.uffd =
+      setup.uffd === undefined ? undefined : Userfaultfd.adopt(this.kernel, setup.uffd.fd, setup.uffd.kind);
     this.worker = worker;
     this.workers = setup.workers;
     this.record = this.tables.workers[worker]!;

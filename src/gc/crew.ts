@@ -48,7 +48,11 @@ export class Crew {
     events.port1.unref();
     const tasks: Promise<unknown>[] = [];
     for (let worker = 0; worker < setup.workers; worker++) {
-      const task: WorkerSetup = { ...setup, worker, ...(worker === COLLECTOR ? { events: events.port2 } : {}) };
+      const task: WorkerSetup = {
+        ...setup,
+        worker,
+        ...(worker === COLLECTOR ? { events: events.port2 } : {}),
+      };
       tasks.push(pool.run(task, worker === COLLECTOR ? { transferList: [events.port2] } : {}));
     }
     const crew = new Crew(pool, tasks, events);
@@ -69,13 +73,21 @@ export class Crew {
         throw new TospaceError('ERR_WORKER', 'a worker of the heap ended before it was armed');
       },
       (cause: unknown) => {
-        throw new TospaceError('ERR_WORKER', 'a worker of the heap could not start', { cause: decodeError(cause) });
+        throw new TospaceError('ERR_WORKER', 'a worker of the heap could not start', {
+          cause: decodeError(cause),
+        });
       },
     );
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(
-        () => reject(new TospaceError('ERR_WORKER', `the workers of the heap did not start within ${START_TIMEOUT_MS} ms`)),
+        () =>
+          reject(
+            new TospaceError(
+              'ERR_WORKER',
+              `the workers of the heap did not start within ${START_TIMEOUT_MS} ms`,
+            ),
+          ),
         START_TIMEOUT_MS,
       );
     });

@@ -73,7 +73,9 @@ export class World {
   constructor(context: WorkerContext) {
     this.#context = context;
     this.#peers = new Peers(context);
-    this.safepoints = new Safepoints(context.control, context.tables.threads, (thread, waitedMs) => this.#wait(thread, waitedMs));
+    this.safepoints = new Safepoints(context.control, context.tables.threads, (thread, waitedMs) =>
+      this.#wait(thread, waitedMs),
+    );
   }
 
   /** Stops all mutators. @throws CycleCancelled when the heap began to close before all had stopped. */

@@ -10,9 +10,11 @@
 //
 // The attic must be an empty reservation before the pause: a move onto populated pages would tear them down inside it.
 
+import { TospaceError } from '../errors.ts';
 import {
   check,
   MADV_DONTNEED,
+  type Memfd,
   MREMAP_DONTUNMAP,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
@@ -62,10 +64,25 @@ export function flipMappings(context: WorkerContext, usedBytes: number, register
       registerUs: (registered - mapped) * 1000,
     };
   } catch (error) {
-    // The move back replaces whatever is at the heap's address, with the old pages.
-    check(kernel.mremap(attic, bytes, bytes, flags, heap), 'mremap', 'moving the page tables of the heap back');
+    // The move back replaces whatever is at the heap's address, with the old pages. Where even that fails, mapping the file again does
+    // the same, only slower: its pages have not changed.
+    if (kernel.mremap(attic, bytes, bytes, flags, heap) < 0)
+      mapAgain(arena.memfds[front]!, heap, bytes, error);
     arena.attic.reset();
     throw error;
+  }
+}
+
+function mapAgain(file: Memfd, heap: number, bytes: number, cause: unknown): void {
+  try {
+    file.map(heap, bytes);
+  } catch {
+    // Not an error of a system call, which would only abandon the cycle: mutators would go on with the wrong pages.
+    throw new TospaceError(
+      'ERR_STATE',
+      'a flip failed half-way and could not be undone: the heap is not mapped',
+      { cause },
+    );
   }
 }
 
@@ -75,7 +92,11 @@ export function clearAttic(context: WorkerContext, usedBytes: number): void {
   for (let at = 0; at < usedBytes; at += DROP_STEP_BYTES) {
     // The page cache keeps the pages: only the attic's page tables go.
     const bytes = Math.min(DROP_STEP_BYTES, usedBytes - at);
-    check(kernel.madvise(arena.attic.address + at, bytes, MADV_DONTNEED), 'madvise', 'dropping the page tables of from-space');
+    check(
+      kernel.madvise(arena.attic.address + at, bytes, MADV_DONTNEED),
+      'madvise',
+      'dropping the page tables of from-space',
+    );
   }
   arena.attic.reset();
 }

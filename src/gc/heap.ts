@@ -17,10 +17,18 @@ import {
   W_STATE,
   WORKER_ARMED,
 } from '../heap/layout.ts';
-import { Mutator, type ThreadHost } from '../heap/mutator.ts';
+import { Mutator } from '../heap/mutator.ts';
+import type { ThreadHost } from '../heap/thread.ts';
 import { waitWhile } from '../heap/spin.ts';
 import { type Tables, Tables as TablesClass } from '../heap/tables.ts';
-import { type ElementKind, type FieldKind, type RawArrayType, type RecordType, type RefArrayType, TypeRegistry } from '../heap/types.ts';
+import {
+  type ElementKind,
+  type FieldKind,
+  type RawArrayType,
+  type RecordType,
+  type RefArrayType,
+  TypeRegistry,
+} from '../heap/types.ts';
 import { createLibcKernel, injectFaults, type Kernel, StopSignal, Userfaultfd } from '../uffd/index.ts';
 import { Crew } from './crew.ts';
 import { type CycleReport, triggerAfter } from './cycle.ts';
@@ -85,7 +93,10 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   }
 
   /** Registers a type of records. Register once and post the descriptor to other threads. @throws TospaceError ERR_TYPE */
-  defineRecord<const Fields extends string>(name: string, fields: Readonly<Record<Fields, FieldKind>>): RecordType<Fields> {
+  defineRecord<const Fields extends string>(
+    name: string,
+    fields: Readonly<Record<Fields, FieldKind>>,
+  ): RecordType<Fields> {
     this.#assertOpen();
     return this.#types.record(name, fields);
   }
@@ -156,7 +167,13 @@ export class Heap extends HeapAccess {
   #crew: Crew | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(kernel: Kernel, arena: Arena, shared: SharedHeap, uffd: Userfaultfd | undefined, stop: StopSignal) {
+  private constructor(
+    kernel: Kernel,
+    arena: Arena,
+    shared: SharedHeap,
+    uffd: Userfaultfd | undefined,
+    stop: StopSignal,
+  ) {
     super(kernel, shared, arena.tables);
     this.#arena = arena;
     this.#uffd = uffd;
@@ -171,10 +188,14 @@ export class Heap extends HeapAccess {
   static async create(given: HeapOptions = {}): Promise<Heap> {
     const options = resolveOptions(given);
     const libc = createLibcKernel();
-    const kernel = options.stress.injection === undefined ? libc : injectFaults(libc, options.stress.injection, 'creator');
+    const kernel =
+      options.stress.injection === undefined ? libc : injectFaults(libc, options.stress.injection, 'creator');
     const undo: (() => unknown)[] = [];
     try {
-      const uffd = options.collector === 'concurrent' ? Userfaultfd.open(kernel, { kind: options.userfaultfd }) : undefined;
+      const uffd =
+        options.collector === 'concurrent'
+          ? Userfaultfd.open(kernel, { kind: options.userfaultfd })
+          : undefined;
       undo.push(() => uffd?.close());
       const stop = StopSignal.create(kernel);
       undo.push(() => stop.close());
@@ -185,10 +206,13 @@ export class Heap extends HeapAccess {
         typeMapBytes: options.typeMapBytes,
       });
       undo.push(() => arena.close());
-      const workers = options.collector === 'none' ? 0 : options.collector === 'concurrent' ? 1 + options.servers : 1;
+      const workers =
+        options.collector === 'none' ? 0 : options.collector === 'concurrent' ? 1 + options.servers : 1;
       const { control, geometry } = arena.tables;
       control[CTL_TRIGGER] =
-        workers === 0 ? geometry.heap + geometry.heapBytes : triggerAfter(geometry.heap, geometry.heapBytes, 0, options.trigger);
+        workers === 0
+          ? geometry.heap + geometry.heapBytes
+          : triggerAfter(geometry.heap, geometry.heapBytes, 0, options.trigger);
       const heap = new Heap(kernel, arena, { arena: arena.handle, options, workers }, uffd, stop);
       undo.push(() => heap.#forgetExit());
       if (workers > 0) {
@@ -242,7 +266,9 @@ export class Heap extends HeapAccess {
 
   async #close(): Promise<void> {
     const { control, threads } = this.tables;
-    const running = [...this.tables.attached()].filter((i) => Atomics.load(threads[i]!, T_STATE) === THREAD_RUNNING);
+    const running = [...this.tables.attached()].filter(
+      (i) => Atomics.load(threads[i]!, T_STATE) === THREAD_RUNNING,
+    );
     if (running.length > 0) {
       throw new TospaceError('ERR_STATE', `${running.length} thread(s) still run as mutators of this heap`, {
         hint: 'Return from mutator.run(), or detach, in every thread before closing the heap.',
@@ -284,12 +310,21 @@ export class Heap extends HeapAccess {
     let all = stopped(0);
     this.#stop.signal();
     for (let worker = 1; worker < this.workers; worker++) all = stopped(worker) && all;
-    if (!all) failStop(this.kernel, 'closing the heap at exit', new TospaceError('ERR_WORKER', 'the workers did not stop in time'));
+    if (!all)
+      failStop(
+        this.kernel,
+        'closing the heap at exit',
+        new TospaceError('ERR_WORKER', 'the workers did not stop in time'),
+      );
     this.#uffd?.close();
   }
 }
 
 /** Attaches this thread's view to a heap of another thread of the same process. */
 export function attachHeap(shared: SharedHeap): HeapAccess {
-  return new HeapAccess(createLibcKernel(), shared, new TablesClass(shared.arena.memory, shared.arena.geometry));
+  return new HeapAccess(
+    createLibcKernel(),
+    shared,
+    new TablesClass(shared.arena.memory, shared.arena.geometry),
+  );
 }

@@ -37,7 +37,11 @@ export function kernelModule(): WebAssembly.Module {
 }
 
 /** An instance for this thread, over the memory of one heap. */
-export function instantiateKernels(module: WebAssembly.Module, memory: WebAssembly.Memory, control: number): Kernels {
+export function instantiateKernels(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  control: number,
+): Kernels {
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   const exports = instance.exports as unknown as Kernels & { bind(control: number): void };
   exports.bind(control);

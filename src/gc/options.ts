@@ -1,5 +1,6 @@
 // Every knob of a heap: one object, one table of defaults, checked at the boundary.
 
+import { inspect } from 'node:util';
 import { TospaceError } from '../errors.ts';
 import { GIB, KIB, MIB, MIN_HEAP_BYTES } from '../heap/geometry.ts';
 import { PAGE_BYTES } from '../heap/layout.ts';
@@ -23,7 +24,11 @@ export interface StressOptions {
   /** System calls that fail or are delayed. */
   readonly injection?: InjectionPlan;
   /** Throw in the named worker when it reaches the point: what happens when a worker dies. */
-  readonly crash?: { readonly worker: 'collector' | 'server'; readonly at: DelayPoint | 'fault'; readonly how: 'throw' | 'exit' };
+  readonly crash?: {
+    readonly worker: 'collector' | 'server';
+    readonly at: DelayPoint | 'fault';
+    readonly how: 'throw' | 'exit';
+  };
 }
 
 export interface HeapOptions {
@@ -77,16 +82,45 @@ export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, 'retention'>> = Obj
   stress: Object.freeze({}),
 });
 
-const DELAY_POINTS: readonly string[] = ['mark', 'remark', 'plan', 'flip', 'compact', 'batch', 'install', 'close'];
+const DELAY_POINTS: readonly string[] = [
+  'mark',
+  'remark',
+  'plan',
+  'flip',
+  'compact',
+  'batch',
+  'install',
+  'close',
+];
 
 function bad(key: string, value: unknown, rule: string): TospaceError {
-  return new TospaceError('ERR_OPTION', `option ${key}: ${JSON.stringify(value)} is not allowed`, { hint: `${key} must be ${rule}.` });
+  return new TospaceError(
+    'ERR_OPTION',
+    `option ${key}: ${inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY })} is not allowed`,
+    { hint: `${key} must be ${rule}.` },
+  );
 }
 
-function integer(options: Record<string, unknown>, key: string, low: number, high: number, multiple = 1): void {
+function integer(
+  options: Record<string, unknown>,
+  key: string,
+  low: number,
+  high: number,
+  multiple = 1,
+): void {
   const value = options[key];
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < low || value > high || value % multiple !== 0) {
-    throw bad(key, value, `an integer from ${low} to ${high}${multiple > 1 ? ` and a multiple of ${multiple}` : ''}`);
+  if (
+    typeof value !== 'number' ||
+    !Number.isInteger(value) ||
+    value < low ||
+    value > high ||
+    value % multiple !== 0
+  ) {
+    throw bad(
+      key,
+      value,
+      `an integer from ${low} to ${high}${multiple > 1 ? ` and a multiple of ${multiple}` : ''}`,
+    );
   }
 }
 
@@ -102,12 +136,18 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
   const known = new Set([...Object.keys(DEFAULT_OPTIONS), 'retention']);
   for (const key of Object.keys(given)) {
     if (!known.has(key)) {
-      throw new TospaceError('ERR_OPTION', `there is no option ${key}`, { hint: `Options are ${[...known].join(', ')}.` });
+      throw new TospaceError('ERR_OPTION', `there is no option ${key}`, {
+        hint: `Options are ${[...known].join(', ')}.`,
+      });
     }
   }
   // An explicit undefined means the default, as in any options object.
   const present = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const options = { ...DEFAULT_OPTIONS, retention: given.fill === 'copy' ? 'release' : 'recycle', ...present } as ResolvedOptions;
+  const options = {
+    ...DEFAULT_OPTIONS,
+    retention: given.fill === 'copy' ? 'release' : 'recycle',
+    ...present,
+  } as ResolvedOptions;
   const loose = options as unknown as Record<string, unknown>;
   integer(loose, 'heapBytes', MIN_HEAP_BYTES, 1.25 * GIB, PAGE_BYTES);
   oneOf(loose, 'collector', ['concurrent', 'stop-the-world', 'none']);
@@ -124,7 +164,11 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
     throw bad('trigger', options.trigger, 'a number from 0.05 to 0.95');
   }
   if (options.fill === 'copy' && options.retention === 'recycle') {
-    throw bad('retention', 'recycle', "'release' with fill 'copy': UFFDIO_COPY cannot install over a page that is kept in the memfd");
+    throw bad(
+      'retention',
+      'recycle',
+      "'release' with fill 'copy': UFFDIO_COPY cannot install over a page that is kept in the memfd",
+    );
   }
   checkStress(options.stress);
   return Object.freeze(options);
@@ -132,18 +176,37 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
 
 function checkStress(stress: StressOptions): void {
   if (typeof stress !== 'object' || stress === null) throw bad('stress', stress, 'an object');
-  const loose = { collectEveryAllocation: 0, collectEverySafepoint: 0, markStackEntries: 64, ...stress } as Record<string, unknown>;
+  const present = Object.fromEntries(Object.entries(stress).filter(([, value]) => value !== undefined));
+  const loose: Record<string, unknown> = {
+    collectEveryAllocation: 0,
+    collectEverySafepoint: 0,
+    markStackEntries: 64,
+    ...present,
+  };
   for (const key of Object.keys(stress)) {
-    if (!['collectEveryAllocation', 'collectEverySafepoint', 'delayMs', 'markStackEntries', 'injection', 'crash'].includes(key)) {
-      throw new TospaceError('ERR_OPTION', `there is no option stress.${key}`, { hint: 'See StressOptions.' });
+    if (
+      ![
+        'collectEveryAllocation',
+        'collectEverySafepoint',
+        'delayMs',
+        'markStackEntries',
+        'injection',
+        'crash',
+      ].includes(key)
+    ) {
+      throw new TospaceError('ERR_OPTION', `there is no option stress.${key}`, {
+        hint: 'See StressOptions.',
+      });
     }
   }
   integer(loose, 'collectEveryAllocation', 0, 2 ** 31);
   integer(loose, 'collectEverySafepoint', 0, 2 ** 31);
   integer(loose, 'markStackEntries', 8, 2 ** 28);
   for (const [point, ms] of Object.entries(stress.delayMs ?? {})) {
-    if (!DELAY_POINTS.includes(point)) throw bad(`stress.delayMs.${point}`, ms, `named one of ${DELAY_POINTS.join(', ')}`);
-    if (typeof ms !== 'number' || !(ms >= 0 && ms <= 60000)) throw bad(`stress.delayMs.${point}`, ms, 'milliseconds from 0 to 60 000');
+    if (!DELAY_POINTS.includes(point))
+      throw bad(`stress.delayMs.${point}`, ms, `named one of ${DELAY_POINTS.join(', ')}`);
+    if (typeof ms !== 'number' || !(ms >= 0 && ms <= 60000))
+      throw bad(`stress.delayMs.${point}`, ms, 'milliseconds from 0 to 60 000');
   }
 }
 

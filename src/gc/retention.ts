@@ -53,7 +53,11 @@ export class Retention {
     const end = Math.min(bytes, arena.geometry.heapBytes);
     for (let at = 0; at < end; at += WARM_STEP_BYTES) {
       const length = Math.min(WARM_STEP_BYTES, end - at);
-      check(kernel.madvise(alias + at, length, MADV_POPULATE_WRITE), 'madvise', 'allocating the pages of to-space');
+      check(
+        kernel.madvise(alias + at, length, MADV_POPULATE_WRITE),
+        'madvise',
+        'allocating the pages of to-space',
+      );
     }
     this.#dirty[1 - this.#front] = Math.max(this.#dirty[1 - this.#front]!, end);
   }

@@ -77,7 +77,10 @@ export function serve(context: WorkerContext, setup: WorkerSetup): void {
       context.reach('fault');
       for (let i = 0; i < count; i++) {
         const offset = reader.address(i) - heap;
-        invariant(offset >= 0 && offset < context.control[CTL_USED_BYTES]!, 'faults come from the registered part of the heap');
+        invariant(
+          offset >= 0 && offset < context.control[CTL_USED_BYTES]!,
+          'faults come from the registered part of the heap',
+        );
         handle(offset >> PAGE_LOG2);
       }
       service.record((performance.now() - start) * 1e6);
@@ -91,4 +94,3 @@ export function serve(context: WorkerContext, setup: WorkerSetup): void {
     },
   });
 }
-

@@ -52,7 +52,7 @@ export class Sweep {
     for (let end = pages; end > 0; ) {
       this.#context.reach('batch');
       this.#followHints(pages);
-      const begin = ((end - 1) / BATCH_PAGES | 0) * BATCH_PAGES;
+      const begin = (((end - 1) / BATCH_PAGES) | 0) * BATCH_PAGES;
       this.#builder.buildRange(begin, end);
       end = begin;
       control[CTL_WINDOW_PAGES] = pages - begin;
@@ -96,6 +96,9 @@ export class Sweep {
       while (Atomics.load(record, W_BUSY) !== 0) pause();
       Atomics.store(record, W_HINT, 0);
     }
-    invariant(kernels.firstPageBelow(0, pages, PAGE_MAPPED) === pages, 'a window closes when every page is mapped');
+    invariant(
+      kernels.firstPageBelow(0, pages, PAGE_MAPPED) === pages,
+      'a window closes when every page is mapped',
+    );
   }
 }

@@ -42,6 +42,9 @@ import {
   CTL_TYPE_MAPS,
   CTL_TYPE_MAPS_END,
   CTL_TYPES,
+  SHADOW_SLOTS,
+  T_SHADOW_BASE,
+  T_SHADOW_TOP,
 } from './layout.ts';
 import { Tables } from './tables.ts';
 
@@ -199,6 +202,11 @@ export class Arena {
       [CTL_TO_ALIAS, g.aliases[1]],
     ];
     for (const [index, word] of words) control[index] = word;
+    // Constant from here on: the collector may read both words of a record while its thread is attaching.
+    for (const [i, thread] of this.tables.threads.entries()) {
+      thread[T_SHADOW_BASE] = g.shadowStacks + i * SHADOW_SLOTS * 4;
+      thread[T_SHADOW_TOP] = thread[T_SHADOW_BASE];
+    }
   }
 }
 

@@ -4,14 +4,7 @@
 // are still being built. Every page of a block names the block's start as its first object: that is all the collector needs to find
 // the objects of a black page by walking, and nothing has to be recorded in a pause.
 
-import {
-  CTL_CURSOR,
-  CTL_DIRTY_END,
-  CTL_LIMIT,
-  CTL_TRIGGER,
-  PAGE_BYTES,
-  PAGE_LOG2,
-} from './layout.ts';
+import { CTL_CURSOR, CTL_DIRTY_END, CTL_LIMIT, CTL_TRIGGER, PAGE_BYTES, PAGE_LOG2 } from './layout.ts';
 import type { Tables } from './tables.ts';
 
 /** A read of one word maps this much page cache around it (the kernel's fault_around_bytes, 64 KiB by default). */
@@ -74,4 +67,3 @@ export class BlockSource {
 
 /** Keeps the optimiser from removing a touch. */
 let touched = 0;
-

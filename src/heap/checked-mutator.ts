@@ -3,10 +3,11 @@
 
 import { TospaceError } from '../errors.ts';
 import { CTL_CURSOR, HEADER_BYTES, KIND_RECORD, KIND_REF_ARRAY, TYPE_ID_MASK } from './layout.ts';
-import { Mutator, type MutatorOptions, type ThreadHost } from './mutator.ts';
+import { Mutator, type MutatorOptions } from './mutator.ts';
 import type { Persistent } from './persistent.ts';
 import type { Local, Ref } from './ref.ts';
 import type { Tables } from './tables.ts';
+import type { ThreadHost } from './thread.ts';
 
 function misuse(what: string): TospaceError {
   return new TospaceError('ERR_TYPE', what, {
@@ -41,7 +42,8 @@ export class CheckedMutator extends Mutator {
     const entry = this.#object(ref, what);
     const kind = this.#typeEntries[entry]!;
     if (kind === KIND_REF_ARRAY) {
-      if (offset >= HEADER_BYTES && offset < HEADER_BYTES + this.i32[(ref >> 2) + 1]! * 4 && offset % 4 === 0) return;
+      if (offset >= HEADER_BYTES && offset < HEADER_BYTES + this.i32[(ref >> 2) + 1]! * 4 && offset % 4 === 0)
+        return;
       throw misuse(`${what}: offset ${offset} lies outside the array`);
     }
     if (kind !== KIND_RECORD || offset % 4 !== 0 || !this.#isRefSlot(entry, offset >> 2)) {

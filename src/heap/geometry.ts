@@ -96,18 +96,29 @@ export function alignUp(value: number, to: number): number {
 /** Bytes of one worker's staging buffer: a batch of pages. */
 export const STAGING_BYTES: number = 16 * PAGE_BYTES;
 
+/** References, and the address behind the heap, are below this. */
+const REFERENCE_LIMIT = 2 ** 31;
+
+/** Offset of the first place for a window behind the null guard. */
+function firstWindow(memoryAddress: number, alignBytes: number): number {
+  const at = alignUp(memoryAddress, alignBytes) - memoryAddress;
+  return at < NULL_GUARD_BYTES ? at + alignBytes : at;
+}
+
 /**
  * Lays out a heap for a memory that begins at `memoryAddress`.
  * @throws TospaceError ERR_OPTION when the heap does not fit into 4 GiB of memory three times over.
  */
 export function layOut(memoryAddress: number, options: GeometryOptions): Geometry {
   const { heapBytes } = options;
-  const whole = heapBytes <= GIB;
-  const alignBytes = whole ? GIB : 2 * MIB;
+  let alignBytes = heapBytes <= GIB ? GIB : 2 * MIB;
+  let heap = firstWindow(memoryAddress, alignBytes);
+  // Addresses are kept in signed words, so that not even the heap's end may be 2^31: one memory in 16 384 begins on a whole GiB.
+  if (heap + heapBytes >= REFERENCE_LIMIT) {
+    alignBytes = 2 * MIB;
+    heap = firstWindow(memoryAddress, alignBytes);
+  }
   const windowBytes = alignUp(heapBytes, alignBytes);
-
-  let heap = alignUp(memoryAddress, alignBytes) - memoryAddress;
-  if (heap < NULL_GUARD_BYTES) heap += alignBytes;
   const end = heap + 3 * windowBytes;
 
   // Tables are placed one behind the other from 0 first, then moved to where there is room.
@@ -144,12 +155,18 @@ export function layOut(memoryAddress: number, options: GeometryOptions): Geometr
   const headBytes = heap - NULL_GUARD_BYTES;
   const tailBytes = MEMORY_BYTES - end;
   if (tailBytes < 0 || Math.max(headBytes, tailBytes) < tablesBytes) {
-    throw new TospaceError('ERR_OPTION', `a heap of ${heapBytes} bytes does not fit into the 4 GiB of a WebAssembly memory`, {
-      hint: 'Choose heapBytes of at most 1 GiB (about 1.2 GiB is the largest that can be laid out).',
-    });
+    throw new TospaceError(
+      'ERR_OPTION',
+      `a heap of ${heapBytes} bytes does not fit into the 4 GiB of a WebAssembly memory`,
+      {
+        hint: 'Choose heapBytes of at most 1 GiB (about 1.2 GiB is the largest that can be laid out).',
+      },
+    );
   }
   const base = headBytes >= tablesBytes && headBytes >= tailBytes ? NULL_GUARD_BYTES : end;
-  const placed = Object.fromEntries(Object.entries(relative).map(([name, at]) => [name, base + at])) as typeof relative;
+  const placed = Object.fromEntries(
+    Object.entries(relative).map(([name, at]) => [name, base + at]),
+  ) as typeof relative;
   return {
     memoryAddress,
     heapBytes,

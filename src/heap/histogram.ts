@@ -87,6 +87,12 @@ export class Histogram {
       return max;
     };
     const us = (ns: number): number => Math.round(ns) / 1000;
-    return { count, p50: us(at(0.5)), p99: us(at(0.99)), max: us(max), mean: us(count === 0 ? 0 : total / count) };
+    return {
+      count,
+      p50: us(at(0.5)),
+      p99: us(at(0.99)),
+      max: us(max),
+      mean: us(count === 0 ? 0 : total / count),
+    };
   }
 }

@@ -30,7 +30,9 @@ export class Persistent {
 
   #slot(): number {
     if (!this.#open) {
-      throw new TospaceError('ERR_HANDLE', 'this persistent handle is closed', { hint: 'Do not use a handle after close().' });
+      throw new TospaceError('ERR_HANDLE', 'this persistent handle is closed', {
+        hint: 'Do not use a handle after close().',
+      });
     }
     return this.#index;
   }

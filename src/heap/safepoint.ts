@@ -9,7 +9,16 @@
 // mutator that wants to run sets T_STATE to RUNNING and then reads CTL_STOP. All four accesses are sequentially consistent, so at
 // least one of the two sees the other.
 
-import { CTL_EPOCH, CTL_POLL, CTL_STOP, PAUSE_NONE, T_EPOCH, T_STATE, THREAD_RUNNING, THREAD_STOPPED } from './layout.ts';
+import {
+  CTL_EPOCH,
+  CTL_POLL,
+  CTL_STOP,
+  PAUSE_NONE,
+  T_EPOCH,
+  T_STATE,
+  THREAD_RUNNING,
+  THREAD_STOPPED,
+} from './layout.ts';
 import { waitWhile } from './spin.ts';
 
 /**
@@ -33,7 +42,10 @@ export function resumeRunning(
 }
 
 /** Runs on the mutator: answers the handshake that is asked for, if any. */
-export function answerHandshake(control: Int32Array<SharedArrayBuffer>, thread: Int32Array<SharedArrayBuffer>): void {
+export function answerHandshake(
+  control: Int32Array<SharedArrayBuffer>,
+  thread: Int32Array<SharedArrayBuffer>,
+): void {
   Atomics.store(thread, T_EPOCH, Atomics.load(control, CTL_EPOCH));
   Atomics.notify(thread, T_EPOCH);
 }
@@ -101,7 +113,8 @@ export class Safepoints {
     Atomics.store(this.#control, CTL_STOP, PAUSE_NONE);
     Atomics.notify(this.#control, CTL_STOP);
     for (const thread of this.#threads) {
-      if (Atomics.load(thread, T_STATE) === THREAD_STOPPED) waitWhile(thread, T_STATE, THREAD_STOPPED, RESUME_WAIT_MS);
+      if (Atomics.load(thread, T_STATE) === THREAD_STOPPED)
+        waitWhile(thread, T_STATE, THREAD_STOPPED, RESUME_WAIT_MS);
     }
   }
 

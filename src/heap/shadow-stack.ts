@@ -48,7 +48,9 @@ export class ShadowStack {
     }
     this.#slots[index] = ref;
     this.#thread[T_SHADOW_TOP] = this.#base + ((index + 1) << 2);
-    return (this.#generations === undefined ? index : index | (this.#generations[index]! << INDEX_BITS)) as Local;
+    return (
+      this.#generations === undefined ? index : index | (this.#generations[index]! << INDEX_BITS)
+    ) as Local;
   }
 
   get(local: Local): Ref {

@@ -10,7 +10,12 @@ const SPIN_MS: number = availableParallelism() > 1 ? 0.2 : 0;
  * Waits until the word at `index` is no longer `value`, for at most `timeoutMs`.
  * @returns false when the time is over and the word still has the value.
  */
-export function waitWhile(words: Int32Array<SharedArrayBuffer>, index: number, value: number, timeoutMs: number): boolean {
+export function waitWhile(
+  words: Int32Array<SharedArrayBuffer>,
+  index: number,
+  value: number,
+  timeoutMs: number,
+): boolean {
   if (Atomics.load(words, index) !== value) return true;
   const start = performance.now();
   const spinUntil = start + SPIN_MS;

@@ -29,8 +29,12 @@ export class Tables {
     this.geometry = geometry;
     this.buffer = memory.buffer as unknown as SharedArrayBuffer;
     this.control = this.words(geometry.control, CTL_WORDS);
-    this.threads = Array.from({ length: MAX_THREADS }, (_, i) => this.words(geometry.threads + i * THREAD_BYTES, THREAD_WORDS));
-    this.workers = Array.from({ length: MAX_WORKERS }, (_, i) => this.words(geometry.workers + i * WORKER_BYTES, WORKER_WORDS));
+    this.threads = Array.from({ length: MAX_THREADS }, (_, i) =>
+      this.words(geometry.threads + i * THREAD_BYTES, THREAD_WORDS),
+    );
+    this.workers = Array.from({ length: MAX_WORKERS }, (_, i) =>
+      this.words(geometry.workers + i * WORKER_BYTES, WORKER_WORDS),
+    );
   }
 
   /** `count` 32-bit words at the address `at`. */
@@ -50,7 +54,10 @@ export class Tables {
 
   /** Service times of the worker with index `worker`. */
   serviceHistogram(worker: number): Histogram {
-    return this.histogram(MAX_THREADS + Math.floor(worker / HISTOGRAMS_PER_THREAD), worker % HISTOGRAMS_PER_THREAD);
+    return this.histogram(
+      MAX_THREADS + Math.floor(worker / HISTOGRAMS_PER_THREAD),
+      worker % HISTOGRAMS_PER_THREAD,
+    );
   }
 
   /** A float64 counter at word `index` of a record. */

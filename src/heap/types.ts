@@ -80,9 +80,12 @@ export function placeFields<Fields extends string>(
   let at = HEADER_BYTES;
   const offset = {} as Record<Fields, number>;
   for (const [name, kind] of Object.entries(fields) as [Fields, FieldKind][]) {
-    const bytes = FIELD_BYTES[kind];
+    const bytes = Object.hasOwn(FIELD_BYTES, kind) ? FIELD_BYTES[kind] : undefined;
     if (bytes === undefined) {
-      throw badType(`field ${name}: ${String(kind)} is not a kind of field`, `Use one of ${Object.keys(FIELD_BYTES).join(', ')}.`);
+      throw badType(
+        `field ${name}: ${String(kind)} is not a kind of field`,
+        `Use one of ${Object.keys(FIELD_BYTES).join(', ')}.`,
+      );
     }
     at = Math.ceil(at / bytes) * bytes;
     offset[name] = at;
@@ -100,9 +103,14 @@ export class TypeRegistry {
   }
 
   /** Registers a record type. */
-  record<Fields extends string>(name: string, fields: Readonly<Record<Fields, FieldKind>>): RecordType<Fields> {
+  record<Fields extends string>(
+    name: string,
+    fields: Readonly<Record<Fields, FieldKind>>,
+  ): RecordType<Fields> {
     const { bytes, offset } = placeFields(fields);
-    const refs = (Object.keys(fields) as Fields[]).filter((field) => fields[field] === 'ref').map((field) => offset[field]);
+    const refs = (Object.keys(fields) as Fields[])
+      .filter((field) => fields[field] === 'ref')
+      .map((field) => offset[field]);
     const id = this.recordLayout(name, bytes, refs);
     return Object.freeze({
       kind: 'record',
@@ -150,9 +158,13 @@ export class TypeRegistry {
   }
 
   rawArray(name: string, element: ElementKind): RawArrayType {
-    const elementBytes = (element as FieldKind) === 'ref' ? undefined : FIELD_BYTES[element];
+    const raw = (element as FieldKind) !== 'ref' && Object.hasOwn(FIELD_BYTES, element);
+    const elementBytes = raw ? FIELD_BYTES[element] : undefined;
     if (elementBytes === undefined) {
-      throw badType(`type ${name}: ${String(element)} is not a kind of raw element`, 'Arrays of references are made by defineRefArray.');
+      throw badType(
+        `type ${name}: ${String(element)} is not a kind of raw element`,
+        'Arrays of references are made by defineRefArray.',
+      );
     }
     const id = this.#register(name, KIND_RAW_ARRAY, Math.log2(elementBytes), new Uint32Array(0));
     return Object.freeze({ kind: 'raw-array', id, name, element, elementBytes });
@@ -164,11 +176,17 @@ export class TypeRegistry {
       const id = control[CTL_TYPE_COUNT]!;
       invariant(id >= 1, 'type ids start at 1');
       if (id >= MAX_TYPES) {
-        throw badType(`type ${name}: the table of ${MAX_TYPES - 1} types is full`, 'Register a type once and share its descriptor.');
+        throw badType(
+          `type ${name}: the table of ${MAX_TYPES - 1} types is full`,
+          'Register a type once and share its descriptor.',
+        );
       }
       const at = control[CTL_TYPE_MAP_NEXT]! >>> 0;
       if (at + map.byteLength > control[CTL_TYPE_MAPS_END]! >>> 0) {
-        throw badType(`type ${name}: no room for its reference map`, 'Raise typeMapBytes, or keep references at the front of large records.');
+        throw badType(
+          `type ${name}: no room for its reference map`,
+          'Raise typeMapBytes, or keep references at the front of large records.',
+        );
       }
       new Uint32Array(this.#tables.buffer, at, map.length).set(map);
       control[CTL_TYPE_MAP_NEXT] = at + map.byteLength;

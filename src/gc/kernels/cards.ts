@@ -5,10 +5,10 @@
 // because a mutator may be between its two stores: its reference then becomes visible before the scan, or its card becomes dirty
 // after the ageing and belongs to the next round (Android 1702d6ab4a). No card is ever cleaned while mutators run, so no store
 // of theirs is overwritten; old numbers simply stop meaning anything.
-import { CARD_CLEAN, CARD_DIRTY, CARD_LOG2, CHUNK_BYTES } from "../../heap/layout";
-import { cards, heapBase, marks } from "./geometry";
-import { scanClipped } from "./mark";
-import { sizeOf, typeOf } from "./objects";
+import { CARD_CLEAN, CARD_DIRTY, CARD_LOG2, CHUNK_BYTES } from '../../heap/layout';
+import { cards, heapBase, marks } from './geometry';
+import { markOverflows, scanClipped } from './mark';
+import { sizeOf, typeOf } from './objects';
 
 /** Turns every dirty card below the address `end` into `round`; returns how many there were. */
 export function ageCards(end: u32, round: u32): u32 {
@@ -49,10 +49,13 @@ function scanCards(end: u32, value: u32): u32 {
   let scanned: u32 = 0;
   const count = (end - heapBase + CHUNK_BYTES - 1) >> CARD_LOG2;
   // The last marked object that starts below card `known`, and its end: it may reach over the cards that follow. Objects that this
-  // very scan marks below `known` are on the mark stack and will be scanned whole, so that not seeing them here loses nothing.
+  // very scan marks below `known` are on the mark stack and will be scanned whole, so that not seeing them here loses nothing. But
+  // one that overflows the stack is not: it waits on its cards, of which those ahead are scanned and cleaned in this very pass, so
+  // after an overflow nothing is known any more.
   let known: u32 = 0;
   let ref: u32 = 0;
   let refEnd: u32 = 0;
+  let overflows = markOverflows();
   for (let card: u32 = 0; card < count; card++) {
     if ((card & 7) == 0 && load<u64>(cards + card) == 0) {
       card += 7;
@@ -63,6 +66,10 @@ function scanCards(end: u32, value: u32): u32 {
     scanned += 1;
     const low = heapBase + (card << CARD_LOG2);
     const high = low + CHUNK_BYTES;
+    if (overflows != markOverflows()) {
+      overflows = markOverflows();
+      known = 0;
+    }
     // Every mark word is looked at once in the whole scan, however many cards are dirty and however few objects are marked.
     for (let back = card; back > known; ) {
       back -= 1;
@@ -77,7 +84,7 @@ function scanCards(end: u32, value: u32): u32 {
     if (refEnd > low) scanClipped(ref, low, high);
     let bits = load<u64>(marks + (card << 3));
     while (bits) {
-      ref = low + (<u32>ctz(bits) << 3);
+      ref = low + ((<u32>ctz(bits)) << 3);
       refEnd = ref + scanClipped(ref, low, high);
       bits &= bits - 1;
     }

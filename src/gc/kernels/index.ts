@@ -1,10 +1,17 @@
 // The kernels: everything whose time grows with the heap. Compiled to one WebAssembly module that imports the heap's memory and
 // nothing else; each thread has its own instance.
-export { bind } from "./geometry";
-export { markBegin, markDrain, markOverflows, markPending, markRoots } from "./mark";
-export { ageCards, countDirtyCards, scanAgedCards, scanDirtyCards } from "./cards";
-export { plan } from "./plan";
-export { forwardOne, forwardRoots } from "./forward";
-export { buildPages, slideBlackFirsts } from "./compact";
-export { claimPages, clearPageWords, firstPageBelow, lowestPageAtLeast, movePages, pageWord } from "./page-states";
-export { fillWords } from "./fill";
+export { bind } from './geometry';
+export { markBegin, markDrain, markOverflows, markPending, markRoots } from './mark';
+export { ageCards, countDirtyCards, scanAgedCards, scanDirtyCards } from './cards';
+export { plan } from './plan';
+export { forwardOne, forwardRoots } from './forward';
+export { buildPages, slideBlackFirsts } from './compact';
+export {
+  claimPages,
+  clearPageWords,
+  firstPageBelow,
+  lowestPageAtLeast,
+  movePages,
+  pageWord,
+} from './page-states';
+export { fillWords } from './fill';

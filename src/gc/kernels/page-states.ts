@@ -5,8 +5,8 @@
 //              maps what was built and left (only where the contents are in the shadow)
 //
 // WebAssembly's atomics are sequentially consistent, so contents written before PROCESSED are seen by whoever moves it to MAPPING.
-import { PAGE_OWNER_SHIFT, PAGE_PROCESSING, PAGE_STATE_MASK, PAGE_UNPROCESSED } from "../../heap/layout";
-import { pageWords } from "./geometry";
+import { PAGE_OWNER_SHIFT, PAGE_PROCESSING, PAGE_STATE_MASK, PAGE_UNPROCESSED } from '../../heap/layout';
+import { pageWords } from './geometry';
 
 /** Page word of `page`. */
 export function pageWord(page: u32): u32 {

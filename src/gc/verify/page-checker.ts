@@ -1,12 +1,7 @@
 // Checks every page between its building and its installation: builds it again, the slow way, and compares byte by byte.
 
 import { alignUp } from '../../heap/geometry.ts';
-import {
-  CTL_BLACK_DELTA,
-  CTL_COMPACTED_BYTES,
-  CTL_FROM_ALIAS,
-  PAGE_BYTES,
-} from '../../heap/layout.ts';
+import { CTL_BLACK_DELTA, CTL_COMPACTED_BYTES, CTL_FROM_ALIAS, PAGE_BYTES } from '../../heap/layout.ts';
 import type { WorkerContext } from '../context.ts';
 import { corrupt, HeapView, hex } from './view.ts';
 
@@ -88,7 +83,14 @@ class NaiveBuilder implements PageChecker {
   }
 
   /** Copies an object whose first byte belongs at `at` (which may lie outside) and forwards its references. */
-  #place(source: number, bytes: number, slots: readonly number[], at: number, into: Uint8Array, limit: number): void {
+  #place(
+    source: number,
+    bytes: number,
+    slots: readonly number[],
+    at: number,
+    into: Uint8Array,
+    limit: number,
+  ): void {
     for (let i = Math.max(0, -at); i < bytes && at + i < limit; i++) into[at + i] = this.#bytes[source + i]!;
     const out = new DataView(into.buffer);
     for (const slot of slots) {

@@ -67,7 +67,8 @@ export class Verifier {
       const object = ref;
       const { bytes, slots } = view.shape(object, 0, end, () => 'the mark stack');
       visit(object, bytes);
-      for (const slot of slots) reach(view.words[(object + slot) / 4]!, () => `field +${slot} of the object at ${hex(object)}`);
+      for (const slot of slots)
+        reach(view.words[(object + slot) / 4]!, () => `field +${slot} of the object at ${hex(object)}`);
     }
   }
 
@@ -81,7 +82,10 @@ export class Verifier {
     let last = 0;
     this.#eachMarked((ref) => {
       if (ref >= line) throw corrupt(`the mark at ${hex(ref)} lies above the black line`);
-      if (ref < last) throw corrupt(`the marked object at ${hex(ref)} begins inside the one before it, which ends at ${hex(last)}`);
+      if (ref < last)
+        throw corrupt(
+          `the marked object at ${hex(ref)} begins inside the one before it, which ends at ${hex(last)}`,
+        );
       const { bytes } = view.shape(ref, 0, line, () => 'the mark bitmap');
       last = ref + bytes;
       for (let at = ref; at < last; at += GRANULE_BYTES) {
@@ -91,7 +95,9 @@ export class Verifier {
     });
     for (let i = 0; i < expected.length; i++) {
       if (view.lives[i]! !== expected[i]!) {
-        throw corrupt(`live bits ${hex(view.lives[i]!)} instead of ${hex(expected[i]!)} at ${hex(view.base + i * 32 * GRANULE_BYTES)}`);
+        throw corrupt(
+          `live bits ${hex(view.lives[i]!)} instead of ${hex(expected[i]!)} at ${hex(view.base + i * 32 * GRANULE_BYTES)}`,
+        );
       }
     }
   }
@@ -115,16 +121,20 @@ export class Verifier {
     let live = 0;
     for (let chunk = 0; chunk < (line - view.base) / CHUNK_BYTES; chunk++) {
       const planned = view.words[geometry.chunks / 4 + chunk]!;
-      if (planned !== view.base + live) throw corrupt(`chunk ${chunk} goes to ${hex(planned)} instead of ${hex(view.base + live)}`);
+      if (planned !== view.base + live)
+        throw corrupt(`chunk ${chunk} goes to ${hex(planned)} instead of ${hex(view.base + live)}`);
       for (let granule = 0; granule < CHUNK_BYTES / GRANULE_BYTES; granule++) {
-        if (view.bit(view.lives, view.base + chunk * CHUNK_BYTES + granule * GRANULE_BYTES)) live += GRANULE_BYTES;
+        if (view.bit(view.lives, view.base + chunk * CHUNK_BYTES + granule * GRANULE_BYTES))
+          live += GRANULE_BYTES;
       }
     }
-    if (live !== control[CTL_COMPACTED_BYTES]) throw corrupt(`${live} bytes are live and ${control[CTL_COMPACTED_BYTES]} are planned`);
+    if (live !== control[CTL_COMPACTED_BYTES])
+      throw corrupt(`${live} bytes are live and ${control[CTL_COMPACTED_BYTES]} are planned`);
     let at = 0;
     this.#eachMarked((ref) => {
       const { bytes } = view.shape(ref, 0, line, () => 'the mark bitmap');
-      if (view.forward(ref) !== view.base + at) throw corrupt(`${hex(ref)} is forwarded to ${hex(view.forward(ref))}`);
+      if (view.forward(ref) !== view.base + at)
+        throw corrupt(`${hex(ref)} is forwarded to ${hex(view.forward(ref))}`);
       for (let page = Math.ceil(at / PAGE_BYTES); page * PAGE_BYTES < at + bytes; page++) {
         const first = view.words[geometry.pageFirst / 4 + page]!;
         const source = view.words[geometry.pageSource / 4 + page]!;
@@ -148,7 +158,8 @@ export class Verifier {
       const page = (ref - view.base) / PAGE_BYTES;
       if (Number.isInteger(page)) {
         const first = view.words[arena.geometry.pageFirst / 4 + page - shift]!;
-        if (first < line || first > ref) throw corrupt(`black page ${page} names ${hex(first)} as its first object`);
+        if (first < line || first > ref)
+          throw corrupt(`black page ${page} names ${hex(first)} as its first object`);
       }
       if (id === 0) {
         ref += GRANULE_BYTES;
@@ -176,9 +187,11 @@ export class Verifier {
       roots++;
       const expected = this.#expectedRoots.get(at);
       const value = this.#view.words[at / 4]!;
-      if (value !== expected) throw corrupt(`${name} was rewritten to ${hex(value)} instead of ${hex(expected ?? 0)}`);
+      if (value !== expected)
+        throw corrupt(`${name} was rewritten to ${hex(value)} instead of ${hex(expected ?? 0)}`);
     }
-    if (roots !== this.#expectedRoots.size) throw corrupt(`${this.#expectedRoots.size} roots before the flip, ${roots} after it`);
+    if (roots !== this.#expectedRoots.size)
+      throw corrupt(`${this.#expectedRoots.size} roots before the flip, ${roots} after it`);
   }
 
   /** @param idleBytes bytes at the start of the idle memfd that may hold old contents. */
@@ -198,10 +211,15 @@ export class Verifier {
     if (options.retention === 'release' && held !== 0) {
       throw corrupt(`from-space still holds ${held} bytes after it was given back`);
     }
-    if (held > alignUp(bytes, PAGE_BYTES)) throw corrupt(`from-space holds ${held} bytes, of which only ${bytes} are accounted for`);
+    if (held > alignUp(bytes, PAGE_BYTES))
+      throw corrupt(`from-space holds ${held} bytes, of which only ${bytes} are accounted for`);
     if (bytes > 0) kernels.fillWords(alias, alias + bytes, POISON | 0);
     this.#poisoned[memfd] = bytes;
-    check(kernel.mprotect(arena.real(alias), geometry.windowBytes, PROT_NONE), 'mprotect', 'closing the alias of idle pages');
+    check(
+      kernel.mprotect(arena.real(alias), geometry.windowBytes, PROT_NONE),
+      'mprotect',
+      'closing the alias of idle pages',
+    );
     this.#closed[memfd] = true;
   }
 
@@ -209,7 +227,11 @@ export class Verifier {
     if (!this.#closed[memfd]) return;
     const { arena, kernel } = this.#context;
     const alias = arena.real(arena.geometry.aliases[memfd]!);
-    check(kernel.mprotect(alias, arena.geometry.windowBytes, PROT_READ | PROT_WRITE), 'mprotect', 'opening the alias of to-space');
+    check(
+      kernel.mprotect(alias, arena.geometry.windowBytes, PROT_READ | PROT_WRITE),
+      'mprotect',
+      'opening the alias of to-space',
+    );
     this.#closed[memfd] = false;
   }
 
@@ -222,7 +244,9 @@ export class Verifier {
     const bytes = this.#poisoned[memfd]!;
     for (let at = alias; at < alias + bytes; at += 4) {
       if (this.#view.words[at / 4]! !== POISON) {
-        throw corrupt(`idle to-space was written at offset ${hex(at - alias)}: ${hex(this.#view.words[at / 4]!)}`);
+        throw corrupt(
+          `idle to-space was written at offset ${hex(at - alias)}: ${hex(this.#view.words[at / 4]!)}`,
+        );
       }
     }
     if (bytes === 0) throw corrupt(`the next to-space holds ${held} bytes that nobody should have written`);
@@ -235,7 +259,11 @@ export class Verifier {
       .split('\n')
       .map((line) => /^([0-9a-f]+)-([0-9a-f]+) (\S+)/.exec(line))
       .filter((match) => match !== null)
-      .map(([, from, to, mode]) => ({ from: Number.parseInt(from!, 16), to: Number.parseInt(to!, 16), mode: mode! }));
+      .map(([, from, to, mode]) => ({
+        from: Number.parseInt(from!, 16),
+        to: Number.parseInt(to!, 16),
+        mode: mode!,
+      }));
     const over = (address: number): { from: number; to: number; mode: string }[] =>
       maps.filter((map) => map.from < address + geometry.windowBytes && map.to > address);
     const heap = arena.real(geometry.heap);
@@ -249,7 +277,8 @@ export class Verifier {
       ['the alias of idle pages', arena.real(geometry.aliases[back]!)],
     ] as const) {
       const reachable = over(address).filter((map) => map.mode[0] !== '-' || map.mode[1] !== '-');
-      if (reachable.length > 0) throw corrupt(`${name} is reachable between cycles: ${JSON.stringify(reachable)}`);
+      if (reachable.length > 0)
+        throw corrupt(`${name} is reachable between cycles: ${JSON.stringify(reachable)}`);
     }
   }
 }

@@ -81,8 +81,10 @@ export class HeapView {
    * @throws TospaceError ERR_VERIFY when there is no well-formed object that ends at or below `end`.
    */
   shape(ref: number, bias: number, end: number, whence: () => string): ObjectShape {
-    if (ref % GRANULE_BYTES !== 0) throw corrupt(`${whence()} holds ${hex(ref)}, which is not on an 8-byte boundary`);
-    if (!this.inHeap(ref) || ref >= end) throw corrupt(`${whence()} holds ${hex(ref)}, which lies outside the heap in use`);
+    if (ref % GRANULE_BYTES !== 0)
+      throw corrupt(`${whence()} holds ${hex(ref)}, which is not on an 8-byte boundary`);
+    if (!this.inHeap(ref) || ref >= end)
+      throw corrupt(`${whence()} holds ${hex(ref)}, which lies outside the heap in use`);
     const at = (ref + bias) / 4;
     const id = this.words[at]! & TYPE_ID_MASK;
     if (id === 0 || id >= this.tables.control[CTL_TYPE_COUNT]!) {
@@ -103,7 +105,8 @@ export class HeapView {
     } else {
       throw corrupt(`type ${id} has the kind ${kind}`);
     }
-    if (ref + bytes > end) throw corrupt(`the object at ${hex(ref)} (from ${whence()}) ends behind the heap in use`);
+    if (ref + bytes > end)
+      throw corrupt(`the object at ${hex(ref)} (from ${whence()}) ends behind the heap in use`);
     if (kind === KIND_REF_ARRAY) slots = Array.from({ length }, (_, i) => HEADER_BYTES + i * 4);
     return { bytes, kind, slots };
   }
@@ -115,7 +118,8 @@ export class HeapView {
       const words = this.words[entry + 3]! * 2;
       const found: number[] = [];
       for (let w = 0; w < words; w++) {
-        for (let bit = 0; bit < 32; bit++) if ((this.words[map + w]! >>> bit) & 1) found.push((w * 32 + bit) * 4);
+        for (let bit = 0; bit < 32; bit++)
+          if ((this.words[map + w]! >>> bit) & 1) found.push((w * 32 + bit) * 4);
       }
       slots = found;
       this.#recordSlots.set(id, slots);
@@ -136,7 +140,8 @@ export class HeapView {
     if (ref >= control[CTL_BLACK_LINE]!) return ref - control[CTL_BLACK_DELTA]!;
     const chunk = Math.floor((ref - this.base) / CHUNK_BYTES);
     let at = this.words[geometry.chunks / 4 + chunk]!;
-    for (let r = this.base + chunk * CHUNK_BYTES; r < ref; r += GRANULE_BYTES) if (this.bit(this.lives, r)) at += GRANULE_BYTES;
+    for (let r = this.base + chunk * CHUNK_BYTES; r < ref; r += GRANULE_BYTES)
+      if (this.bit(this.lives, r)) at += GRANULE_BYTES;
     return at;
   }
 
@@ -146,7 +151,8 @@ export class HeapView {
       const thread = tables.threads[i]!;
       const base = thread[T_SHADOW_BASE]! >>> 0;
       const top = thread[T_SHADOW_TOP]! >>> 0;
-      for (let at = base; at < top; at += 4) yield { at, name: `slot ${(at - base) / 4} of thread ${i}'s shadow stack` };
+      for (let at = base; at < top; at += 4)
+        yield { at, name: `slot ${(at - base) / 4} of thread ${i}'s shadow stack` };
     }
     const base = tables.control[CTL_PERSISTENT]! >>> 0;
     const count = tables.control[CTL_PERSISTENT_TOP]!;

@@ -1,0 +1,119 @@
+// The result of a run as a plain document: what `--json` prints and the summary is made of. docs/benchmarking.md says of every field
+// how it is measured.
+
+import { availableParallelism, release } from 'node:os';
+import type { CycleReport, HeapStatistics, ResolvedOptions, Summary } from 'tospace';
+
+export interface CyclesDetail {
+  /** Cycles whose reports arrived; the medians below are over these. */
+  readonly count: number;
+  readonly medianPhasesMs: Readonly<Record<string, number>>;
+  readonly medianFlipUs: { readonly move: number; readonly map: number; readonly register: number };
+  readonly medianLiveBytes: number;
+  readonly medianBlackBytes: number;
+  readonly medianRemarkCards: number;
+}
+
+export interface RunReport {
+  readonly workload: string;
+  readonly options: ResolvedOptions;
+  /** The kind that was opened; null when the collector needs none. */
+  readonly userfaultfd: string | null;
+  readonly seed: number;
+  readonly scale: number;
+  readonly checksum: number;
+  readonly wallMs: number;
+  readonly cycles: number;
+  readonly abandonedCycles: number;
+  readonly bytesAllocated: number;
+  readonly bytesMoved: number;
+  readonly pausesUs: { readonly remark: Summary; readonly flip: Summary; readonly full: Summary };
+  readonly stallsUs: Summary;
+  readonly faults: {
+    readonly count: number;
+    readonly latencyUs: Summary;
+    readonly serviceUs: Summary;
+    readonly servedBy: { readonly collector: number; readonly servers: readonly number[] };
+  };
+  readonly peakRssBytes: number;
+  readonly sharedMemoryPeakBytes: number;
+  readonly cyclesDetail: CyclesDetail | null;
+  readonly tospace: string;
+  readonly node: string;
+  readonly kernel: string;
+  readonly cpus: number;
+}
+
+export interface RunFacts {
+  readonly workload: string;
+  readonly options: ResolvedOptions;
+  readonly userfaultfd: string | undefined;
+  readonly seed: number;
+  readonly scale: number;
+  readonly checksum: number;
+  readonly wallMs: number;
+  readonly statistics: HeapStatistics;
+  readonly cycles: readonly CycleReport[];
+  readonly version: string;
+}
+
+/** The middle value, the upper one of two. 0 of nothing. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? 0;
+}
+
+function detail(cycles: readonly CycleReport[]): CyclesDetail | null {
+  if (cycles.length === 0) return null;
+  const of = (value: (cycle: CycleReport) => number): number =>
+    Math.round(median(cycles.map(value)) * 1000) / 1000;
+  const phases = Object.keys(cycles[0].phasesMs);
+  return {
+    count: cycles.length,
+    medianPhasesMs: Object.fromEntries(
+      phases.map((phase) => [phase, of(({ phasesMs }) => phasesMs[phase] ?? 0)]),
+    ),
+    medianFlipUs: {
+      move: of(({ flip }) => flip.moveUs),
+      map: of(({ flip }) => flip.mapUs),
+      register: of(({ flip }) => flip.registerUs),
+    },
+    medianLiveBytes: of(({ liveBytes }) => liveBytes),
+    medianBlackBytes: of(({ blackBytes }) => blackBytes),
+    medianRemarkCards: of(({ remarkCards }) => remarkCards),
+  };
+}
+
+export function makeReport(facts: RunFacts): RunReport {
+  const { statistics } = facts;
+  const { faults } = statistics;
+  return {
+    workload: facts.workload,
+    options: facts.options,
+    userfaultfd: facts.userfaultfd ?? null,
+    seed: facts.seed,
+    scale: facts.scale,
+    checksum: facts.checksum,
+    wallMs: Math.round(facts.wallMs * 1000) / 1000,
+    cycles: statistics.cycles,
+    abandonedCycles: statistics.abandonedCycles,
+    bytesAllocated: statistics.bytesAllocated,
+    bytesMoved: statistics.bytesMoved,
+    pausesUs: statistics.pausesUs,
+    stallsUs: statistics.stallsUs,
+    faults: {
+      count: faults.count,
+      latencyUs: faults.latencyUs,
+      serviceUs: faults.serviceUs,
+      servedBy: { collector: faults.pagesBuiltBy[0] ?? 0, servers: faults.pagesBuiltBy.slice(1) },
+    },
+    // The kernel counts in KiB.
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    sharedMemoryPeakBytes: statistics.sharedBytesPeak,
+    cyclesDetail: detail(facts.cycles),
+    tospace: facts.version,
+    node: process.version,
+    kernel: release(),
+    cpus: availableParallelism(),
+  };
+}

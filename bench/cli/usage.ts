@@ -1,0 +1,20 @@
+// Mistakes on the command line, and the texts that say how it is used.
+
+/** Exit status after a mistake on the command line. */
+export const USAGE_STATUS = 2;
+
+/** The command line cannot be understood; the message says which part and what is allowed. */
+export class UsageError extends Error {
+  override readonly name: string = 'UsageError';
+}
+
+export const USAGE = `Usage: tospace COMMAND [OPTIONS]
+
+Commands:
+  run WORKLOAD    run a workload on a heap and report pauses, faults, throughput and memory
+  bench floor     measure what the kernel alone takes for the steps of a collection
+
+Options:
+  --help          show this help, or a command's with \`tospace COMMAND --help\`
+  --version       show the version
+`;

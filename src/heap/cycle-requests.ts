@@ -1,0 +1,75 @@
+// How a mutator asks for collections and waits for them. A request is a ticket: the collector answers every ticket that was drawn before
+// its cycle began, so that a caller can tell a collection that began after its request from one that was under way.
+
+import { TospaceError } from '../errors.ts';
+import {
+  CTL_ABANDONED,
+  CTL_CYCLES_ASKED,
+  CTL_CYCLES_DONE,
+  CTL_HEAP_STATE,
+  CTL_TRIMS_ASKED,
+  HEAP_OPEN,
+} from './layout.ts';
+import { waitWhile } from './spin.ts';
+import type { ThreadHost } from './thread.ts';
+
+/** How often a thread that waits for the collector looks whether it is still there, in milliseconds. */
+const COLLECTOR_CHECK_MS = 500;
+
+export class CycleRequests {
+  readonly #control: Int32Array<SharedArrayBuffer>;
+  readonly #host: ThreadHost;
+
+  constructor(control: Int32Array<SharedArrayBuffer>, host: ThreadHost) {
+    this.#control = control;
+    this.#host = host;
+  }
+
+  /** Asks for a cycle that begins after this call; returns its ticket. */
+  ask(): number {
+    const ticket = (Atomics.add(this.#control, CTL_CYCLES_ASKED, 1) + 1) | 0;
+    Atomics.notify(this.#control, CTL_CYCLES_ASKED);
+    return ticket;
+  }
+
+  /** Asks for a cycle unless one is asked for or under way. */
+  suggest(): void {
+    if (Atomics.load(this.#control, CTL_CYCLES_ASKED) === Atomics.load(this.#control, CTL_CYCLES_DONE))
+      this.ask();
+  }
+
+  /** True when the cycle of this ticket is over. */
+  isDone(ticket: number): boolean {
+    return ((Atomics.load(this.#control, CTL_CYCLES_DONE) - ticket) | 0) >= 0;
+  }
+
+  /** Sleeps until the control word is no longer `value`, or the heap is gone. In a safe region. @throws ERR_WORKER */
+  waitForChange(word: number, value: number): void {
+    while (!waitWhile(this.#control, word, value, COLLECTOR_CHECK_MS)) {
+      if (Atomics.load(this.#control, CTL_HEAP_STATE) !== HEAP_OPEN) return;
+      this.#host.assertCollectorAlive();
+    }
+  }
+
+  /**
+   * Asks for a cycle and waits for its end. In a safe region, where `inSafeRegion` takes the thread.
+   * @throws TospaceError ERR_SYSCALL when the cycle was abandoned.
+   */
+  collect(release: boolean, inSafeRegion: (body: () => void) => void): void {
+    const control = this.#control;
+    if (release) Atomics.add(control, CTL_TRIMS_ASKED, 1);
+    const abandoned = Atomics.load(control, CTL_ABANDONED);
+    const ticket = this.ask();
+    inSafeRegion(() => {
+      while (!this.isDone(ticket) && Atomics.load(control, CTL_HEAP_STATE) === HEAP_OPEN) {
+        const done = Atomics.load(control, CTL_CYCLES_DONE);
+        if (!this.isDone(ticket)) this.waitForChange(CTL_CYCLES_DONE, done);
+      }
+    });
+    if (Atomics.load(control, CTL_ABANDONED) !== abandoned) {
+      throw new TospaceError('ERR_SYSCALL', 'the collection was abandoned before it moved anything', {
+        hint: "The heap's 'abandoned' event carries the system call that failed and what to do about it.",
+      });
+    }
+  }
+}

@@ -1,0 +1,78 @@
+// Every heap of these tests lives in a process of its own: a thread that sleeps in an unanswered page fault can be neither terminated
+// nor interrupted, a process can be killed. A program that does not end in time is a failure that shows what it printed.
+//
+// Replay: SEED=<n> runs the random tests with that seed only.
+
+import { fileURLToPath } from 'node:url';
+import { runCommand, type ChildResult } from '../../support/child.ts';
+
+/** What a program may take unless a test says otherwise. Generous: only a hang is meant to meet it. */
+export const HANG_MS = 60_000;
+
+export interface ProgramOptions {
+  readonly timeoutMs?: number;
+  /** Words in front of `node`: `taskset -c 0`, `setpriv …`. */
+  readonly prefix?: readonly string[];
+  /** Flags of node itself. */
+  readonly nodeArgs?: readonly string[];
+  /** Where the programs are; default: here. */
+  readonly folder?: string;
+}
+
+/** Runs `programs/<program>.mjs <scenario> <json>`. */
+export function run(
+  program: string,
+  scenario: string,
+  config: object = {},
+  options: ProgramOptions = {},
+): Promise<ChildResult> {
+  const folder = options.folder ?? fileURLToPath(new URL('./programs', import.meta.url));
+  const words = [
+    ...(options.prefix ?? []),
+    process.execPath,
+    ...(options.nodeArgs ?? []),
+    `${folder}/${program}.mjs`,
+    scenario,
+    JSON.stringify(config),
+  ];
+  return runCommand(words[0]!, words.slice(1), options.timeoutMs ?? HANG_MS);
+}
+
+/** How a program ended, with all that it said: the message of a failed expectation. */
+export function describeEnd(result: ChildResult): string {
+  const how =
+    result.signal === 'SIGKILL'
+      ? 'HUNG and was killed'
+      : result.signal !== null
+        ? `was ended by ${result.signal}`
+        : `exited with ${result.status}`;
+  return `the program ${how}\n--- stdout\n${result.stdout}\n--- stderr\n${result.stderr}`;
+}
+
+/** Runs a program that must succeed; returns what it reports: the JSON of its last line. */
+export async function succeed<T>(
+  program: string,
+  scenario: string,
+  config: object = {},
+  options: ProgramOptions = {},
+): Promise<T> {
+  const result = await run(program, scenario, config, options);
+  if (result.status !== 0)
+    throw new Error(`${program} ${scenario} ${JSON.stringify(config)}: ${describeEnd(result)}`);
+  return JSON.parse(result.stdout.trim().split('\n').at(-1)!) as T;
+}
+
+/** Runs `jobs`, `width` at a time; the results are in the order of the jobs. */
+export async function pool<T>(jobs: readonly (() => Promise<T>)[], width: number = 2): Promise<T[]> {
+  const results: T[] = new Array(jobs.length);
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let i = next++; i < jobs.length; i = next++) results[i] = await jobs[i]!();
+  };
+  await Promise.all(Array.from({ length: width }, lane));
+  return results;
+}
+
+/** The seed of this run: from the environment, or new every time, so that many runs see many histories. */
+export const SEED: number =
+  process.env['SEED'] === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(process.env['SEED']);
