@@ -6,6 +6,7 @@
 
 import { CTL_CURSOR, CTL_DIRTY_END, CTL_LIMIT, CTL_TRIGGER, PAGE_BYTES, PAGE_LOG2 } from './layout.ts';
 import type { Tables } from './tables.ts';
+import { touch } from './touch.ts';
 
 /** A read of one word maps this much page cache around it (the kernel's fault_around_bytes, 64 KiB by default). */
 const FAULT_AROUND_BYTES = 65536;
@@ -60,10 +61,7 @@ export class BlockSource {
     const from = start - this.#heapBase;
     const to = end - this.#heapBase;
     // Reading first lets one page fault map sixteen cached pages; writing would take one fault for each.
-    for (let at = from; at < to; at += FAULT_AROUND_BYTES) touched ^= heap[at]!;
+    for (let at = from; at < to; at += FAULT_AROUND_BYTES) touch(heap, at);
     heap.fill(0, from, to);
   }
 }
-
-/** Keeps the optimiser from removing a touch. */
-let touched = 0;

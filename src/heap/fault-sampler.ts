@@ -5,6 +5,7 @@ import type { Histogram } from './histogram.ts';
 import { CTL_WINDOW, HISTOGRAM_FAULT, PAGE_LOG2, PAGE_MAPPED, PAGE_STATE_MASK } from './layout.ts';
 import type { ShadowStack } from './shadow-stack.ts';
 import type { Tables } from './tables.ts';
+import { touch } from './touch.ts';
 
 /** Roots looked at after a flip. */
 const SAMPLES_PER_FLIP = 8;
@@ -34,11 +35,8 @@ export class FaultSampler {
         continue;
       if ((Atomics.load(this.#pageWords, page) & PAGE_STATE_MASK) === PAGE_MAPPED) continue;
       const start = performance.now();
-      touched ^= this.#heap[offset >> 2]!;
+      touch(this.#heap, offset >> 2);
       this.#latency.record((performance.now() - start) * 1e6);
     }
   }
 }
-
-/** Keeps the optimiser from removing a touch. */
-let touched = 0;
