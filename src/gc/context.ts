@@ -3,7 +3,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Arena, type ArenaHandle } from '../heap/arena.ts';
 import { Tables } from '../heap/tables.ts';
-import { COLLECTOR, W_BYTES_BUILT, W_PAGES, W_STATE, WORKER_ARMED } from '../heap/layout.ts';
+import { COLLECTOR, PAGE_LOG2, W_BYTES_BUILT, W_PAGES, W_STATE, WORKER_ARMED } from '../heap/layout.ts';
 import { createLibcKernel, injectFaults, type Kernel, Userfaultfd } from '../uffd/index.ts';
 import { instantiateKernels, type Kernels } from './kernels.ts';
 import type { DelayPoint, ResolvedOptions } from './options.ts';
@@ -44,6 +44,8 @@ export class WorkerContext {
   readonly workers: number;
   /** This worker's record. */
   readonly record: Int32Array<SharedArrayBuffer>;
+  /** Where the contents of each to-space page begin in from-space. */
+  readonly pageSource: Int32Array<SharedArrayBuffer>;
   readonly bytesBuilt: Float64Array<SharedArrayBuffer>;
   readonly #name: 'collector' | 'server';
 
@@ -63,6 +65,8 @@ export class WorkerContext {
     this.worker = worker;
     this.workers = setup.workers;
     this.record = this.tables.workers[worker]!;
+    const { geometry } = this.tables;
+    this.pageSource = this.tables.words(geometry.pageSource, geometry.heapBytes >>> PAGE_LOG2);
     this.bytesBuilt = Tables.float(this.record, W_BYTES_BUILT);
   }
 

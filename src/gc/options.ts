@@ -202,7 +202,24 @@ function checkStress(stress: StressOptions): void {
   integer(loose, 'collectEveryAllocation', 0, 2 ** 31);
   integer(loose, 'collectEverySafepoint', 0, 2 ** 31);
   integer(loose, 'markStackEntries', 8, 2 ** 28);
-  for (const [point, ms] of Object.entries(stress.delayMs ?? {})) {
+  const { delayMs = {}, injection = [], crash } = stress;
+  if (typeof delayMs !== 'object' || delayMs === null) throw bad('stress.delayMs', delayMs, 'an object');
+  if (!Array.isArray(injection)) throw bad('stress.injection', injection, 'a list of rules');
+  if (
+    crash !== undefined &&
+    !(
+      ['collector', 'server'].includes(crash?.worker) &&
+      [...DELAY_POINTS, 'fault'].includes(crash.at) &&
+      ['throw', 'exit'].includes(crash.how)
+    )
+  ) {
+    throw bad(
+      'stress.crash',
+      crash,
+      "{ worker: 'collector' or 'server', at: a point, how: 'throw' or 'exit' }",
+    );
+  }
+  for (const [point, ms] of Object.entries(delayMs)) {
     if (!DELAY_POINTS.includes(point))
       throw bad(`stress.delayMs.${point}`, ms, `named one of ${DELAY_POINTS.join(', ')}`);
     if (typeof ms !== 'number' || !(ms >= 0 && ms <= 60000))

@@ -43,11 +43,10 @@ export function planBlack(context: WorkerContext): number {
 
 /** Offset in from-space above which nothing is needed any more once all to-space pages from `page` on are built. */
 export function deadFrom(context: WorkerContext, page: number): number {
-  const { control, tables } = context;
-  const { heap, pageSource } = context.arena.geometry;
+  const { control, pageSource } = context;
   if (page === 0) return 0;
   const firstBlack = alignUp(control[CTL_COMPACTED_BYTES]!, PAGE_BYTES) >> PAGE_LOG2;
   if (page >= firstBlack) return page * PAGE_BYTES + control[CTL_BLACK_DELTA]!;
   // Pages below need from-space up to where this page's contents begin: objects only slide down.
-  return alignUp(tables.words(pageSource, page + 1)[page]! - heap, PAGE_BYTES);
+  return alignUp(pageSource[page]! - context.arena.geometry.heap, PAGE_BYTES);
 }

@@ -1,0 +1,35 @@
+// Random histories under random configurations, for as long as SOAK_MINUTES says. Every failure is reported with its seed, and with the
+// command line that replays it; the soak goes on to the end, so that one night finds more than one defect.
+
+import { expect, test } from 'vitest';
+import { randomHistory } from '../gc/e2e/configurations.ts';
+import { pool, SEED, succeed } from '../gc/e2e/support.ts';
+
+const MINUTES = Number(process.env['SOAK_MINUTES'] ?? 10);
+const LANES = Number(process.env['SOAK_LANES'] ?? 2);
+/** How much longer than in the test run a history is. */
+const SCALE = 5;
+
+test(`histories for ${MINUTES} minutes from seed ${SEED}`, async () => {
+  const end = Date.now() + MINUTES * 60_000;
+  const failures: string[] = [];
+  let seed = SEED;
+  let runs = 0;
+  const lane = async (): Promise<void> => {
+    while (Date.now() < end) {
+      const mine = seed++;
+      const config = { ...randomHistory(mine, SCALE), seed: mine };
+      try {
+        await succeed('history', 'histories', config, { timeoutMs: 600_000 });
+        runs++;
+      } catch (error) {
+        const text = `seed ${mine}: ${(error as Error).message}`;
+        failures.push(text);
+        process.stderr.write(`${text}\n`);
+      }
+    }
+  };
+  await pool(Array.from({ length: LANES }, () => lane), LANES);
+  process.stderr.write(`${runs} histories passed, ${failures.length} failed\n`);
+  expect(failures).toEqual([]);
+});
