@@ -9,12 +9,12 @@ import { packageVersion } from './cli/version.ts';
 type Command = (args: string[]) => Promise<number>;
 
 const BENCHMARKS: Readonly<Record<string, Command>> = {
-  floor: async (args) => (await import(new URL('./floor.js', import.meta.url).href)).floor(args),
+  floor: async (args) => (await import('./floor.ts')).floor(args),
 };
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   run: async (args) => (await import('./run.ts')).run(args),
-  bench: (args) => dispatch('bench', 'benchmark', BENCHMARKS, args),
+  bench: (args) => dispatch('bench: ', 'benchmark', BENCHMARKS, args),
 };
 
 function dispatch(
@@ -25,9 +25,9 @@ function dispatch(
 ): Promise<number> {
   const [name, ...rest] = args;
   const names = Object.keys(table).join(', ');
-  if (name === undefined) throw new UsageError(`${where}: name a ${kind}, one of ${names}`);
+  if (name === undefined) throw new UsageError(`${where}name a ${kind}, one of ${names}`);
   if (!Object.hasOwn(table, name))
-    throw new UsageError(`${where}: there is no ${kind} "${name}"; there are: ${names}`);
+    throw new UsageError(`${where}there is no ${kind} "${name}"; there are: ${names}`);
   return table[name](rest);
 }
 
@@ -41,7 +41,7 @@ async function main(args: string[]): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  return dispatch('tospace', 'command', COMMANDS, args);
+  return dispatch('', 'command', COMMANDS, args);
 }
 
 try {

@@ -4,7 +4,7 @@
 // memfds, so that a process holds up to twice its heap; `release` punches from-space out behind the sweep. Either way the collector
 // knows how far each memfd may hold old bytes: allocation buffers below that are zeroed when they are taken.
 
-import { CTL_FRONT, PAGE_BYTES, W_PEAK_SHARED, W_RELEASED, W_SHARED } from '../heap/layout.ts';
+import { CTL_FRONT, PAGE_BYTES, W_PEAK_SHARED, W_RELEASED } from '../heap/layout.ts';
 import { Tables } from '../heap/tables.ts';
 import { check, MADV_POPULATE_WRITE } from '../uffd/index.ts';
 import type { WorkerContext } from './context.ts';
@@ -18,7 +18,6 @@ const WARM_STEP_BYTES = 4 * 1024 * 1024;
 export class Retention {
   readonly #context: WorkerContext;
   readonly #peak: Float64Array;
-  readonly #shared: Float64Array;
   readonly #released: Float64Array;
   /** Per memfd: offset below which its pages may hold old bytes. */
   readonly #dirty: [number, number] = [0, 0];
@@ -28,7 +27,6 @@ export class Retention {
   constructor(context: WorkerContext) {
     this.#context = context;
     this.#peak = Tables.float(context.record, W_PEAK_SHARED);
-    this.#shared = Tables.float(context.record, W_SHARED);
     this.#released = Tables.float(context.record, W_RELEASED);
   }
 
@@ -98,7 +96,6 @@ export class Retention {
   /** Notes how much memory the heap holds now. Some 50 µs: never in a pause. */
   sample(): void {
     const now = this.#context.arena.sharedBytes();
-    this.#shared[0] = now;
     if (now > this.#peak[0]!) this.#peak[0] = now;
   }
 

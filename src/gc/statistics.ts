@@ -25,7 +25,6 @@ import {
   W_PAGES,
   W_PEAK_SHARED,
   W_RELEASED,
-  W_SHARED,
 } from '../heap/layout.ts';
 import { Tables } from '../heap/tables.ts';
 
@@ -59,7 +58,7 @@ export interface HeapStatistics {
     readonly eexist: number;
     readonly eagain: number;
   };
-  /** Bytes that the two memfds hold, as the collector last looked, and the most it ever saw. */
+  /** Bytes that the two memfds hold now, and the most that the collector, or a reader of statistics, ever saw. */
   readonly sharedBytes: number;
   readonly sharedBytesPeak: number;
   /** Bytes of from-space given back to the system. */
@@ -67,7 +66,7 @@ export interface HeapStatistics {
 }
 
 /** Reads the statistics; any thread may, at any time. Counters of running threads are as of their last buffer. */
-export function readStatistics(tables: Tables, workers: number): HeapStatistics {
+export function readStatistics(tables: Tables, workers: number, sharedBytes: number): HeapStatistics {
   const { control, geometry } = tables;
   const threads = Array.from({ length: MAX_THREADS }, (_, i) => i);
   const over = (kind: number): Summary => Histogram.summarise(threads.map((i) => tables.histogram(i, kind)));
@@ -97,8 +96,8 @@ export function readStatistics(tables: Tables, workers: number): HeapStatistics 
       eexist: sum(W_EEXIST),
       eagain: sum(W_EAGAIN),
     },
-    sharedBytes: Tables.float(collector, W_SHARED)[0]!,
-    sharedBytesPeak: Tables.float(collector, W_PEAK_SHARED)[0]!,
+    sharedBytes,
+    sharedBytesPeak: Math.max(Tables.float(collector, W_PEAK_SHARED)[0]!, sharedBytes),
     releasedBytes: Tables.float(collector, W_RELEASED)[0]!,
   };
 }

@@ -33,7 +33,8 @@ export class BlockSource {
    */
   take(bytes: number, wanted: number): number {
     const control = this.#control;
-    const least = (bytes + PAGE_BYTES - 1) & -PAGE_BYTES;
+    // No bit operations: near 2^31 they would make a negative number of it, for which there is always room.
+    const least = Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
     for (;;) {
       const start = Atomics.load(control, CTL_CURSOR);
       const room = control[CTL_LIMIT]! - start;

@@ -291,8 +291,6 @@ export const W_BYTES_BUILT = 16;
 export const W_PEAK_SHARED = 18;
 /** float64, collector only: bytes of from-space given back to the system. */
 export const W_RELEASED = 20;
-/** float64, collector only: what the two memfds held when it last looked. */
-export const W_SHARED = 22;
 
 export const WORKER_NONE = 0;
 export const WORKER_ARMED = 1;

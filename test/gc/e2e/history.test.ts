@@ -12,7 +12,7 @@ interface Outcome {
 
 describe(`histories (seed ${SEED})`, () => {
   for (const [name, config] of Object.entries(HISTORIES)) {
-    test(name, { timeout: 120_000 }, async () => {
+    test(name, async () => {
       const outcome = await succeed<Outcome>(
         'history',
         'histories',
@@ -27,7 +27,7 @@ describe(`histories (seed ${SEED})`, () => {
 
 describe(`configurations by chance (seed ${SEED})`, () => {
   for (let i = 0; i < 12; i++) {
-    test(`seed ${SEED + i}`, { timeout: 120_000 }, async () => {
+    test(`seed ${SEED + i}`, async () => {
       const config = randomHistory(SEED + i);
       await succeed<Outcome>('history', 'histories', { ...config, seed: SEED + i }, { timeoutMs: 110_000 });
     });

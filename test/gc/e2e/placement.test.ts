@@ -21,12 +21,12 @@ describe.each(Object.entries(COLLECTORS))('%s', (_, options) => {
 });
 
 describe.each(['continue', 'copy'] as const)('%s', (fill) => {
-  test('a cycle with a thousand faults: compaction is held back and the mutator reads and writes everything', { timeout: 60_000 }, async () => {
+  test('a cycle with a thousand faults: compaction is held back and the mutator reads and writes everything', async () => {
     const outcome = await succeed<{ faults: number }>('placement', 'faults', { options: { fill }, pages: 2048, batchMs: 25 });
     expect(outcome.faults).toBeGreaterThan(1000);
   });
 
-  test('a thousand faults served by three servers, verified', { timeout: 60_000 }, async () => {
+  test('a thousand faults served by three servers, verified', async () => {
     const options = { fill, servers: 3, verify: true, placement: 'any' };
     const outcome = await succeed<{ faults: number }>('placement', 'faults', { options, pages: 1024, batchMs: 40 });
     expect(outcome.faults).toBeGreaterThan(500);

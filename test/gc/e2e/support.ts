@@ -4,10 +4,14 @@
 // Replay: SEED=<n> runs the random tests with that seed only.
 
 import { fileURLToPath } from 'node:url';
+import { vi } from 'vitest';
 import { runCommand, type ChildResult } from '../../support/child.ts';
 
 /** What a program may take unless a test says otherwise. Generous: only a hang is meant to meet it. */
 export const HANG_MS = 60_000;
+
+// The program is killed, and shown, before the test gives up on it.
+vi.setConfig({ testTimeout: 2 * HANG_MS });
 
 export interface ProgramOptions {
   readonly timeoutMs?: number;

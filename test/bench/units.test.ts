@@ -1,0 +1,142 @@
+import { describe, expect, it } from 'vitest';
+import { formatBytes, parseBytes } from '#bench/cli/bytes.js';
+import { progressLine, type ProgressSource } from '#bench/cli/progress.js';
+import { median } from '#bench/cli/report.js';
+import { parseRunArguments } from '#bench/cli/run-arguments.js';
+import { addWord, CHECKSUM_START } from '#bench/workloads/checksum.js';
+import {
+  chooseKind,
+  chooseLength,
+  KINDS,
+  ModelObject,
+  reachable,
+  REFS,
+} from '#bench/workloads/graph-model.js';
+import { Random } from '#bench/workloads/random.js';
+
+describe('sizes', () => {
+  it.each([
+    ['4096', 4096],
+    ['1B', 1],
+    ['256KiB', 262_144],
+    ['64 MiB', 67_108_864],
+    ['1.25GiB', 1_342_177_280],
+  ])('%s is %d bytes', (text, bytes) => expect(parseBytes('--heap', text)).toBe(bytes));
+
+  it.each(['', '0', '-1', '64MB', '1.1B', 'MiB', '1e6', 'NaN', '1TiB'])('%j is none', (text) =>
+    expect(() => parseBytes('--heap', text)).toThrow(/--heap: ".*" is not a size/),
+  );
+
+  it.each([
+    [0, '0 B'],
+    [1023, '1023 B'],
+    [1024, '1 KiB'],
+    [1_572_864, '1.5 MiB'],
+    [2 ** 30, '1 GiB'],
+  ])('%d is written %s', (bytes, text) => expect(formatBytes(bytes)).toBe(text));
+});
+
+describe('arguments of run', () => {
+  it('leaves defaults to the library', () => {
+    const parsed = parseRunArguments(['gcbench']);
+    expect(parsed).toMatchObject({
+      heapOptions: {},
+      seed: 1,
+      scale: 1,
+      json: false,
+      workload: { name: 'gcbench' },
+    });
+    expect(Object.keys((parsed as { heapOptions: object }).heapOptions)).toEqual([]);
+  });
+
+  it('reads every option', () => {
+    const text =
+      'lru-cache --collector concurrent --fill copy --retention release --heap 1GiB --servers 3 --placement any --trigger 0.5' +
+      ' --userfaultfd user-mode-only --verify --seed 4294967295 --scale 0.25 --stress {"delayMs":{"mark":1}} --json';
+    expect(parseRunArguments(text.split(' '))).toMatchObject({
+      workload: { name: 'lru-cache' },
+      heapOptions: {
+        collector: 'concurrent',
+        fill: 'copy',
+        retention: 'release',
+        heapBytes: 2 ** 30,
+        servers: 3,
+        placement: 'any',
+        trigger: 0.5,
+        userfaultfd: 'user-mode-only',
+        verify: true,
+        stress: { delayMs: { mark: 1 } },
+      },
+      seed: 4_294_967_295,
+      scale: 0.25,
+      json: true,
+    });
+  });
+
+  it.each(['0', '-1', 'x', '', 'Infinity', '1e9'])('refuses the scale %j', (scale) =>
+    expect(() => parseRunArguments(['gcbench', `--scale=${scale}`])).toThrow(/--scale/),
+  );
+});
+
+it('the median of an even number of values is the upper one', () => {
+  expect(median([])).toBe(0);
+  expect(median([3, 1, 2])).toBe(2);
+  expect(median([4, 1, 3, 2])).toBe(3);
+});
+
+it('a line of progress tells how far the run is and what the collector did last', () => {
+  const source = {
+    done: () => 0.425,
+    statistics: () => ({ usedBytes: 3 * 2 ** 20, cycles: 7, faults: { count: 12 } }),
+    lastCycle: () => ({ collector: 'concurrent', phasesMs: { mark: 9, remark: 0.1234, flip: 0.2 } }),
+  } as unknown as ProgressSource;
+  expect(progressLine(source)).toMatch(
+    /^ 4[23] % · 3 MiB used · 7 cycles · last pauses: remark 0\.12 ms, flip 0\.20 ms · 12 faults$/,
+  );
+});
+
+it('a checksum changes with every word and with their order', () => {
+  const of = (...words: number[]) => words.reduce(addWord, CHECKSUM_START) >>> 0;
+  expect(new Set([of(), of(0), of(1), of(0, 1), of(1, 0), of(-1)]).size).toBe(6);
+  expect(of(1, 2, 3)).toBe(of(1, 2, 3));
+});
+
+it('random numbers repeat with the seed and stay in range', () => {
+  const draw = (seed: number) => {
+    const random = new Random(seed);
+    return Array.from({ length: 1000 }, () => random.below(10));
+  };
+  expect(draw(1)).toEqual(draw(1));
+  expect(draw(1)).not.toEqual(draw(2));
+  expect(new Set(draw(3))).toEqual(new Set([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]));
+});
+
+describe('the model of random-graph', () => {
+  it('chooses among all kinds, and lengths up to many pages', () => {
+    expect(KINDS.reduce((sum, { weight }) => sum + weight, 0)).toBe(100);
+    const random = new Random(1);
+    const kinds = new Set<number>();
+    let longest = 0;
+    for (let i = 0; i < 10_000; i++) {
+      const kind = chooseKind(random);
+      const length = chooseLength(random, kind);
+      kinds.add(kind);
+      expect(length).toBeLessThanOrEqual(KINDS[kind]!.lengthMax);
+      longest = Math.max(longest, length * KINDS[kind]!.elementBytes);
+    }
+    expect([...kinds].sort()).toEqual(KINDS.map((_, i) => i));
+    expect(longest).toBeGreaterThan(4 * 4096);
+  });
+
+  it('numbers what is reachable once each, breadth first, cycles included', () => {
+    const [a, b, c, lost] = [1, 2, 3, 4].map((id) => new ModelObject(id, REFS, 2, 0));
+    a!.refs[1] = b!;
+    b!.refs[0] = a!;
+    b!.refs[1] = c!;
+    lost!.refs[0] = a!;
+    expect(reachable([null, a!, c!], 1)).toEqual([a, c, b]);
+    expect([a!.order, c!.order, b!.order]).toEqual([0, 1, 2]);
+    a!.refs[1] = null;
+    expect(reachable([a!], 2)).toEqual([a]);
+  });
+});

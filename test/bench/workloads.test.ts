@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+import { report } from './cli.js';
+
+/**
+ * For every workload a scale that the verifier can bear, and the allocations between two collections that are forced: cycles come by
+ * themselves as well, with an early trigger, but how many depends on the scheduler.
+ */
+const CASES = [
+  { workload: 'gcbench', scale: '0.02', collectEveryAllocation: 1_000_000 },
+  { workload: 'binary-trees', scale: '0.04', collectEveryAllocation: 1_500_000 },
+  { workload: 'lru-cache', scale: '0.03', collectEveryAllocation: 100_000 },
+  { workload: 'random-graph', scale: '0.06', collectEveryAllocation: 60_000 },
+] as const;
+
+const TIMEOUT_MS = 120_000;
+
+describe.each(CASES)('$workload', ({ workload, scale, collectEveryAllocation }) => {
+  const run = (...args: string[]) => report(workload, '--scale', scale, '--seed', '7', ...args);
+  const stress = JSON.stringify({ collectEveryAllocation });
+  const verified = (...args: string[]) =>
+    run('--heap', '64MiB', '--verify', '--trigger', '0.2', '--stress', stress, ...args);
+
+  it(
+    'reads the same data under every collector, fill and heap size',
+    async () => {
+      const expected = await run('--heap', '256MiB', '--collector', 'none');
+      expect(expected.cycles).toBe(0);
+      expect(expected.checksum).toBeGreaterThan(0);
+      const others = [
+        await verified('--collector', 'stop-the-world'),
+        await verified('--collector', 'concurrent', '--fill', 'continue'),
+        await verified('--collector', 'concurrent', '--fill', 'copy'),
+      ];
+      for (const other of others) {
+        expect(other.cycles).toBeGreaterThanOrEqual(1);
+        expect(other.bytesMoved).toBeGreaterThan(0);
+        expect(other.checksum).toBe(expected.checksum);
+      }
+    },
+    TIMEOUT_MS,
+  );
+
+  it('depends on the seed only where it draws random numbers', async () => {
+    const [first, again, other] = await Promise.all(
+      ['7', '7', '8'].map((seed) => report(workload, '--scale', '0.005', '--seed', seed)),
+    );
+    expect(again!.checksum).toBe(first!.checksum);
+    if (workload === 'lru-cache' || workload === 'random-graph')
+      expect(other!.checksum).not.toBe(first!.checksum);
+    else expect(other!.checksum).toBe(first!.checksum);
+  });
+});
+
+describe('a heap of 1 GiB', () => {
+  it('gives the checksum of a small one', async () => {
+    const large = await report('gcbench', '--heap', '1GiB', '--scale', '0.3', '--trigger', '0.3');
+    const small = await report('gcbench', '--heap', '64MiB', '--scale', '0.3');
+    expect(large.options.heapBytes).toBe(2 ** 30);
+    expect(large.cycles).toBeGreaterThanOrEqual(1);
+    expect(large.checksum).toBe(small.checksum);
+    // The concurrent collector on a heap that a run fills many times over.
+    expect(small.cycles).toBeGreaterThanOrEqual(3);
+    expect(small.pausesUs.flip.count).toBeGreaterThanOrEqual(3);
+  }, 60_000);
+});
+
+describe('stress', () => {
+  it('random-graph agrees with its model when a collection comes at every few hundredth safepoint', async () => {
+    const stress = ['--stress', '{"collectEverySafepoint":300}'];
+    const args = ['random-graph', '--heap', '64MiB', '--scale', '0.002'];
+    const [plain, stressed] = [await report(...args), await report(...args, ...stress)];
+    expect(stressed.cycles).toBeGreaterThan(20);
+    expect(stressed.checksum).toBe(plain.checksum);
+  }, 60_000);
+});

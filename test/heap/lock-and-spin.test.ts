@@ -1,0 +1,74 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { withLock } from '#src/heap/lock.js';
+import { waitWhile } from '#src/heap/spin.js';
+import { endThreads, startThread } from '../support/threads.ts';
+
+const LINE = 8;
+afterEach(endThreads);
+const sharedWords = (): Int32Array<SharedArrayBuffer> => new Int32Array(new SharedArrayBuffer(1024));
+
+describe('withLock', () => {
+  test('returns what its body returns, and is free afterwards, also when the body throws', () => {
+    const words = sharedWords();
+    expect(withLock(words, 3, () => words[3])).toBe(1);
+    expect(() =>
+      withLock(words, 3, () => {
+        throw new Error('body');
+      }),
+    ).toThrow('body');
+    expect(words[3]).toBe(0);
+  });
+
+  test('three threads that add to a word without atomics lose nothing', async () => {
+    const count = 50_000;
+    const shared = sharedWords();
+    const threads = [0, 1, 2].map((index) => startThread('lock', undefined, { shared, index, count }));
+    await Promise.all(threads.map((thread) => thread.ready));
+    Atomics.store(shared, 0, 1);
+    Atomics.notify(shared, 0);
+    await Promise.all(threads.map((thread) => thread.result));
+    expect([shared[2], shared[3], shared[4]]).toEqual([0, 3 * count, 3 * count]);
+  });
+});
+
+describe('waitWhile', () => {
+  test('does not wait when the word has changed already', () => {
+    const words = sharedWords();
+    const start = performance.now();
+    expect(waitWhile(words, 0, 1, 10_000)).toBe(true);
+    expect(performance.now() - start).toBeLessThan(1000);
+  });
+
+  test('gives up after its time, not before', () => {
+    const start = performance.now();
+    expect(waitWhile(sharedWords(), 0, 0, 50)).toBe(false);
+    expect(performance.now() - start).toBeGreaterThanOrEqual(49);
+    expect(performance.now() - start).toBeLessThan(5000);
+  });
+
+  test.each([0, 30])('sees a change after %i ms, by another thread', async (delay) => {
+    const shared = sharedWords();
+    const waiter = startThread('waitWhile', undefined, { shared, count: 10_000 });
+    const storer = startThread('storeLater', undefined, { shared, count: delay });
+    expect(await waiter.result).toBe(true);
+    await storer.result;
+  });
+
+  test('a wake-up without a change is not taken for one', async () => {
+    const shared = sharedWords();
+    const waiter = startThread('waitWhile', undefined, { shared, count: 10_000 });
+    await waiter.ready;
+    let done = false;
+    void waiter.result.then(() => {
+      done = true;
+    });
+    for (let i = 0; i < 20; i++) {
+      Atomics.notify(shared, LINE);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(done).toBe(false);
+    Atomics.store(shared, LINE, 7);
+    Atomics.notify(shared, LINE);
+    expect(await waiter.result).toBe(true);
+  });
+});

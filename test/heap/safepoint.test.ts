@@ -1,0 +1,217 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import {
+  CTL_POLL,
+  CTL_STOP,
+  PAUSE_FLIP,
+  PAUSE_NONE,
+  PAUSE_REMARK,
+  T_STATE,
+  THREAD_FREE,
+  THREAD_RUNNING,
+  THREAD_SAFE,
+  THREAD_STOPPED,
+} from '#src/heap/layout.js';
+import { Safepoints } from '#src/heap/safepoint.js';
+import { ArenaHarness } from '../support/arena-harness.ts';
+import { endThreads, startThread, type TestThread } from '../support/threads.ts';
+
+const GO = 0;
+const QUIT = 1;
+const line = (index: number): number => 8 + index * 16;
+/** The collector's side gives up by itself: the test's own thread can never hang. */
+const PATIENCE_MS = 5000;
+
+let h: ArenaHarness;
+let shared: Int32Array<SharedArrayBuffer>;
+let safepoints: Safepoints;
+let impatient: number[];
+
+beforeEach(() => {
+  h = new ArenaHarness();
+  shared = new Int32Array(new SharedArrayBuffer(4096));
+  impatient = [];
+  safepoints = new Safepoints(h.control, h.tables.threads, (thread, waitedMs) => {
+    impatient.push(thread);
+    return waitedMs < PATIENCE_MS;
+  });
+});
+afterEach(async () => {
+  Atomics.store(shared, QUIT, 1);
+  Atomics.store(shared, GO, 1);
+  safepoints.resume();
+  await endThreads();
+  h.close();
+});
+
+const start = (task: string, index: number, count = 0): TestThread => startThread(task, h.tables, { shared, index, count });
+const go = (): void => {
+  Atomics.store(shared, GO, 1);
+  Atomics.notify(shared, GO);
+};
+const quit = (): void => {
+  Atomics.store(shared, QUIT, 1);
+};
+const states = (): number[] => h.tables.threads.map((thread) => Atomics.load(thread, T_STATE)).filter((state) => state !== THREAD_FREE);
+/** Waits until a word has left a value; nobody notifies it. The test's thread sleeps, so the others run. */
+const until = (index: number, not: number): void => {
+  const end = performance.now() + PATIENCE_MS;
+  while (Atomics.load(shared, index) === not) {
+    if (performance.now() > end) throw new Error(`word ${index} stayed ${not}`);
+    pass(1);
+  }
+};
+/** Lets other threads run for a while. */
+const pass = (ms: number): void => {
+  Atomics.wait(shared, 2, 0, ms);
+};
+
+describe('stop', () => {
+  test('waits for all running threads; none of them moves until resume', async () => {
+    const threads = [start('poller', 0), start('poller', 1), start('poller', 2)];
+    await Promise.all(threads.map((thread) => thread.ready));
+    for (const i of [0, 1, 2]) until(line(i), 0);
+    for (let round = 0; round < 20; round++) {
+      expect(safepoints.stop(round % 2 === 0 ? PAUSE_REMARK : PAUSE_FLIP)).toBe(true);
+      expect(states()).toEqual([THREAD_STOPPED, THREAD_STOPPED, THREAD_STOPPED]);
+      const before = [0, 1, 2].map((i) => shared[line(i)]!);
+      pass(2);
+      expect([0, 1, 2].map((i) => shared[line(i)]!)).toEqual(before);
+      safepoints.resume();
+      for (const [i, count] of before.entries()) until(line(i), count);
+    }
+    quit();
+    await Promise.all(threads.map((thread) => thread.result));
+    expect(states()).toEqual([]);
+  });
+
+  test('without threads is immediate, and leaves no trace after resume', () => {
+    expect(safepoints.stop(PAUSE_REMARK)).toBe(true);
+    expect([h.control[CTL_STOP], h.control[CTL_POLL]]).toEqual([PAUSE_REMARK, 1]);
+    safepoints.resume();
+    expect([h.control[CTL_STOP], h.control[CTL_POLL]]).toEqual([PAUSE_NONE, 0]);
+  });
+
+  test('does not wait for a thread in a safe region, which on its way out waits for the end of the pause', async () => {
+    const thread = start('safe', 0);
+    await thread.ready;
+    const began = performance.now();
+    expect(safepoints.stop(PAUSE_FLIP)).toBe(true);
+    expect(performance.now() - began).toBeLessThan(1000);
+    expect(impatient).toEqual([]);
+    go();
+    until(line(0), 0);
+    pass(50);
+    // It wants to run, and does not.
+    expect([shared[line(0)], ...states()]).toEqual([1, THREAD_SAFE]);
+    safepoints.resume();
+    until(line(0), 1);
+    expect(await thread.result).toBe(PAUSE_NONE);
+  });
+
+  test('a thread that attaches in the middle of a pause waits for its end', async () => {
+    const threads = [start('poller', 1), start('late', 0)];
+    await Promise.all(threads.map((thread) => thread.ready));
+    expect(safepoints.stop(PAUSE_REMARK)).toBe(true);
+    go();
+    until(line(0), 0);
+    pass(50);
+    expect(shared[line(0)]).toBe(1);
+    expect(states().filter((state) => state === THREAD_RUNNING)).toEqual([]);
+    safepoints.resume();
+    until(line(0), 1);
+    quit();
+    await Promise.all(threads.map((thread) => thread.result));
+  });
+
+  test('gives up when patience does; then all run again', async () => {
+    const threads = [start('poller', 0), start('stubborn', 1)];
+    await Promise.all(threads.map((thread) => thread.ready));
+    const calls: number[] = [];
+    const hasty = new Safepoints(h.control, h.tables.threads, (thread, waitedMs) => {
+      calls.push(thread);
+      return waitedMs < 250;
+    });
+    expect(hasty.stop(PAUSE_REMARK)).toBe(false);
+    expect(calls.length).toBeGreaterThan(1);
+    // Only the thread that does not answer is waited for.
+    expect(new Set(calls).size).toBe(1);
+    expect([h.control[CTL_STOP], h.control[CTL_POLL]]).toEqual([PAUSE_NONE, 0]);
+    const before = shared[line(0)]!;
+    until(line(0), before);
+    // Once it polls, the next stop succeeds.
+    Atomics.store(shared, line(1) + 1, 1);
+    expect(safepoints.stop(PAUSE_REMARK)).toBe(true);
+    safepoints.resume();
+    quit();
+    await Promise.all(threads.map((thread) => thread.result));
+  });
+
+  test('1 000 stops against more than 200 000 entries: nobody is inside during a pause, and nothing changes', async () => {
+    const threads = [start('enterLeave', 0, 100_000), start('enterLeave', 1, 100_000)];
+    await Promise.all(threads.map((thread) => thread.ready));
+    go();
+    let inside = 0;
+    let changed = 0;
+    let running = 0;
+    for (let i = 0; i < 1000; i++) {
+      if (!safepoints.stop(PAUSE_REMARK)) throw new Error('a thread did not stop');
+      running += states().filter((state) => state === THREAD_RUNNING && h.control[CTL_STOP] === PAUSE_NONE).length;
+      const before = [shared[line(0)]!, shared[line(1)]!];
+      // A thread that sits at its safepoint inside is at an odd count; what counts is that none goes on.
+      for (let spin = 0; spin < 2000; spin++) inside += Number(shared[line(0)] !== before[0] || shared[line(1)] !== before[1]);
+      if (i % 50 === 0) pass(1);
+      changed += Number(shared[line(0)] !== before[0]) + Number(shared[line(1)] !== before[1]);
+      safepoints.resume();
+    }
+    quit();
+    const rounds = (await Promise.all(threads.map((thread) => thread.result))) as number[];
+    expect([inside, changed, running]).toEqual([0, 0, 0]);
+    expect(Math.min(...rounds)).toBeGreaterThanOrEqual(100_000);
+    expect([shared[line(0)], shared[line(1)]]).toEqual(rounds.map((count) => 2 * count));
+  });
+});
+
+describe('handshake', () => {
+  test('without threads, or with threads in safe regions only, is immediate', async () => {
+    expect(safepoints.handshake()).toBe(true);
+    const thread = start('safe', 0);
+    await thread.ready;
+    const began = performance.now();
+    expect(safepoints.handshake()).toBe(true);
+    expect(performance.now() - began).toBeLessThan(1000);
+    expect(h.control[CTL_POLL]).toBe(0);
+    go();
+    await thread.result;
+  });
+
+  test('on return every thread has passed a safepoint since the call, and all its stores before that are visible', async () => {
+    const threads = [start('stores', 0), start('stores', 1)];
+    await Promise.all(threads.map((thread) => thread.ready));
+    for (const i of [0, 1]) until(line(i) + 8, 0);
+    for (let round = 0; round < 2000; round++) {
+      const begun = [0, 1].map((i) => Atomics.load(shared, line(i)));
+      if (!safepoints.handshake()) throw new Error('a thread did not answer');
+      // Whatever a thread had begun before the call it has finished: the second store has followed the first.
+      for (const i of [0, 1]) {
+        const finished = shared[line(i) + 8]!;
+        if (((finished - begun[i]!) | 0) < 0) expect.fail(`round ${round}: ${finished} finished of ${begun[i]} begun`);
+      }
+    }
+    quit();
+    await Promise.all(threads.map((thread) => thread.result));
+  });
+
+  test('waits for a thread that does not poll, until it does', async () => {
+    const thread = start('stubborn', 0);
+    await thread.ready;
+    const hasty = new Safepoints(h.control, h.tables.threads, (_, waitedMs) => waitedMs < 250);
+    expect(hasty.handshake()).toBe(false);
+    expect(h.control[CTL_POLL]).toBe(0);
+    const release = startThread('storeLater', undefined, { shared, index: 0, count: 150 });
+    await release.ready;
+    // The task stores to word 0 of the line, which the stubborn thread counts in; its own signal is word 1.
+    Atomics.store(shared, line(0) + 1, 1);
+    expect(safepoints.handshake()).toBe(true);
+    await thread.result;
+  });
+});
