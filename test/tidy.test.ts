@@ -11,15 +11,23 @@ function filesBelow(folder: string, ending: RegExp): string[] {
   if (!existsSync(join(root, folder))) return [];
   return (readdirSync(join(root, folder), { recursive: true }) as string[])
     .map((name) => join(folder, name))
-    .filter((name) => ending.test(name) && !name.includes('node_modules') && statSync(join(root, name)).isFile());
+    .filter(
+      (name) => ending.test(name) && !name.includes('node_modules') && statSync(join(root, name)).isFile(),
+    );
 }
 const text = (file: string): string => readFileSync(join(root, file), 'utf8');
 
 /** What a file imports: names of packages as they are, relative ones as paths from the root. */
 function imports(file: string): string[] {
-  const found = [...text(file).matchAll(/(?:^|\n)\s*(?:import|export)\s(?:[^'";]*?\sfrom\s)?['"]([^'"]+)['"]/g)].map((match) => match[1]!);
-  found.push(...[...text(file).matchAll(/(?:\bimport|\brequire)\(\s*['"]([^'"]+)['"]/g)].map((match) => match[1]!));
-  return found.map((name) => (name.startsWith('.') ? relative(root, resolve(root, dirname(file), name)) : name));
+  const found = [
+    ...text(file).matchAll(/(?:^|\n)\s*(?:import|export)\s(?:[^'";]*?\sfrom\s)?['"]([^'"]+)['"]/g),
+  ].map((match) => match[1]!);
+  found.push(
+    ...[...text(file).matchAll(/(?:\bimport|\brequire)\(\s*['"]([^'"]+)['"]/g)].map((match) => match[1]!),
+  );
+  return found.map((name) =>
+    name.startsWith('.') ? relative(root, resolve(root, dirname(file), name)) : name,
+  );
 }
 
 const source = filesBelow('src', /\.ts$/);
@@ -35,14 +43,22 @@ describe('dependencies point one way', () => {
     ['src/gc/kernels/', /^(src\/gc\/kernels\/[a-z-]+|src\/heap\/layout)$/],
   ];
   test.each(layers)('%s', (layer, allowed) => {
-    const files = source.filter((file) => file.startsWith(layer) && (layer.endsWith('/') || !file.startsWith('src/gc/kernels/')));
+    const files = source.filter(
+      (file) => file.startsWith(layer) && (layer.endsWith('/') || !file.startsWith('src/gc/kernels/')),
+    );
     expect(files.length).toBeGreaterThan(0);
-    const wrong = files.flatMap((file) => imports(file).filter((name) => !allowed.test(name)).map((name) => `${file} imports ${name}`));
+    const wrong = files.flatMap((file) =>
+      imports(file)
+        .filter((name) => !allowed.test(name))
+        .map((name) => `${file} imports ${name}`),
+    );
     expect(wrong).toEqual([]);
   });
 
   test('every source file belongs to a layer, or is the entry', () => {
-    const stray = source.filter((file) => !/^src\/(uffd|heap|gc)\/|^src\/(errors|index|webassembly\.d)\.ts$/.test(file));
+    const stray = source.filter(
+      (file) => !/^src\/(uffd|heap|gc)\/|^src\/(errors|index|webassembly\.d)\.ts$/.test(file),
+    );
     expect(stray).toEqual([]);
   });
 
@@ -53,7 +69,10 @@ describe('dependencies point one way', () => {
   test('the benchmarks use the public entries only', () => {
     const wrong = bench.flatMap((file) =>
       imports(file)
-        .filter((name) => !/^(tospace|tospace\/uffd|tospace\/package\.json|node:.*|bench\/.*|#bench\/.*)$/.test(name))
+        .filter(
+          (name) =>
+            !/^(tospace|tospace\/uffd|tospace\/package\.json|node:.*|bench\/.*|#bench\/.*)$/.test(name),
+        )
         .map((name) => `${file} imports ${name}`),
     );
     expect(wrong).toEqual([]);
@@ -61,12 +80,16 @@ describe('dependencies point one way', () => {
 });
 
 describe('the package', () => {
-  const manifest = JSON.parse(text('package.json')) as { dependencies: Record<string, string>; [key: string]: unknown };
+  const manifest = JSON.parse(text('package.json')) as {
+    dependencies: Record<string, string>;
+    [key: string]: unknown;
+  };
 
   test('needs koffi and piscina at run time, koffi in one exact version', () => {
     expect(Object.keys(manifest.dependencies).sort()).toEqual(['koffi', 'piscina']);
     expect(manifest.dependencies.koffi).toMatch(/^\d+\.\d+\.\d+$/);
-    for (const kind of ['peerDependencies', 'optionalDependencies', 'bundleDependencies']) expect(manifest[kind]).toBeUndefined();
+    for (const kind of ['peerDependencies', 'optionalDependencies', 'bundleDependencies'])
+      expect(manifest[kind]).toBeUndefined();
   });
 
   test('no source file is longer than 500 lines', () => {
@@ -77,21 +100,31 @@ describe('the package', () => {
   test('no committed file names a place of one machine', () => {
     const committed = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).trim().split('\n');
     // Written so that this file does not name them either.
-    const places = new RegExp(['work', 'home', 'Users', 'tmp'].map((name) => `(?<![\\w.$}>*-])/${name}/[\\w.-]`).join('|'));
+    const places = new RegExp(
+      ['work', 'home', 'Users', 'tmp'].map((name) => `(?<![\\w.$}>*-])/${name}/[\\w.-]`).join('|'),
+    );
     const wrong = committed
-      .filter((file) => existsSync(join(root, file)) && file !== 'package-lock.json' && !/\.(png|wasm|svg)$/.test(file))
+      .filter(
+        (file) =>
+          existsSync(join(root, file)) && file !== 'package-lock.json' && !/\.(png|wasm|svg)$/.test(file),
+      )
       .flatMap((file) =>
         text(file)
           .split('\n')
-          .flatMap((line, i) => (places.test(line) ? [`${file}:${i + 1}: ${line.trim().slice(0, 100)}`] : [])),
+          .flatMap((line, i) =>
+            places.test(line) ? [`${file}:${i + 1}: ${line.trim().slice(0, 100)}`] : [],
+          ),
       );
     expect(wrong).toEqual([]);
   });
 
   test('every error code is documented', () => {
-    const docs = filesBelow('docs', /\.md$/).map(text).join('\n') + (existsSync(join(root, 'README.md')) ? text('README.md') : '');
+    const docs =
+      filesBelow('docs', /\.md$/).map(text).join('\n') +
+      (existsSync(join(root, 'README.md')) ? text('README.md') : '');
     const codes = [...text('src/errors.ts').matchAll(/^ {2}\| '(ERR_\w+)'/gm)].map((match) => match[1]!);
     expect(codes.length).toBeGreaterThan(5);
-    if (filesBelow('docs', /\.md$/).length > 0) expect(codes.filter((code) => !docs.includes(code))).toEqual([]);
+    if (filesBelow('docs', /\.md$/).length > 0)
+      expect(codes.filter((code) => !docs.includes(code))).toEqual([]);
   });
 });

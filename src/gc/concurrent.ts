@@ -52,11 +52,9 @@ import type { Verifier } from './verify/verifier.ts';
 import { createPageChecker } from './verify/page-checker.ts';
 
 /** Pre-cleaning stops when a round finds no more dirty cards than this: their rescan takes some 10 µs in the pause. */
-const PRECLEAN_ENOUGH_CARDS = 64;
-/** ... or after this many rounds ... */
-const PRECLEAN_ROUNDS_MAX = 8;
-/** ... or when a round found more than this part of the round before: mutators dirty them as fast as they are cleaned. */
-const PRECLEAN_PROGRESS = 0.75;
+const PRECLEAN_ENOUGH_CARDS = 256;
+/** ... or when a round finds no fewer than the one before (mutators dirty them as fast as they are cleaned), or after this many. */
+const PRECLEAN_ROUNDS_MAX = 16;
 
 /** Room for black pages in what is warmed before the flip: what a fast mutator allocates while the plan is made. */
 const WARM_BLACK_BYTES = 2 * 1024 * 1024;
@@ -152,7 +150,7 @@ export class ConcurrentCollector implements Collector {
         this.#world.handshake();
         tracer.markRoots();
       });
-      if (dirty <= PRECLEAN_ENOUGH_CARDS || dirty > last * PRECLEAN_PROGRESS) return round;
+      if (dirty <= PRECLEAN_ENOUGH_CARDS || dirty >= last) return round;
       last = dirty;
     }
     return PRECLEAN_ROUNDS_MAX;

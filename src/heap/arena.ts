@@ -18,6 +18,7 @@ import {
 } from '../uffd/index.ts';
 import { type Geometry, type GeometryOptions, layOut, MEMORY_BYTES } from './geometry.ts';
 import {
+  CTL_CARD_BUFFER,
   CTL_CARDS,
   CTL_CHUNKS,
   CTL_CURSOR,
@@ -186,6 +187,7 @@ export class Arena {
       [CTL_PAGE_FIRST, g.pageFirst],
       [CTL_PAGE_SOURCE, g.pageSource],
       [CTL_TYPES, g.types],
+      [CTL_CARD_BUFFER, g.cardBuffer],
       [CTL_TYPE_MAPS, g.typeMaps],
       [CTL_TYPE_MAPS_END, g.typeMaps + g.typeMapBytes],
       [CTL_TYPE_MAP_NEXT, g.typeMaps],

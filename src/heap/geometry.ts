@@ -15,8 +15,9 @@
 
 import { TospaceError } from '../errors.ts';
 import {
-  CARD_LOG2,
-  CHUNK_LOG2,
+  CARD_BUFFER_ENTRIES,
+  CARD_BYTES,
+  CHUNK_BYTES,
   CTL_WORDS,
   HISTOGRAM_WORDS,
   HISTOGRAMS_PER_THREAD,
@@ -84,14 +85,17 @@ export interface Geometry {
   readonly markStackBytes: number;
   /** One staging buffer of a batch for every worker. */
   readonly staging: number;
-  /** Page-sized scratch of the verifier. */
-  readonly scratch: number;
+  /** Where a card scan collects the cards it is about to look at. */
+  readonly cardBuffer: number;
   readonly tablesBytes: number;
 }
 
 export function alignUp(value: number, to: number): number {
   return Math.ceil(value / to) * to;
 }
+
+/** Cards that the kernels look at together. */
+const CARD_GROUP = 64;
 
 /** Bytes of one worker's staging buffer: a batch of pages. */
 export const STAGING_BYTES: number = 16 * PAGE_BYTES;
@@ -129,8 +133,8 @@ export function layOut(memoryAddress: number, options: GeometryOptions): Geometr
     return at;
   };
   const pages = heapBytes >>> PAGE_LOG2;
-  // Rounded up: a heap may end within a chunk's word pair that is read eight cards at a time.
-  const chunkCount = alignUp(heapBytes / (1 << CHUNK_LOG2), 8) + 8;
+  // One more than there are: the plan looks one chunk behind the last.
+  const chunkCount = heapBytes / CHUNK_BYTES + 1;
   const relative = {
     control: place(CTL_WORDS * 4),
     threads: place(MAX_THREADS * THREAD_BYTES),
@@ -141,7 +145,7 @@ export function layOut(memoryAddress: number, options: GeometryOptions): Geometr
     marks: place(chunkCount * 8),
     lives: place(chunkCount * 8),
     chunks: place(chunkCount * 4),
-    cards: place(alignUp(heapBytes / (1 << CARD_LOG2), 8) + 8),
+    cards: place(alignUp(heapBytes / CARD_BYTES, CARD_GROUP)),
     pageWords: place(pages * 4),
     pageFirst: place((pages + 1) * 4),
     pageSource: place((pages + 1) * 4),
@@ -149,7 +153,7 @@ export function layOut(memoryAddress: number, options: GeometryOptions): Geometr
     shadowStacks: place(MAX_THREADS * SHADOW_SLOTS * 4),
     markStack: place(options.markStackEntries * 4),
     staging: place(MAX_WORKERS * STAGING_BYTES),
-    scratch: place(STAGING_BYTES),
+    cardBuffer: place(CARD_BUFFER_ENTRIES * 4),
   };
   const tablesBytes = next;
   const headBytes = heap - NULL_GUARD_BYTES;

@@ -19,8 +19,12 @@ export const GRANULE_BYTES = 8;
 export const CHUNK_LOG2 = 9;
 export const CHUNK_BYTES = 512;
 
-/** One card is one chunk, so a dirty card's objects are the bits of a single mark word. */
-export const CARD_LOG2 = 9;
+/**
+ * 128 bytes to a card. Rescanning a card costs what lies on it, and a mutator that stores all over the heap dirties some three cards a
+ * microsecond: with 512 bytes the marker could only just keep up with that, and the rest was left for the remark pause.
+ */
+export const CARD_LOG2 = 7;
+export const CARD_BYTES = 128;
 
 /** Pages that the collector builds and installs at a time: 64 KiB, where the cost of a system call no longer shows. */
 export const BATCH_PAGES = 16;
@@ -63,10 +67,12 @@ export const KIND_REF_ARRAY = 2;
 export const KIND_RAW_ARRAY = 3;
 
 // ---------------------------------------------------------------------------------------------------------------------------
-// Cards: one byte per 512 bytes of heap. A mutator stores CARD_DIRTY after every reference store. The collector only ever turns
+// Cards: one byte per 128 bytes of heap. A mutator stores CARD_DIRTY after every reference store. The collector only ever turns
 // dirty into the number of its current round (ageing); it never cleans a card while mutators run, so it cannot wipe out a store.
 export const CARD_CLEAN = 0;
 export const CARD_DIRTY = 1;
+/** Entries of the buffer in which a scan collects cards. */
+export const CARD_BUFFER_ENTRIES = 16384;
 /** First value that means "aged in round value - CARD_FIRST_ROUND". */
 export const CARD_FIRST_ROUND = 2;
 export const CARD_LAST_ROUND = 250;
@@ -186,6 +192,9 @@ export const CTL_TYPE_MAP_NEXT = 98;
 export const CTL_PERSISTENT_FREE = 99;
 /** Persistent slots ever used: those below are roots or on the free list. */
 export const CTL_PERSISTENT_TOP = 100;
+
+// line 7: geometry, continued
+export const CTL_CARD_BUFFER = 112;
 
 export const CTL_WORDS = 1024;
 

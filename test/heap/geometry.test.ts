@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type Geometry, GIB, KIB, layOut, MEMORY_BYTES, MIB } from '#src/heap/geometry.js';
 import {
+  CARD_BUFFER_ENTRIES,
+  CARD_BYTES,
   CTL_WORDS,
   HISTOGRAM_WORDS,
   HISTOGRAMS_PER_THREAD,
@@ -46,7 +48,8 @@ function regions(g: Geometry): [name: string, at: number, bytes: number][] {
     ['marks', g.marks, chunks * 8 + 8],
     ['lives', g.lives, chunks * 8 + 8],
     ['chunks', g.chunks, chunks * 4],
-    ['cards', g.cards, chunks + 8],
+    // Cards are read in groups of 64.
+    ['cards', g.cards, Math.ceil(g.heapBytes / CARD_BYTES / 64) * 64],
     ['pageWords', g.pageWords, pages * 4],
     ['pageFirst', g.pageFirst, (pages + 1) * 4],
     ['pageSource', g.pageSource, (pages + 1) * 4],
@@ -54,7 +57,7 @@ function regions(g: Geometry): [name: string, at: number, bytes: number][] {
     ['shadowStacks', g.shadowStacks, MAX_THREADS * SHADOW_SLOTS * 4],
     ['markStack', g.markStack, g.markStackBytes],
     ['staging', g.staging, MAX_WORKERS * 65536],
-    ['scratch', g.scratch, 4096],
+    ['cardBuffer', g.cardBuffer, CARD_BUFFER_ENTRIES * 4],
   ];
 }
 
@@ -70,20 +73,44 @@ function check(g: Geometry): void {
   for (const window of [g.heap, ...g.aliases]) {
     if ((g.memoryAddress + window) % g.alignBytes !== 0) throw new Error('a window is not on its boundary');
   }
-  if (g.windowBytes % g.alignBytes !== 0 || g.windowBytes < g.heapBytes) throw new Error('windows are not whole');
+  if (g.windowBytes % g.alignBytes !== 0 || g.windowBytes < g.heapBytes)
+    throw new Error('windows are not whole');
   // The heap's end is kept in a signed word, and references are small integers.
   if (g.heap + g.heapBytes >= 2 ** 31) throw new Error(`the heap ends at ${g.heap + g.heapBytes}`);
-  if (g.heap + g.windowBytes > 2 ** 31 + 2 * MIB) throw new Error(`the heap window ends at ${g.heap + g.windowBytes}`);
+  if (g.heap + g.windowBytes > 2 ** 31 + 2 * MIB)
+    throw new Error(`the heap window ends at ${g.heap + g.windowBytes}`);
   if (g.aliases.some((alias) => alias < g.heap)) throw new Error('the heap is not the first window');
 }
 
-const SIZES = [256 * KIB, 260 * KIB, MIB, 5 * MIB + 4096, 64 * MIB, 256 * MIB, 768 * MIB + 4096, GIB - 4096, GIB, GIB + 4096, 1.125 * GIB, 1.19 * GIB]
-  .map((bytes) => Math.floor(bytes / 4096) * 4096);
+const SIZES = [
+  256 * KIB,
+  260 * KIB,
+  MIB,
+  5 * MIB + 4096,
+  64 * MIB,
+  256 * MIB,
+  768 * MIB + 4096,
+  GIB - 4096,
+  GIB,
+  GIB + 4096,
+  1.125 * GIB,
+  1.19 * GIB,
+].map((bytes) => Math.floor(bytes / 4096) * 4096);
 
 describe.each(SIZES)('a heap of %i bytes', (heapBytes) => {
   test('is laid out at every address that a memory may have', () => {
     for (let rest = 0; rest < GIB; rest += 61 * WASM_PAGE) check(layOutFor(BASE + rest, heapBytes));
-    for (const rest of [0, WASM_PAGE, 2 * WASM_PAGE, 2 * MIB - WASM_PAGE, 2 * MIB, GIB / 2, GIB - 2 * MIB, GIB - 2 * WASM_PAGE, GIB - WASM_PAGE]) {
+    for (const rest of [
+      0,
+      WASM_PAGE,
+      2 * WASM_PAGE,
+      2 * MIB - WASM_PAGE,
+      2 * MIB,
+      GIB / 2,
+      GIB - 2 * MIB,
+      GIB - 2 * WASM_PAGE,
+      GIB - WASM_PAGE,
+    ]) {
       check(layOutFor(BASE + rest, heapBytes));
     }
   });
@@ -114,16 +141,24 @@ test('random addresses, sizes and tables', () => {
   });
 });
 
-test.each([1.34 * GIB, 2 * GIB, 4 * GIB])('a heap of %d bytes does not fit, and the error says what does', (bytes) => {
-  for (const rest of [0, WASM_PAGE, GIB / 2]) {
-    expect(() => layOutFor(BASE + rest, Math.ceil(bytes / 4096) * 4096)).toThrow(
-      expect.objectContaining({ code: 'ERR_OPTION', hint: expect.stringContaining('heapBytes') }),
-    );
-  }
-});
+test.each([1.34 * GIB, 2 * GIB, 4 * GIB])(
+  'a heap of %d bytes does not fit, and the error says what does',
+  (bytes) => {
+    for (const rest of [0, WASM_PAGE, GIB / 2]) {
+      expect(() => layOutFor(BASE + rest, Math.ceil(bytes / 4096) * 4096)).toThrow(
+        expect.objectContaining({ code: 'ERR_OPTION', hint: expect.stringContaining('heapBytes') }),
+      );
+    }
+  },
+);
 
 test('tables that do not fit beside the windows are refused as well', () => {
   expect(() =>
-    layOut(BASE + WASM_PAGE, { heapBytes: GIB, markStackEntries: 2 ** 28, persistentSlots: 65536, typeMapBytes: MIB }),
+    layOut(BASE + WASM_PAGE, {
+      heapBytes: GIB,
+      markStackEntries: 2 ** 28,
+      persistentSlots: 65536,
+      typeMapBytes: MIB,
+    }),
   ).toThrow(expect.objectContaining({ code: 'ERR_OPTION' }));
 });

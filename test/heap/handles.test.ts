@@ -1,5 +1,11 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
-import { CTL_PERSISTENT_TOP, SHADOW_SLOTS, T_SHADOW_BASE, T_SHADOW_LIMIT, T_SHADOW_TOP } from '#src/heap/layout.js';
+import {
+  CTL_PERSISTENT_TOP,
+  SHADOW_SLOTS,
+  T_SHADOW_BASE,
+  T_SHADOW_LIMIT,
+  T_SHADOW_TOP,
+} from '#src/heap/layout.js';
 import { PersistentTable } from '#src/heap/persistent.js';
 import type { Local, Ref } from '#src/heap/ref.js';
 import { ShadowStack } from '#src/heap/shadow-stack.js';
@@ -25,7 +31,9 @@ describe('persistent handles', () => {
     },
   };
   const table = (): PersistentTable => new PersistentTable(h.tables, owner);
-  const slots = (): number[] => [...h.words.subarray(g.persistent / 4, g.persistent / 4 + h.control[CTL_PERSISTENT_TOP]!)];
+  const slots = (): number[] => [
+    ...h.words.subarray(g.persistent / 4, g.persistent / 4 + h.control[CTL_PERSISTENT_TOP]!),
+  ];
   beforeEach(() => {
     running = true;
     entered = 0;
@@ -72,7 +80,11 @@ describe('persistent handles', () => {
     const handles = Array.from({ length: SLOTS }, (_, i) => table().create(ref(i)));
     for (let i = 0; i < 2; i++) {
       expect(() => table().create(ref(0))).toThrow(
-        expect.objectContaining({ code: 'ERR_HANDLE', message: expect.stringContaining('100'), hint: expect.stringContaining('persistentSlots') }),
+        expect.objectContaining({
+          code: 'ERR_HANDLE',
+          message: expect.stringContaining('100'),
+          hint: expect.stringContaining('persistentSlots'),
+        }),
       );
     }
     handles[50]!.close();
@@ -96,7 +108,8 @@ describe('persistent handles', () => {
   test('slots are touched by running mutators only', () => {
     const handle = table().create(ref(1));
     running = false;
-    for (const use of [() => table().create(ref(2)), () => handle.get(), () => handle.set(ref(2))]) expect(use).toThrow('not running');
+    for (const use of [() => table().create(ref(2)), () => handle.get(), () => handle.set(ref(2))])
+      expect(use).toThrow('not running');
     expect(slots()).toEqual([ref(1)]);
   });
 });
@@ -128,7 +141,11 @@ describe.each([false, true])('the shadow stack (checked: %s)', (checked) => {
     let last = 0 as Local;
     for (let i = 0; i < SHADOW_SLOTS; i++) last = stack.push(ref(i));
     expect(() => stack.push(ref(0))).toThrow(
-      expect.objectContaining({ code: 'ERR_HANDLE', message: expect.stringContaining('65536'), hint: expect.stringContaining('scope') }),
+      expect.objectContaining({
+        code: 'ERR_HANDLE',
+        message: expect.stringContaining('65536'),
+        hint: expect.stringContaining('scope'),
+      }),
     );
     expect([stack.depth, stack.get(last)]).toEqual([SHADOW_SLOTS, ref(SHADOW_SLOTS - 1)]);
     stack.truncate(SHADOW_SLOTS - 1);

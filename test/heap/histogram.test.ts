@@ -41,7 +41,8 @@ describe('buckets', () => {
   });
 
   test('the last one takes whatever is larger; nothing is written outside the words', () => {
-    for (const value of [2 ** 45, 2 ** 52, Number.MAX_SAFE_INTEGER, 1e300]) expect(bucket(value)).toBe(HISTOGRAM_WORDS - 5);
+    for (const value of [2 ** 45, 2 ** 52, Number.MAX_SAFE_INTEGER, 1e300])
+      expect(bucket(value)).toBe(HISTOGRAM_WORDS - 5);
     expect([bucket(-1), bucket(-1e9), bucket(0.4)]).toEqual([0, 0, 0]);
   });
 });
@@ -54,10 +55,15 @@ test('the maximum is exact', () => {
 
 test('percentiles are within 4 percent of the exact ones, and never above the maximum', () => {
   forSeeds(30, (random) => {
-    const values = Array.from({ length: random.int(1, 3000) }, () => Math.floor(2 ** (random.next() * random.int(1, 38))));
+    const values = Array.from({ length: random.int(1, 3000) }, () =>
+      Math.floor(2 ** (random.next() * random.int(1, 38))),
+    );
     const summary = Histogram.summarise([of(...values)]);
     values.sort((a, b) => a - b);
-    for (const [fraction, found] of [[0.5, summary.p50], [0.99, summary.p99]] as const) {
+    for (const [fraction, found] of [
+      [0.5, summary.p50],
+      [0.99, summary.p99],
+    ] as const) {
       const exact = values[Math.ceil(values.length * fraction) - 1]!;
       expect(found * 1000).toBeGreaterThanOrEqual(exact - 1e-6);
       expect(found * 1000).toBeLessThanOrEqual(exact * 1.04 + 1e-6);

@@ -20,7 +20,7 @@ describe('withLock', () => {
   });
 
   test('three threads that add to a word without atomics lose nothing', async () => {
-    const count = 50_000;
+    const count = 200_000;
     const shared = sharedWords();
     const threads = [0, 1, 2].map((index) => startThread('lock', undefined, { shared, index, count }));
     await Promise.all(threads.map((thread) => thread.ready));

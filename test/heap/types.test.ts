@@ -28,7 +28,19 @@ function refusal(body: () => unknown): TospaceError {
 describe('placement', () => {
   test('fields follow each other in their order, each on a multiple of its size', () => {
     expect(
-      placeFields({ a: 'u8', b: 'ref', c: 'i16', d: 'u8', e: 'f64', f: 'i8', g: 'i64', h: 'f32', i: 'u16', j: 'i32', k: 'u32' }),
+      placeFields({
+        a: 'u8',
+        b: 'ref',
+        c: 'i16',
+        d: 'u8',
+        e: 'f64',
+        f: 'i8',
+        g: 'i64',
+        h: 'f32',
+        i: 'u16',
+        j: 'i32',
+        k: 'u32',
+      }),
     ).toEqual({
       offset: { a: 8, b: 12, c: 16, d: 18, e: 24, f: 32, g: 40, h: 48, i: 52, j: 56, k: 60 },
       bytes: 64,
@@ -41,16 +53,28 @@ describe('placement', () => {
     expect(placeFields({ a: 'f64', b: 'u8' }).bytes).toBe(24);
   });
 
-  test.each(['int', '', 'REF', 'toString', 'constructor', '__proto__', undefined, null, 4])('%s is no kind of field', (kind) => {
-    const error = refusal(() => h.types.record('t', { x: kind as FieldKind }));
-    expect([error.code, error.message.includes('field x'), error.hint.includes('i64')]).toEqual(['ERR_TYPE', true, true]);
-  });
+  test.each(['int', '', 'REF', 'toString', 'constructor', '__proto__', undefined, null, 4])(
+    '%s is no kind of field',
+    (kind) => {
+      const error = refusal(() => h.types.record('t', { x: kind as FieldKind }));
+      expect([error.code, error.message.includes('field x'), error.hint.includes('i64')]).toEqual([
+        'ERR_TYPE',
+        true,
+        true,
+      ]);
+    },
+  );
 });
 
 describe('registration', () => {
   test('a record: kind, size and reference map as the layout draws them', () => {
     const type = h.types.record('node', { left: 'ref', key: 'f64', right: 'ref' });
-    expect(type).toMatchObject({ kind: 'record', name: 'node', bytes: 32, offset: { left: 8, key: 16, right: 24 } });
+    expect(type).toMatchObject({
+      kind: 'record',
+      name: 'node',
+      bytes: 32,
+      offset: { left: 8, key: 16, right: 24 },
+    });
     expect(entry(type.id)).toEqual([KIND_RECORD, 32, expect.any(Number), 1]);
     expect(map(type.id)).toEqual([(1 << 2) | (1 << 6), 0]);
     expect(Object.isFrozen(type) && Object.isFrozen(type.offset) && Object.isFrozen(type.fields)).toBe(true);
@@ -68,7 +92,17 @@ describe('registration', () => {
 
   test('arrays: the logarithm of the element', () => {
     expect(entry(h.types.refArray('refs').id).slice(0, 2)).toEqual([KIND_REF_ARRAY, 2]);
-    const sizes: [ElementKind, number][] = [['i8', 0], ['u8', 0], ['i16', 1], ['u16', 1], ['i32', 2], ['u32', 2], ['f32', 2], ['i64', 3], ['f64', 3]];
+    const sizes: [ElementKind, number][] = [
+      ['i8', 0],
+      ['u8', 0],
+      ['i16', 1],
+      ['u16', 1],
+      ['i32', 2],
+      ['u32', 2],
+      ['f32', 2],
+      ['i64', 3],
+      ['f64', 3],
+    ];
     for (const [element, log2] of sizes) {
       const type = h.types.rawArray('raw', element);
       expect(entry(type.id)).toEqual([KIND_RAW_ARRAY, log2, expect.any(Number), 0]);
@@ -76,15 +110,29 @@ describe('registration', () => {
     }
   });
 
-  test.each([0, 4, 7, 12, -8, 8.5, Number.NaN, Number.POSITIVE_INFINITY, MAX_RECORD_BYTES + 8, '16'])('%s is no size of a record', (bytes) => {
-    const error = refusal(() => h.types.recordLayout('t', bytes as number, []));
-    expect([error.code, error.message.includes(`type t: ${bytes}`), error.hint.length > 0]).toEqual(['ERR_TYPE', true, true]);
-  });
+  test.each([0, 4, 7, 12, -8, 8.5, Number.NaN, Number.POSITIVE_INFINITY, MAX_RECORD_BYTES + 8, '16'])(
+    '%s is no size of a record',
+    (bytes) => {
+      const error = refusal(() => h.types.recordLayout('t', bytes as number, []));
+      expect([error.code, error.message.includes(`type t: ${bytes}`), error.hint.length > 0]).toEqual([
+        'ERR_TYPE',
+        true,
+        true,
+      ]);
+    },
+  );
 
-  test.each([0, 4, 7, 10, 16, 24, -4, 8.5, Number.NaN])('%s is no offset of a reference in 16 bytes', (at) => {
-    const error = refusal(() => h.types.recordLayout('t', 16, [8, at]));
-    expect([error.code, error.message.includes(`${at} is not the offset`), error.hint.includes('8 to 12')]).toEqual(['ERR_TYPE', true, true]);
-  });
+  test.each([0, 4, 7, 10, 16, 24, -4, 8.5, Number.NaN])(
+    '%s is no offset of a reference in 16 bytes',
+    (at) => {
+      const error = refusal(() => h.types.recordLayout('t', 16, [8, at]));
+      expect([
+        error.code,
+        error.message.includes(`${at} is not the offset`),
+        error.hint.includes('8 to 12'),
+      ]).toEqual(['ERR_TYPE', true, true]);
+    },
+  );
 
   test.each(['ref', 'toString', 'int', undefined])('%s is no element of a raw array', (element) => {
     const error = refusal(() => h.types.rawArray('t', element as ElementKind));
@@ -119,7 +167,11 @@ describe('registration', () => {
       expect([ids[0], ids.at(-1), new Set(ids).size]).toEqual([1, 65535, 65535]);
       for (let i = 0; i < 2; i++) {
         const error = refusal(() => full.types.refArray('one too many'));
-        expect([error.code, error.message.includes('65535'), error.hint.length > 0]).toEqual(['ERR_TYPE', true, true]);
+        expect([error.code, error.message.includes('65535'), error.hint.length > 0]).toEqual([
+          'ERR_TYPE',
+          true,
+          true,
+        ]);
       }
       // The last entry ends where the reference maps begin or before.
       expect(full.tables.words(full.tables.geometry.types + 65535 * 16, 1)[0]).toBe(KIND_RECORD);
@@ -141,7 +193,8 @@ describe('registration', () => {
     const maps = new Set<number>();
     for (const id of ids.flat()) {
       const [kind, bytes, at, words] = entry(id);
-      if (kind !== KIND_RECORD || bytes !== 16 || words !== 1 || map(id)[0] !== 4) expect.fail(`type ${id}: ${entry(id)}`);
+      if (kind !== KIND_RECORD || bytes !== 16 || words !== 1 || map(id)[0] !== 4)
+        expect.fail(`type ${id}: ${entry(id)}`);
       maps.add(at!);
     }
     expect(maps.size).toBe(2 * count);

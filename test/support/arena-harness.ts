@@ -5,6 +5,7 @@ import { instantiateKernels, type Kernels, kernelModule } from '#src/gc/kernels.
 import { Arena } from '#src/heap/arena.js';
 import { type GeometryOptions, KIB, MIB } from '#src/heap/geometry.js';
 import {
+  CARD_LOG2,
   CTL_BLACK_DELTA,
   CTL_BLACK_LINE,
   CTL_COMPACTED_BYTES,
@@ -122,11 +123,11 @@ export class ArenaHarness {
   }
 
   card(at: number): number {
-    return this.bytes[this.tables.geometry.cards + ((at - this.heap) >>> 9)]!;
+    return this.bytes[this.tables.geometry.cards + ((at - this.heap) >>> CARD_LOG2)]!;
   }
 
   setCard(at: number, value: number): void {
-    this.bytes[this.tables.geometry.cards + ((at - this.heap) >>> 9)] = value;
+    this.bytes[this.tables.geometry.cards + ((at - this.heap) >>> CARD_LOG2)] = value;
   }
 
   setPageFirst(page: number, address: number): void {

@@ -36,19 +36,23 @@ function attach() {
 }
 
 const tasks = {
-  /** In every round claims all the pages it can get, a few at a time; says which they were. */
+  /** In every round claims all the pages it can get; says which they were. Two threads meet again and again at the same page. */
   claim() {
     const kernels = instantiateKernels(kernelModule(), memory, geometry.control);
     const owner = index + 1;
     const claimed = [];
+    let meetings = 0;
     ready();
     for (let round = 1; round <= count; round++) {
       const mine = [];
       while (Atomics.load(shared, GO) < round && !quits());
-      for (let page = 0; page < pages; ) {
-        const got = kernels.claimPages(page, Math.min(page + 3, pages), owner);
-        for (let i = 0; i < got; i++) mine.push(page + i);
-        page += got > 0 ? got : 1;
+      for (let page = 0; page < pages; page++) {
+        if (page % 50 === 0) {
+          meetings += 2;
+          Atomics.add(shared, 7, 1);
+          while (Atomics.load(shared, 7) < meetings && !quits());
+        }
+        if (kernels.claimPages(page, page + 1, owner) === 1) mine.push(page);
       }
       claimed.push(mine);
       Atomics.add(shared, 5, 1);
@@ -131,12 +135,12 @@ const tasks = {
     return mutator.index;
   },
 
-  /** Runs and does not poll before word 1 of its line is set. */
+  /** Runs and does not poll before word 0 of line 4 is set. */
   stubborn() {
     const mutator = attach();
     mutator.enter();
     ready();
-    while (Atomics.load(shared, LINE + 1) === 0 && !quits()) shared[LINE]++;
+    while (Atomics.load(shared, 8 + 4 * 16) === 0 && !quits()) shared[LINE]++;
     const polled = Atomics.load(tables.control, CTL_POLL);
     mutator.safepoint();
     const state = tables.threads[mutator.index][T_STATE];

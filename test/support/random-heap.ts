@@ -12,7 +12,11 @@ export interface ModelObject {
 
 /** Ids of the types that random objects have. */
 export interface ModelTypes {
-  readonly records: readonly { readonly id: number; readonly bytes: number; readonly slots: readonly number[] }[];
+  readonly records: readonly {
+    readonly id: number;
+    readonly bytes: number;
+    readonly slots: readonly number[];
+  }[];
   readonly refs: number;
   readonly bytes: number;
 }
@@ -51,7 +55,14 @@ export function defineModelTypes(h: ArenaHarness): ModelTypes {
 export type Fill = 'mixed' | 'small' | 'large' | 'pages';
 
 /** Places one object at `at`, if it fits below `limit`. */
-function place(h: ArenaHarness, types: ModelTypes, random: Random, at: number, limit: number, fill: Fill): ModelObject | undefined {
+function place(
+  h: ArenaHarness,
+  types: ModelTypes,
+  random: Random,
+  at: number,
+  limit: number,
+  fill: Fill,
+): ModelObject | undefined {
   const room = limit - at;
   let object: ModelObject;
   const kind = random.int(0, 9);
@@ -61,7 +72,12 @@ function place(h: ArenaHarness, types: ModelTypes, random: Random, at: number, l
     if (object.bytes > room) return undefined;
     h.put(at, type.id);
   } else if (kind < 6 || fill === 'small') {
-    const largest = fill === 'small' ? 5 : fill === 'large' ? types.records.length : random.pick([4, 8, types.records.length]);
+    const largest =
+      fill === 'small'
+        ? 5
+        : fill === 'large'
+          ? types.records.length
+          : random.pick([4, 8, types.records.length]);
     const type = types.records[random.int(0, largest - 1)]!;
     object = { at, bytes: type.bytes, slots: type.slots };
     if (object.bytes > room) return undefined;
@@ -127,7 +143,14 @@ export function randomHeap(h: ArenaHarness, types: ModelTypes, random: Random, s
     // A buffer from one page to sixteen, or the pages of one large object.
     const wanted = random.pick([1, 1, 2, 3, 16]) * PAGE_BYTES;
     const limit = Math.min(cursor + wanted, end);
-    const until = random.pick([cursor, cursor + 8, limit - 8, limit, limit, cursor + random.int(0, limit - cursor)]);
+    const until = random.pick([
+      cursor,
+      cursor + 8,
+      limit - 8,
+      limit,
+      limit,
+      cursor + random.int(0, limit - cursor),
+    ]);
     let at = cursor;
     if (random.chance(0.15)) {
       const object = place(h, types, random, cursor, end, 'large');
@@ -150,16 +173,22 @@ export function randomHeap(h: ArenaHarness, types: ModelTypes, random: Random, s
       }
     }
     const next = Math.max(limit, Math.ceil(at / PAGE_BYTES) * PAGE_BYTES);
-    for (let page = cursor; page < next; page += PAGE_BYTES) h.setPageFirst((page - heap) / PAGE_BYTES, cursor);
+    for (let page = cursor; page < next; page += PAGE_BYTES)
+      h.setPageFirst((page - heap) / PAGE_BYTES, cursor);
     cursor = next;
   }
   const targets = [...live, ...black].map((object) => object.at);
   for (const object of [...old, ...black]) {
     // Raw bytes look like references: nobody may touch them.
-    for (let at = 8; at + 4 <= object.bytes; at += 4) h.set(object.at, at, heap + random.int(0, end - heap - 1));
+    for (let at = 8; at + 4 <= object.bytes; at += 4)
+      h.set(object.at, at, heap + random.int(0, end - heap - 1));
     for (const slot of object.slots) {
       const outside = targets.length === 0 || random.chance(0.2);
-      h.set(object.at, slot, outside ? random.pick([0, 0, 8, end, end + 64, 0xffff_fff0]) : random.pick(targets));
+      h.set(
+        object.at,
+        slot,
+        outside ? random.pick([0, 0, 8, end, end + 64, 0xffff_fff0]) : random.pick(targets),
+      );
     }
   }
   h.setCursor(cursor);
@@ -191,7 +220,8 @@ export function compactNaively(h: ArenaHarness, model: ModelHeap): ModelPlan {
   const image = new Uint8Array(used);
   const words = new Uint32Array(image.buffer);
   image.set(h.bytes.subarray(model.blackLine, model.cursor), firstBlack);
-  for (const object of model.live) image.set(h.bytes.subarray(object.at, object.at + object.bytes), moved.get(object.at)! - heap);
+  for (const object of model.live)
+    image.set(h.bytes.subarray(object.at, object.at + object.bytes), moved.get(object.at)! - heap);
   for (const object of [...model.live, ...model.black]) {
     const to = moved.get(object.at)! - heap;
     for (const slot of object.slots) {

@@ -5,28 +5,59 @@
 // because a mutator may be between its two stores: its reference then becomes visible before the scan, or its card becomes dirty
 // after the ageing and belongs to the next round (Android 1702d6ab4a). No card is ever cleaned while mutators run, so no store
 // of theirs is overwritten; old numbers simply stop meaning anything.
-import { CARD_CLEAN, CARD_DIRTY, CARD_LOG2, CHUNK_BYTES } from '../../heap/layout';
-import { cards, heapBase, marks } from './geometry';
+import { CARD_BUFFER_ENTRIES, CARD_BYTES, CARD_CLEAN, CARD_DIRTY, CARD_LOG2, CHUNK_LOG2, GRANULE_LOG2 } from '../../heap/layout';
+import { cardBuffer, cards, heapBase, marks } from './geometry';
 import { markOverflows, scanClipped } from './mark';
 import { sizeOf, typeOf } from './objects';
 
+/** Cards of the heap below the address `end`. */
+// @ts-ignore: decorator
+@inline
+function cardCount(end: u32): u32 {
+  return (end - heapBase + CARD_BYTES - 1) >> CARD_LOG2;
+}
+
+/** The first group of 64 cards at or behind `card` (a multiple of 64), below `count`, that holds one that is not clean. */
+// @ts-ignore: decorator
+@inline
+function skipClean(card: u32, count: u32): u32 {
+  while (card < count) {
+    const at = cards + card;
+    const any = v128.or(
+      v128.or(v128.load(at), v128.load(at, 16)),
+      v128.or(v128.load(at, 32), v128.load(at, 48)),
+    );
+    if (v128.any_true(any)) return card;
+    card += 64;
+  }
+  return card;
+}
+
+/** One bit for each of the 64 cards from `group` on that has the given value. The table is as long as whole groups are. */
+// @ts-ignore: decorator
+@inline
+function cardsEqual(group: u32, value: u8): u64 {
+  const at = cards + group;
+  const wanted = i8x16.splat(value);
+  return (
+    <u64>(<u32>i8x16.bitmask(i8x16.eq(v128.load(at), wanted))) |
+    (<u64>(<u32>i8x16.bitmask(i8x16.eq(v128.load(at, 16), wanted))) << 16) |
+    (<u64>(<u32>i8x16.bitmask(i8x16.eq(v128.load(at, 32), wanted))) << 32) |
+    (<u64>(<u32>i8x16.bitmask(i8x16.eq(v128.load(at, 48), wanted))) << 48)
+  );
+}
+
 /** Turns every dirty card below the address `end` into `round`; returns how many there were. */
 export function ageCards(end: u32, round: u32): u32 {
-  let card = cards;
-  const last = cards + ((end - heapBase + CHUNK_BYTES - 1) >> CARD_LOG2);
+  const count = cardCount(end);
   let aged: u32 = 0;
-  while (card < last) {
-    // The table starts on a page and ends in zeroes: eight cards can be read at once.
-    if (load<u64>(card) == 0) {
-      card += 8;
-      continue;
-    }
-    const stop = min(card + 8, last);
-    for (; card < stop; card++) {
-      if (load<u8>(card) == CARD_DIRTY) {
-        store<u8>(card, <u8>round);
-        aged += 1;
-      }
+  for (let group = skipClean(0, count); group < count; group = skipClean(group + 64, count)) {
+    let bits = cardsEqual(group, <u8>CARD_DIRTY);
+    aged += <u32>popcnt(bits);
+    while (bits) {
+      // Byte by byte: a wider store could wipe out what a mutator has just stored beside it.
+      store<u8>(cards + group + <u32>ctz(bits), <u8>round);
+      bits &= bits - 1;
     }
   }
   return aged;
@@ -45,57 +76,87 @@ export function scanDirtyCards(end: u32): u32 {
   return scanCards(end, CARD_DIRTY);
 }
 
+// The last marked object that starts below chunk-granular progress `known`, and its end: it may reach over the cards that follow.
+let known: u32 = 0;
+let ref: u32 = 0;
+let refEnd: u32 = 0;
+
+/** Cards ahead of the one being scanned whose memory is asked for: as many as a core keeps misses in flight. */
+const AHEAD: u32 = 12;
+/** What the loads ahead read, so that they are not dropped. */
+let ahead: u64 = 0;
+
 function scanCards(end: u32, value: u32): u32 {
+  const count = cardCount(end);
+  const bufferEnd = cardBuffer + ((CARD_BUFFER_ENTRIES - 64) << 2);
   let scanned: u32 = 0;
-  const count = (end - heapBase + CHUNK_BYTES - 1) >> CARD_LOG2;
-  // The last marked object that starts below card `known`, and its end: it may reach over the cards that follow. Objects that this
-  // very scan marks below `known` are on the mark stack and will be scanned whole, so that not seeing them here loses nothing. But
-  // one that overflows the stack is not: it waits on its cards, of which those ahead are scanned and cleaned in this very pass, so
-  // after an overflow nothing is known any more.
-  let known: u32 = 0;
-  let ref: u32 = 0;
-  let refEnd: u32 = 0;
-  let overflows = markOverflows();
-  for (let card: u32 = 0; card < count; card++) {
-    if ((card & 7) == 0 && load<u64>(cards + card) == 0) {
-      card += 7;
-      continue;
-    }
-    if (load<u8>(cards + card) != <u8>value) continue;
-    if (value == CARD_DIRTY) store<u8>(cards + card, CARD_CLEAN);
-    scanned += 1;
-    const low = heapBase + (card << CARD_LOG2);
-    const high = low + CHUNK_BYTES;
-    if (overflows != markOverflows()) {
-      overflows = markOverflows();
-      known = 0;
-    }
-    // Every mark word is looked at once in the whole scan, however many cards are dirty and however few objects are marked.
-    for (let back = card; back > known; ) {
-      back -= 1;
-      const bits = load<u64>(marks + (back << 3));
-      if (bits) {
-        ref = heapBase + (back << CARD_LOG2) + ((63 - <u32>clz(bits)) << 3);
-        refEnd = ref + sizeOf(ref, typeOf(ref));
-        break;
-      }
-    }
-    known = card + 1;
-    if (refEnd > low) scanClipped(ref, low, high);
-    let bits = load<u64>(marks + (card << 3));
+  let next = cardBuffer;
+  known = 0;
+  ref = 0;
+  refEnd = 0;
+  for (let group = skipClean(0, count); group < count; group = skipClean(group + 64, count)) {
+    let bits = cardsEqual(group, <u8>value);
     while (bits) {
-      ref = low + ((<u32>ctz(bits)) << 3);
-      refEnd = ref + scanClipped(ref, low, high);
+      const card = group + <u32>ctz(bits);
+      if (value == CARD_DIRTY) store<u8>(cards + card, CARD_CLEAN);
+      store<u32>(next, card);
+      next += 4;
       bits &= bits - 1;
     }
+    if (next > bufferEnd) {
+      scanned += scanBuffer(next);
+      next = cardBuffer;
+    }
   }
-  return scanned;
+  return scanned + scanBuffer(next);
+}
+
+/** Scans the cards collected in the buffer, which ends at `end`; returns how many. Cards lie all over the heap: each is a cache miss. */
+function scanBuffer(end: u32): u32 {
+  for (let at = cardBuffer; at < end; at += 4) {
+    const later = at + (AHEAD << 2);
+    if (later < end) {
+      const card = load<u32>(later);
+      ahead += load<u64>(marks + (card >> (CHUNK_LOG2 - CARD_LOG2) << 3));
+      ahead += load<u64>(heapBase + (card << CARD_LOG2)) + load<u64>(heapBase + (card << CARD_LOG2), 64);
+    }
+    scanCard(load<u32>(at));
+  }
+  return (end - cardBuffer) >> 2;
+}
+
+function scanCard(card: u32): void {
+  const low = heapBase + (card << CARD_LOG2);
+  const high = low + CARD_BYTES;
+  const chunk = card >> (CHUNK_LOG2 - CARD_LOG2);
+  const shift = <u64>((card << (CARD_LOG2 - GRANULE_LOG2)) & 63);
+  const starts = load<u64>(marks + (chunk << 3));
+  // Every mark word is looked at once in the whole scan, however many cards are dirty and however few objects are marked. Objects that
+  // this very scan marks below `known` are on the mark stack and will be scanned whole, so that not seeing them here loses nothing.
+  let word = chunk;
+  let bits = starts & ((<u64>1 << shift) - 1);
+  while (!bits && word > known) {
+    word -= 1;
+    bits = load<u64>(marks + (word << 3));
+  }
+  if (bits) {
+    ref = heapBase + (word << CHUNK_LOG2) + ((63 - <u32>clz(bits)) << GRANULE_LOG2);
+    refEnd = ref + sizeOf(ref, typeOf(ref));
+  }
+  known = chunk;
+  if (refEnd > low) scanClipped(ref, low, high);
+  bits = (starts >> shift) & 0xffff;
+  while (bits) {
+    ref = low + (<u32>ctz(bits) << GRANULE_LOG2);
+    refEnd = ref + scanClipped(ref, low, high);
+    bits &= bits - 1;
+  }
 }
 
 /** Cards that are dirty below the address `end`. */
 export function countDirtyCards(end: u32): u32 {
   let dirty: u32 = 0;
-  const last = cards + ((end - heapBase + CHUNK_BYTES - 1) >> CARD_LOG2);
+  const last = cards + cardCount(end);
   for (let card = cards; card < last; card++) dirty += u32(load<u8>(card) == CARD_DIRTY);
   return dirty;
 }

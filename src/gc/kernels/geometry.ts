@@ -1,7 +1,7 @@
 // Where everything is: read once from the control block, constant afterwards. Each thread has its own instance of this module,
 // and so its own copy of these globals.
 import {
-  CTL_CARDS, CTL_CHUNKS, CTL_HEAP_BASE, CTL_HEAP_BYTES, CTL_LIVES, CTL_MARKS, CTL_MARK_STACK, CTL_MARK_STACK_END,
+  CTL_CARD_BUFFER, CTL_CARDS, CTL_CHUNKS, CTL_HEAP_BASE, CTL_HEAP_BYTES, CTL_LIVES, CTL_MARKS, CTL_MARK_STACK, CTL_MARK_STACK_END,
   CTL_PAGE_FIRST, CTL_PAGE_SOURCE, CTL_PAGE_WORDS, CTL_TYPES,
 } from "../../heap/layout";
 
@@ -18,6 +18,8 @@ export let pageSource: u32 = 0;
 export let types: u32 = 0;
 export let markStack: u32 = 0;
 export let markStackEnd: u32 = 0;
+
+export let cardBuffer: u32 = 0;
 
 /** The control block's word `index`. */
 // @ts-ignore: decorator
@@ -40,5 +42,6 @@ export function bind(controlAddress: u32): void {
   pageSource = controlWord(CTL_PAGE_SOURCE);
   types = controlWord(CTL_TYPES);
   markStack = controlWord(CTL_MARK_STACK);
+  cardBuffer = controlWord(CTL_CARD_BUFFER);
   markStackEnd = controlWord(CTL_MARK_STACK_END);
 }

@@ -48,7 +48,8 @@ class FakeUffd {
 
   copy(dst: number, source: number, length: number): number {
     for (let at = 0; at < length; at += PAGE_BYTES) {
-      this.contents[(dst - realHeap + at) / PAGE_BYTES] = h.words[(source - h.tables.geometry.memoryAddress + at + 4) / 4]!;
+      this.contents[(dst - realHeap + at) / PAGE_BYTES] =
+        h.words[(source - h.tables.geometry.memoryAddress + at + 4) / 4]!;
     }
     return this.#answer('copy', dst, length);
   }
@@ -63,7 +64,10 @@ let uffd: FakeUffd;
 let counted: number;
 const record = new Int32Array(new SharedArrayBuffer(256));
 
-function builder(fill: 'continue' | 'copy', over: { kernels?: Partial<Kernels>; worker?: number; reach?: () => void } = {}): Builder {
+function builder(
+  fill: 'continue' | 'copy',
+  over: { kernels?: Partial<Kernels>; worker?: number; reach?: () => void } = {},
+): Builder {
   const context = h.context({
     uffd,
     record,
@@ -183,7 +187,12 @@ describe.each(['continue', 'copy'] as const)('%s', (fill) => {
     uffd.script = again;
     uffd.calls.push = () => 0;
     expect(() => builder(fill).buildRange(0, 1)).toThrow(
-      expect.objectContaining({ code: 'ERR_SYSCALL', errnoName: 'EAGAIN', syscall: 'ioctl', hint: expect.stringMatching(/./) }),
+      expect.objectContaining({
+        code: 'ERR_SYSCALL',
+        errnoName: 'EAGAIN',
+        syscall: 'ioctl',
+        hint: expect.stringMatching(/./),
+      }),
     );
     expect(states(0, 1)).toEqual([PAGE_MAPPING]);
   });
@@ -197,7 +206,12 @@ describe.each(['continue', 'copy'] as const)('%s', (fill) => {
       error = e;
     }
     expect(error).toBeInstanceOf(TospaceError);
-    expect(error).toMatchObject({ code: 'ERR_SYSCALL', errno, errnoName: errnoName(errno), syscall: 'ioctl' });
+    expect(error).toMatchObject({
+      code: 'ERR_SYSCALL',
+      errno,
+      errnoName: errnoName(errno),
+      syscall: 'ioctl',
+    });
     expect((error as TospaceError).hint).toContain('ENOMEM');
     expect((error as TospaceError).message).toMatch(/page \d+/);
     // Nobody may believe that the page is there.
@@ -211,7 +225,9 @@ describe.each(['continue', 'copy'] as const)('%s', (fill) => {
         kernels.movePages(page, 1, PAGE_PROCESSING, PAGE_MAPPED, 9);
       },
     };
-    expect(() => builder(fill, { kernels: thief }).claimAndBuild(0, 1)).toThrow(expect.objectContaining({ code: 'ERR_INVARIANT' }));
+    expect(() => builder(fill, { kernels: thief }).claimAndBuild(0, 1)).toThrow(
+      expect.objectContaining({ code: 'ERR_INVARIANT' }),
+    );
     expect(uffd.calls).toEqual([]);
   });
 });
@@ -242,7 +258,7 @@ test('continue: mapProcessed maps what another worker built and left, once', () 
   expect(states(0, 3)).toEqual([PAGE_PROCESSED, PAGE_MAPPED, PAGE_PROCESSED]);
 });
 
-test("copy: what another worker staged in its own buffer is never mapped", () => {
+test('copy: what another worker staged in its own buffer is never mapped', () => {
   kernels.claimPages(0, 2, 9);
   kernels.movePages(0, 2, PAGE_PROCESSING, PAGE_PROCESSED, 9);
   const mine = builder('copy');
@@ -256,6 +272,7 @@ test('copy: workers stage in buffers of their own', () => {
   const { staging } = h.tables.geometry;
   h.bytes.fill(0xab, staging, staging + 16 * 65536);
   builder('copy', { worker: 2 }).claimAndBuild(0, 16);
-  const touched = (worker: number): boolean => h.bytes.subarray(staging + worker * 65536, staging + (worker + 1) * 65536).some((b) => b !== 0xab);
+  const touched = (worker: number): boolean =>
+    h.bytes.subarray(staging + worker * 65536, staging + (worker + 1) * 65536).some((b) => b !== 0xab);
   expect([0, 1, 2, 3].map(touched)).toEqual([false, false, true, false]);
 });

@@ -3,7 +3,14 @@ import { planBlack, planCompaction } from '#src/gc/plan.js';
 import { CTL_BLACK_LINE, CTL_COMPACTED_BYTES, CTL_USED_BYTES, PAGE_BYTES } from '#src/heap/layout.js';
 import { ArenaHarness, GUARD_BYTE } from '../../support/arena-harness.ts';
 import { forSeeds, type Random } from '../../support/random.ts';
-import { compactNaively, defineModelTypes, type HeapShape, type ModelHeap, type ModelPlan, randomHeap } from '../../support/random-heap.ts';
+import {
+  compactNaively,
+  defineModelTypes,
+  type HeapShape,
+  type ModelHeap,
+  type ModelPlan,
+  randomHeap,
+} from '../../support/random-heap.ts';
 
 const h = new ArenaHarness();
 const types = defineModelTypes(h);
@@ -66,7 +73,9 @@ function checkRun(naive: ModelPlan, page: number, count: number): void {
   const target = g.staging + PAGE_BYTES;
   const low = page * PAGE_BYTES;
   const length = count * PAGE_BYTES;
-  h.bytes.fill(GUARD_BYTE, g.staging, target + length + PAGE_BYTES);
+  // The guards look like references that move: a slot outside the run that was rewritten by mistake would show, too.
+  const guard = [...naive.moved].find(([from, to]) => from !== to)?.[0] ?? GUARD_BYTE;
+  h.words.fill(guard, g.staging / 4, (target + length + PAGE_BYTES) / 4);
   kernels.buildPages(page, count, target);
   const built = Buffer.from(h.tables.buffer, target, length);
   const expected = Buffer.from(naive.image.buffer, low, length);
@@ -74,8 +83,8 @@ function checkRun(naive: ModelPlan, page: number, count: number): void {
     const at = built.findIndex((byte, i) => byte !== expected[i]);
     expect.fail(`pages ${page}+${count}: offset ${low + at} is ${built[at]} instead of ${expected[at]}`);
   }
-  for (const guard of [target - PAGE_BYTES, target + length]) {
-    if (h.bytes.subarray(guard, guard + PAGE_BYTES).some((byte) => byte !== GUARD_BYTE)) {
+  for (const at of [target - PAGE_BYTES, target + length]) {
+    if (h.words.subarray(at / 4, (at + PAGE_BYTES) / 4).some((word) => word !== guard)) {
       expect.fail(`building pages ${page}+${count} wrote outside its run`);
     }
   }
@@ -89,7 +98,8 @@ describe.each(Object.entries(SHAPES))('%s', (_, shape) => {
       expect(h.control[CTL_USED_BYTES]).toBe(naive.used);
       expect(h.control[CTL_BLACK_LINE]).toBe(model.blackLine);
       for (const [from, to] of naive.moved) {
-        if (kernels.forwardOne(from) !== to) expect.fail(`${from - heap} goes to ${kernels.forwardOne(from) - heap}, not ${to - heap}`);
+        if (kernels.forwardOne(from) !== to)
+          expect.fail(`${from - heap} goes to ${kernels.forwardOne(from) - heap}, not ${to - heap}`);
       }
       for (const ref of [0, 8, heap - 8, h.end, h.end + 8]) expect(kernels.forwardOne(ref)).toBe(ref);
       expect(kernels.forwardOne(0xffff_fff8) >>> 0).toBe(0xffff_fff8);
@@ -97,7 +107,8 @@ describe.each(Object.entries(SHAPES))('%s', (_, shape) => {
       // Prefix sums: live bytes below every chunk.
       const before = new Uint32Array((model.blackLine - heap) / 512 + 1);
       for (const object of model.live) {
-        for (let at = object.at - heap; at < object.at - heap + object.bytes; at += 8) before[(at >>> 9) + 1]! += 8;
+        for (let at = object.at - heap; at < object.at - heap + object.bytes; at += 8)
+          before[(at >>> 9) + 1]! += 8;
       }
       for (let chunk = 0, sum = 0; chunk < before.length - 1; chunk++) {
         sum += before[chunk]!;
@@ -110,7 +121,9 @@ describe.each(Object.entries(SHAPES))('%s', (_, shape) => {
       for (const object of model.live) {
         for (; page * PAGE_BYTES < offset + object.bytes; page++) {
           expect(h.pageFirst(page) - heap, `first object of page ${page}`).toBe(object.at - heap);
-          expect(h.pageSource(page) - heap, `source of page ${page}`).toBe(object.at - heap + page * PAGE_BYTES - offset);
+          expect(h.pageSource(page) - heap, `source of page ${page}`).toBe(
+            object.at - heap + page * PAGE_BYTES - offset,
+          );
         }
         offset += object.bytes;
       }
@@ -119,7 +132,9 @@ describe.each(Object.entries(SHAPES))('%s', (_, shape) => {
       for (let i = firstBlack; i < naive.used / PAGE_BYTES; i++) {
         const first = h.pageFirst(i);
         expect(first >= model.blackLine && first < model.cursor).toBe(true);
-        expect((first - heap) / PAGE_BYTES - (model.blackLine - heap) / PAGE_BYTES + firstBlack).toBeLessThanOrEqual(i);
+        expect(
+          (first - heap) / PAGE_BYTES - (model.blackLine - heap) / PAGE_BYTES + firstBlack,
+        ).toBeLessThanOrEqual(i);
       }
     });
   });
@@ -146,8 +161,14 @@ describe.each(Object.entries(SHAPES))('%s', (_, shape) => {
       // The shadow is dirty: reused pages hold what they held two cycles ago.
       h.bytes.fill(GUARD_BYTE, g.aliases[1], g.aliases[1] + g.heapBytes);
       kernels.buildPages(0, pages, g.aliases[1]);
-      expect(Buffer.from(h.tables.buffer, g.aliases[1], naive.used).equals(Buffer.from(naive.image.buffer))).toBe(true);
-      expect(h.bytes.subarray(g.aliases[1] + naive.used, g.aliases[1] + g.heapBytes).every((byte) => byte === GUARD_BYTE)).toBe(true);
+      expect(
+        Buffer.from(h.tables.buffer, g.aliases[1], naive.used).equals(Buffer.from(naive.image.buffer)),
+      ).toBe(true);
+      expect(
+        h.bytes
+          .subarray(g.aliases[1] + naive.used, g.aliases[1] + g.heapBytes)
+          .every((byte) => byte === GUARD_BYTE),
+      ).toBe(true);
     });
   });
 });
@@ -156,7 +177,10 @@ describe('cases by hand', () => {
   const pair = types.records[1]!.id;
   const page4096 = types.records.find((record) => record.bytes === 4096)!;
 
-  function build(old: readonly (readonly [at: number, bytes: number, slots: readonly number[]])[], blackLine = h.end): ModelPlan {
+  function build(
+    old: readonly (readonly [at: number, bytes: number, slots: readonly number[]])[],
+    blackLine = h.end,
+  ): ModelPlan {
     const live = old.map(([at, bytes, slots]) => ({ at, bytes, slots }));
     const model = { old: live, live, black: [], blackLine, cursor: blackLine };
     h.setCursor(blackLine);
@@ -232,7 +256,12 @@ describe('cases by hand', () => {
     build([[h.end - 16, 16, [8, 12]]]);
     h.setRoots([h.end - 16, 0, ~7, h.end - 16]);
     kernels.forwardRoots(g.persistent, g.persistent + 12);
-    expect([0, 1, 2, 3].map((slot) => h.words[g.persistent / 4 + slot])).toEqual([heap, 0, ~7 >>> 0, h.end - 16]);
+    expect([0, 1, 2, 3].map((slot) => h.words[g.persistent / 4 + slot])).toEqual([
+      heap,
+      0,
+      ~7 >>> 0,
+      h.end - 16,
+    ]);
   });
 
   test('fillWords fills exactly its range', () => {
@@ -241,6 +270,18 @@ describe('cases by hand', () => {
     kernels.fillWords(g.staging + 32, g.staging + 40, 0);
     const guard = 0xabab_abab;
     const words = h.words.subarray(g.staging / 4, g.staging / 4 + 11);
-    expect([...words]).toEqual([guard, guard, 0x0102_0304, 0x0102_0304, 0x0102_0304, 0x0102_0304, guard, guard, 0, 0, guard]);
+    expect([...words]).toEqual([
+      guard,
+      guard,
+      0x0102_0304,
+      0x0102_0304,
+      0x0102_0304,
+      0x0102_0304,
+      guard,
+      guard,
+      0,
+      0,
+      guard,
+    ]);
   });
 });

@@ -35,7 +35,9 @@ function mappings(): string[] {
       const [from, to] = range!.split('-').map((hex) => Number.parseInt(hex, 16));
       const low = Math.max(from!, at);
       const high = Math.min(to!, at + geometry.windowBytes);
-      return low < high ? [`${name} ${low - at}-${high - at} ${permissions} ${offset} ${path.join(' ')}`] : [];
+      return low < high
+        ? [`${name} ${low - at}-${high - at} ${permissions} ${offset} ${path.join(' ')}`]
+        : [];
     }),
   );
 }
@@ -58,7 +60,8 @@ function fakeUffd(): { registered: number[][]; register(...args: number[]): void
 }
 
 const fill = (window: number, seed: number): void => {
-  for (let page = 0; page < USED / 4096; page++) h.words[(window + page * 4096) / 4 + (page % 1024)] = seed + page;
+  for (let page = 0; page < USED / 4096; page++)
+    h.words[(window + page * 4096) / 4 + (page % 1024)] = seed + page;
 };
 const holds = (window: number, seed: number): boolean => {
   for (let page = 0; page < USED / 4096; page++) {
@@ -121,7 +124,10 @@ test.each([
 
 test('the attic is cleared in steps that cover all that was used', () => {
   const calls: number[][] = [];
-  const kernel = { ...h.kernel, madvise: (at: number, bytes: number) => (calls.push([at - h.arena.attic.address, bytes]), 0) };
+  const kernel = {
+    ...h.kernel,
+    madvise: (at: number, bytes: number) => calls.push([at - h.arena.attic.address, bytes]) * 0,
+  };
   const used = 20 * 1024 * 1024 + 4096;
   clearAttic(h.context({ kernel, arena: h.arena }), used);
   let end = 0;
@@ -162,7 +168,11 @@ describe('a flip that fails leaves everything as it was', () => {
       } catch (e) {
         error = e;
       }
-      expect(error).toMatchObject({ code: 'ERR_OUT_OF_MEMORY', errnoName: 'ENOMEM', hint: expect.stringMatching(/./) });
+      expect(error).toMatchObject({
+        code: 'ERR_OUT_OF_MEMORY',
+        errnoName: 'ENOMEM',
+        hint: expect.stringMatching(/./),
+      });
       // An abandoned cycle is told from a defect by the system call.
       expect((error as { syscall?: string }).syscall).toBeDefined();
       expect(mappings()).toEqual(before);

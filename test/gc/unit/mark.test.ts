@@ -1,6 +1,8 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { Tracer } from '#src/gc/tracer.js';
 import {
+  CARD_BUFFER_ENTRIES,
+  CARD_BYTES,
   CARD_CLEAN,
   CARD_DIRTY,
   CARD_FIRST_ROUND,
@@ -14,7 +16,7 @@ import type { Ref } from '#src/heap/ref.js';
 import { ArenaHarness } from '../../support/arena-harness.ts';
 import { forSeeds } from '../../support/random.ts';
 
-const CARD = 512;
+const CARD = CARD_BYTES;
 const h = new ArenaHarness({ heapBytes: 2 * 1024 * 1024 });
 const { kernels, heap } = h;
 
@@ -82,7 +84,7 @@ describe('tracing', () => {
   test('null, and references below, behind and far outside the heap window, are left alone', () => {
     const outside = [0, 8, heap - 8, h.end, h.end + 8, 0x8000_0000, 0xffff_ffff, ~5];
     const a = h.put(heap + 8, refs, outside.length);
-    outside.forEach((ref, i) => h.set(a, 8 + 4 * i, ref));
+    for (const [i, ref] of outside.entries()) h.set(a, 8 + 4 * i, ref);
     const { marks, lives, cards } = h.tables.geometry;
     mark([...outside, a]);
     expect(kernels.markPending()).toBe(0);
@@ -119,7 +121,7 @@ describe('tracing', () => {
   test('an array of references is followed up to its length and not into its padding', () => {
     const array = h.put(heap, refs, 3);
     const targets = [0, 1, 2, 3].map((i) => h.put(heap + 4096 + 8 * i, empty));
-    targets.forEach((ref, i) => h.set(array, 8 + 4 * i, ref));
+    for (const [i, ref] of targets.entries()) h.set(array, 8 + 4 * i, ref);
     mark([array]);
     expect(targets.map((ref) => h.isMarked(ref))).toEqual([true, true, true, false]);
     expect(liveGranules(heap, heap + 64).length).toBe(3);
@@ -203,22 +205,44 @@ describe('cards', () => {
   const ROUND = CARD_FIRST_ROUND;
 
   test('ageing turns dirty cards below the end into the round, counts them, and leaves other numbers', () => {
-    h.setCard(heap, CARD_DIRTY);
-    h.setCard(heap + 9 * CARD, CARD_DIRTY);
+    // Cards are looked at in groups of 64: the end is on the border of one.
+    const end = heap + 128 * CARD;
+    for (const card of [0, 9, 63, 64, 127, 128]) h.setCard(heap + card * CARD, CARD_DIRTY);
     h.setCard(heap + 10 * CARD, 7);
-    h.setCard(heap + 15 * CARD, CARD_DIRTY);
-    h.setCard(heap + 16 * CARD, CARD_DIRTY);
-    expect(kernels.countDirtyCards(heap + 16 * CARD)).toBe(3);
-    expect(kernels.ageCards(heap + 16 * CARD, ROUND)).toBe(3);
-    expect([0, 9, 10, 15, 16].map((card) => h.card(heap + card * CARD))).toEqual([
-      ROUND,
-      ROUND,
-      7,
-      ROUND,
-      CARD_DIRTY,
-    ]);
-    expect(kernels.countDirtyCards(heap + 16 * CARD)).toBe(0);
-    expect(kernels.ageCards(heap + 16 * CARD, ROUND + 1)).toBe(0);
+    expect(kernels.countDirtyCards(end)).toBe(5);
+    expect(kernels.ageCards(end, ROUND)).toBe(5);
+    const found = [0, 9, 10, 63, 64, 127, 128].map((card) => h.card(heap + card * CARD));
+    expect(found).toEqual([ROUND, ROUND, 7, ROUND, ROUND, ROUND, CARD_DIRTY]);
+    expect(kernels.countDirtyCards(end)).toBe(0);
+    expect(kernels.ageCards(end, ROUND + 1)).toBe(0);
+    expect(kernels.ageCards(h.end, ROUND + 1)).toBe(1);
+  });
+
+  test('every card may be dirty: each is scanned once, and nothing is written behind the buffer of cards', () => {
+    const { cardBuffer } = h.tables.geometry;
+    const cards = (h.end - heap) / CARD;
+    const guard = cardBuffer + CARD_BUFFER_ENTRIES * 4;
+    h.bytes.fill(0xab, guard, guard + 4096);
+    const objects = Array.from({ length: cards }, (_, card) => h.put(heap + card * CARD, pair));
+    for (let i = 0; i < cards; i += 1000) {
+      h.setRoots(objects.slice(i, i + 1000));
+      if (i === 0) kernels.markBegin(h.end);
+      h.markRoots();
+      while (kernels.markDrain(10_000) > 0);
+    }
+    for (const [i, object] of objects.entries()) {
+      h.set(object, 8, h.put(object + 32, empty));
+      h.setCard(heap + i * CARD, CARD_DIRTY);
+    }
+    let scanned = 0;
+    // More references than the mark stack holds: what overflows is dirty again, and found in the next round.
+    for (let round = 0; kernels.countDirtyCards(h.end) > 0 && round < 10; round++) {
+      scanned = Math.max(scanned, kernels.scanDirtyCards(h.end));
+      while (kernels.markDrain(10_000) > 0);
+    }
+    expect(scanned).toBe(cards);
+    expect(objects.filter((object) => !h.isMarked(object + 32)).length).toBe(0);
+    expect(h.bytes.subarray(guard, guard + 4096).every((byte) => byte === 0xab)).toBe(true);
   });
 
   test('only the cards that carry the round are scanned', () => {
@@ -266,11 +290,11 @@ describe('cards', () => {
   test.each([3, 9, 19])(
     'card %i of a long array is dirty: of the array, only its slots on that card are visited',
     (card) => {
-      const length = 2500; // 20 cards
+      const length = 2500; // 78 cards
       const array = h.put(heap + 40, refs, length);
       mark([array]);
       const targets = Array.from({ length }, (_, i) => h.put(heap + 65536 + 8 * i, empty));
-      targets.forEach((ref, i) => h.set(array, 8 + 4 * i, ref));
+      for (const [i, ref] of targets.entries()) h.set(array, 8 + 4 * i, ref);
       h.setCard(heap + card * CARD, ROUND);
       kernels.scanAgedCards(h.end, ROUND);
       for (let i = 0; i < length; i++) {
@@ -313,7 +337,7 @@ describe('cards', () => {
   });
 
   test('in a pause dirty cards are scanned and cleaned, and aged ones left', () => {
-    const [a, b, c] = [0, 9, 17].map((card) => h.put(heap + card * CARD, pair));
+    const [a, b, c] = [0, 9, 64].map((card) => h.put(heap + card * CARD, pair));
     const [x, y, z] = [0, 1, 2].map((i) => h.put(heap + 65536 + 8 * i, empty));
     mark([a!, b!, c!]);
     h.set(a!, 8, x!);
@@ -322,7 +346,7 @@ describe('cards', () => {
     h.setCard(a!, CARD_DIRTY);
     h.setCard(b!, ROUND);
     h.setCard(c!, CARD_DIRTY);
-    expect(kernels.scanDirtyCards(heap + 17 * CARD)).toBe(1);
+    expect(kernels.scanDirtyCards(heap + 64 * CARD)).toBe(1);
     expect([x!, y!, z!].map((ref) => h.isMarked(ref))).toEqual([true, false, false]);
     expect([a!, b!, c!].map((ref) => h.card(ref))).toEqual([CARD_CLEAN, ROUND, CARD_DIRTY]);
   });
@@ -412,8 +436,8 @@ describe('the tracer', () => {
     const { bind } = kernels as unknown as { bind(control: number): void };
     bind(h.tables.geometry.control);
     try {
-      const parent = h.put(heap + 64, refs, 9);
-      const long = h.put(heap + 128, refs, 2000);
+      const parent = h.put(heap, refs, 9);
+      const long = h.put(heap + 48, refs, 2000);
       h.setCursor(h.end);
       h.setRoots([parent]);
       const tracer = new Tracer(h.context(), () => {});
@@ -424,7 +448,7 @@ describe('the tracer', () => {
       for (let i = 0; i < 8; i++) h.set(parent, 8 + 4 * i, h.put(heap + 32768 + 8 * i, empty));
       h.set(parent, 8 + 4 * 8, long);
       const targets = Array.from({ length: 2000 }, (_, i) => h.put(heap + 65536 + 8 * i, empty));
-      targets.forEach((ref, i) => h.set(long, 8 + 4 * i, ref));
+      for (const [i, ref] of targets.entries()) h.set(long, 8 + 4 * i, ref);
       h.setCard(parent, CARD_DIRTY);
       tracer.finish();
       expect(kernels.markOverflows()).toBeGreaterThan(0);

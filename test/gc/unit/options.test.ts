@@ -74,19 +74,31 @@ test.each([
 
 test('what stress leaves out, or sets to undefined, is off', () => {
   const stress = Object.fromEntries(
-    ['collectEveryAllocation', 'collectEverySafepoint', 'delayMs', 'markStackEntries', 'injection', 'crash'].map((key) => [key, undefined]),
+    [
+      'collectEveryAllocation',
+      'collectEverySafepoint',
+      'delayMs',
+      'markStackEntries',
+      'injection',
+      'crash',
+    ].map((key) => [key, undefined]),
   );
   expect(resolveOptions({ stress }).stress).toEqual(stress);
 });
 
 test('unknown keys are refused by name, on both levels', () => {
   const error = refusal({ heapbytes: MIB });
-  expect([error.code, error.message.includes('heapbytes'), error.hint.includes('heapBytes')]).toEqual(['ERR_OPTION', true, true]);
+  expect([error.code, error.message.includes('heapbytes'), error.hint.includes('heapBytes')]).toEqual([
+    'ERR_OPTION',
+    true,
+    true,
+  ]);
   expect(refusal({ stress: { delay: 1 } }).message).toContain('stress.delay');
 });
 
 test('the limits themselves are allowed', () => {
-  for (const heapBytes of [256 * KIB, 256 * KIB + 4096, GIB, 1.25 * GIB]) expect(resolveOptions({ heapBytes }).heapBytes).toBe(heapBytes);
+  for (const heapBytes of [256 * KIB, 256 * KIB + 4096, GIB, 1.25 * GIB])
+    expect(resolveOptions({ heapBytes }).heapBytes).toBe(heapBytes);
   for (const servers of [1, 15]) expect(resolveOptions({ servers }).servers).toBe(servers);
   for (const trigger of [0.05, 0.95]) expect(resolveOptions({ trigger }).trigger).toBe(trigger);
 });
@@ -96,7 +108,11 @@ test('copy releases by default, and refuses to recycle', () => {
   expect(resolveOptions({ fill: 'copy' }).retention).toBe('release');
   expect(resolveOptions({ fill: 'continue', retention: 'release' }).retention).toBe('release');
   const error = refusal({ fill: 'copy', retention: 'recycle' });
-  expect([error.code, error.message.includes('retention'), error.hint.includes('copy')]).toEqual(['ERR_OPTION', true, true]);
+  expect([error.code, error.message.includes('retention'), error.hint.includes('copy')]).toEqual([
+    'ERR_OPTION',
+    true,
+    true,
+  ]);
 });
 
 test('options and defaults are frozen, and what was given is not changed', () => {

@@ -113,7 +113,7 @@ test('clearPageWords opens a window of exactly so many pages', () => {
 });
 
 test('of two threads that race for 10 000 pages exactly one gets each', async () => {
-  const rounds = 20;
+  const rounds = 10;
   const shared = new Int32Array(new SharedArrayBuffer(1024));
   const threads = [0, 1].map((index) =>
     startThread('claim', h.tables, { shared, index, pages: PAGES, count: rounds }),

@@ -2,7 +2,14 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { Peers } from '#src/gc/peers.js';
-import { W_STATE, W_TID, WORKER_ARMED, WORKER_FAILED, WORKER_NONE, WORKER_STOPPED } from '#src/heap/layout.js';
+import {
+  W_STATE,
+  W_TID,
+  WORKER_ARMED,
+  WORKER_FAILED,
+  WORKER_NONE,
+  WORKER_STOPPED,
+} from '#src/heap/layout.js';
 import { ArenaHarness } from '../../support/arena-harness.ts';
 
 const h = new ArenaHarness();
@@ -43,10 +50,15 @@ test('a thread that ended is found, by name', async () => {
   expect(() => peers().assertAlive()).not.toThrow();
   await worker.terminate();
   // The kernel's thread may outlive the event for a moment.
-  for (let i = 0; i < 200 && peers().threadExists(tid); i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  for (let i = 0; i < 200 && peers().threadExists(tid); i++)
+    await new Promise((resolve) => setTimeout(resolve, 5));
   expect(peers().threadExists(tid)).toBe(false);
   expect(() => peers().assertAlive()).toThrow(
-    expect.objectContaining({ code: 'ERR_WORKER', message: expect.stringMatching(`fault server 1 .*${tid}`), hint: expect.stringMatching(/./) }),
+    expect.objectContaining({
+      code: 'ERR_WORKER',
+      message: expect.stringMatching(`fault server 1 .*${tid}`),
+      hint: expect.stringMatching(/./),
+    }),
   );
   // One that was never armed, or has stopped, is not missed.
   for (const state of [WORKER_NONE, WORKER_STOPPED]) {

@@ -32,7 +32,9 @@ const DATA = 11;
 const DATA_COUNT = 12;
 
 test('the module imports the memory and nothing else', () => {
-  expect(WebAssembly.Module.imports(kernelModule() as never)).toEqual([{ module: 'env', name: 'memory', kind: 'memory' }]);
+  expect(WebAssembly.Module.imports(kernelModule() as never)).toEqual([
+    { module: 'env', name: 'memory', kind: 'memory' },
+  ]);
 });
 
 test('it has no data segment, which every instance would write into the heap, and no start function', () => {

@@ -126,7 +126,7 @@ function lastByte({ options, objectBytes }) {
 
 /** More than half of the heap in one array: it slides down over itself. */
 function overHalf({ options }) {
-  return withHeap({ heapBytes: 4 * 1024 * 1024, ...options }, (heap, m) => {
+  return withHeap({ heapBytes: 512 * 1024, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const refs = heap.defineRefArray('Refs');
     m.run(() => {

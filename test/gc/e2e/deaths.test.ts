@@ -1,0 +1,33 @@
+// 10: a worker that dies, however and wherever, ends the process with a report and status 70. Nobody hangs, and nobody reads zeroes.
+
+import { describe, expect, test } from 'vitest';
+import { describeEnd, run } from './support.ts';
+
+const CONCURRENT = ['mark', 'remark', 'plan', 'flip', 'compact', 'batch', 'install', 'close'] as const;
+const STOPPED = ['mark', 'plan', 'flip', 'compact', 'close'] as const;
+
+const cases = [
+  ...CONCURRENT.map((at) => ({ collector: 'concurrent', worker: 'collector', at })),
+  ...(['install', 'fault'] as const).map((at) => ({ collector: 'concurrent', worker: 'server', at })),
+  ...STOPPED.map((at) => ({ collector: 'stop-the-world', worker: 'collector', at })),
+].flatMap((one) => (['throw', 'exit'] as const).map((how) => ({ ...one, how })));
+
+describe('a worker dies', { concurrent: true }, () => {
+  test.each(cases)('$collector: the $worker, at $at, by $how', async ({ collector, worker, at, how }) => {
+    // Held back, so that mutators have something to fault on, and so that a server meets its end.
+    const delayMs = worker === 'server' || at === 'install' ? { batch: 5 } : {};
+    const result = await run('deaths', 'crash', { options: { collector, stress: { delayMs, crash: { worker, at, how } } } });
+    expect(result.stdout, describeEnd(result)).not.toContain('WRONG');
+    expect(result.status, describeEnd(result)).toBe(70);
+    expect(result.stderr).toContain('tospace:');
+    expect(result.stderr).toContain('process is stopped');
+  });
+
+  test.each(['throw', 'exit'])('with copy and two servers: a server, at fault, by %s', async (how) => {
+    const stress = { delayMs: { batch: 5 }, crash: { worker: 'server', at: 'fault', how } };
+    const result = await run('deaths', 'crash', { options: { fill: 'copy', servers: 2, stress } });
+    expect(result.stdout, describeEnd(result)).not.toContain('WRONG');
+    expect(result.status, describeEnd(result)).toBe(70);
+    expect(result.stderr).toContain('tospace:');
+  });
+});
