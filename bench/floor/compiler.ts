@@ -19,7 +19,7 @@ export interface Compiler {
 
 export function findCompiler(): Compiler | undefined {
   for (const name of COMPILERS) {
-    for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+    for (const folder of (process.env.PATH ?? '').split(delimiter)) {
       const path = join(folder || '.', name);
       try {
         accessSync(path, constants.X_OK);

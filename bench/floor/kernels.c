@@ -13,14 +13,13 @@ typedef uint64_t u64;
 #define PAGE_LOG2 12
 #define GRANULE_LOG2 3
 #define CHUNK_LOG2 9
-#define CARD_LOG2 9
+#define CARD_LOG2 7
 #define BUFFER_BYTES 65536u
 #define HEADER_BYTES 8u
 #define TYPE_ID_MASK 0xffffu
 #define KIND_RECORD 1u
 #define KIND_REF_ARRAY 2u
 #define CARD_DIRTY 1
-#define FIRST_ROUND 2
 #define WORDWISE_BYTES 128u
 
 /** Cycles until the pages of both memfds are allocated and mapped. */
@@ -120,29 +119,23 @@ static void mark_drain(void) {
   }
 }
 
-static u32 age_cards(u32 end, u8 round) {
-  u8 *card = cards, *last = cards + ((end - HEAP + (1u << CARD_LOG2) - 1) >> CARD_LOG2);
-  u32 aged = 0;
-  while (card < last) {
-    if (*(u64 *)card == 0) {
-      card += 8;
-      continue;
-    }
-    u8 *until = card + 8 < last ? card + 8 : last;
-    for (; card < until; card++)
-      if (*card == CARD_DIRTY) {
-        *card = round;
-        aged++;
-      }
+/** Cards below `end` that are dirty: none, unless the mark stack overflowed. 64 at a time, as the kernels do. */
+static u32 dirty_cards(u32 end) {
+  const u32 count = (end - HEAP + (1u << CARD_LOG2) - 1) >> CARD_LOG2;
+  u32 dirty = 0;
+  for (u32 group = 0; group < count; group += 64) {
+    const u64 *words = (const u64 *)(cards + group);
+    if ((words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) == 0) continue;
+    for (u32 i = 0; i < 64; i++) dirty += cards[group + i] == CARD_DIRTY;
   }
-  return aged;
+  return dirty;
 }
 
 static void mark(u32 root) {
   mark_begin(cursor);
   visit(root);
   mark_drain();
-  if (age_cards(cursor, FIRST_ROUND) != 0) {
+  if (dirty_cards(cursor) != 0) {
     fprintf(stderr, "the mark stack overflowed %u times\n", overflows);
     exit(1);
   }
@@ -156,29 +149,42 @@ static u32 select_bit(u64 bits, u32 rank) {
 }
 
 static void plan(void) {
-  const u32 count = (cursor - HEAP) >> CHUNK_LOG2;
-  u32 live = 0, boundary = 0, last_mark = 0;
-  for (u32 chunk = 0; chunk < count; chunk++) {
-    chunks[chunk] = HEAP + live;
-    const u64 bits = lives[chunk];
-    if (bits == 0) continue;
-    const u64 starts = marks[chunk];
-    const u32 next = live + ((u32)__builtin_popcountll(bits) << GRANULE_LOG2);
-    const u32 address = HEAP + (chunk << CHUNK_LOG2);
-    if (next > boundary) {
-      const u32 bit = select_bit(bits, (boundary - live) >> GRANULE_LOG2);
-      const u32 page = boundary >> PAGE_LOG2;
-      const u64 up_to = starts & (~0ull >> (63 - bit));
-      page_source[page] = address + (bit << GRANULE_LOG2);
-      page_first[page] = up_to ? address + ((63u - (u32)__builtin_clzll(up_to)) << GRANULE_LOG2) : last_mark;
-      boundary += 1u << PAGE_LOG2;
+  u32 to = HEAP, boundary = HEAP, last_start = 0, known = 0;
+  const u64 *word = lives;
+  u32 *entry = chunks;
+  for (u32 address = HEAP; address < cursor; address += 4096, word += 8, entry += 8) {
+    for (u32 i = 0; i < 8; i++) {
+      entry[i] = to;
+      to += (u32)__builtin_popcountll(word[i]) << GRANULE_LOG2;
     }
-    if (starts) last_mark = address + ((63u - (u32)__builtin_clzll(starts)) << GRANULE_LOG2);
-    live = next;
+    if (to <= boundary) continue;
+    u32 i = 0;
+    while (i < 7 && entry[i + 1] <= boundary) i++;
+    const u32 bit = select_bit(word[i], (boundary - entry[i]) >> GRANULE_LOG2);
+    const u32 chunk = ((address - HEAP) >> CHUNK_LOG2) + i;
+    const u64 starts = marks[chunk] & (~0ull >> (63 - bit));
+    u32 first;
+    if (starts) {
+      first = HEAP + (chunk << CHUNK_LOG2) + ((63u - (u32)__builtin_clzll(starts)) << GRANULE_LOG2);
+    } else {
+      for (u32 back = chunk; back > known;) {
+        const u64 before = marks[--back];
+        if (before) {
+          last_start = HEAP + (back << CHUNK_LOG2) + ((63u - (u32)__builtin_clzll(before)) << GRANULE_LOG2);
+          break;
+        }
+      }
+      known = chunk;
+      first = last_start;
+    }
+    const u32 page = (boundary - HEAP) >> PAGE_LOG2;
+    page_source[page] = HEAP + (chunk << CHUNK_LOG2) + (bit << GRANULE_LOG2);
+    page_first[page] = first;
+    boundary += 4096;
   }
-  compacted_bytes = live;
+  compacted_bytes = to - HEAP;
   black_offset = cursor - HEAP;
-  black_delta = cursor - HEAP - ((live + 4095) & ~4095u);
+  black_delta = cursor - HEAP - ((compacted_bytes + 4095) & ~4095u);
   memset(page_words, 0, (size_t)(heap_bytes >> PAGE_LOG2) * 4);
 }
 
@@ -239,17 +245,29 @@ static void compact(void) {
     if (kind != KIND_RECORD) bytes = array_bytes(load32(source + 4), bytes);
     if ((int32_t)(at - low) >= 0 && at + bytes <= high) {
       const u32 target = destination + (at - low);
-      if (bytes <= WORDWISE_BYTES)
-        for (u32 i = 0; i < bytes; i += 8) store64(target + i, load64(source + i));
-      else
-        memcpy(mem + target, mem + source, bytes);
-      if (kind == KIND_RECORD) {
-        const u64 *map = &maps[type->map], *end = map + type->map_words;
-        for (u32 base = target; map < end; map++, base += 256)
-          for (u64 bits = *map; bits; bits &= bits - 1) {
-            const u32 slot = base + ((u32)__builtin_ctzll(bits) << 2);
-            store32(slot, forward(load32(slot), black, delta));
+      if (bytes <= WORDWISE_BYTES) {
+        store64(target, load64(source));
+        if (bytes > 8) {
+          store64(target + 8, load64(source + 8));
+          if (bytes > 16) {
+            store64(target + 16, load64(source + 16));
+            for (u32 i = 24; i < bytes; i += 8) store64(target + i, load64(source + i));
           }
+        }
+      } else {
+        memcpy(mem + target, mem + source, bytes);
+      }
+      if (kind == KIND_RECORD) {
+        if (type->map_words == 1) {
+          u64 bits = maps[type->map];
+          do {
+            const u32 slot = target + ((u32)__builtin_ctzll(bits) << 2);
+            store32(slot, forward(load32(slot), black, delta));
+            bits &= bits - 1;
+          } while (bits);
+        } else if (type->map_words > 1) {
+          fix_clipped(source, type, target, 0, bytes, black, delta);
+        }
       } else if (kind == KIND_REF_ARRAY) {
         const u32 end = target + HEADER_BYTES + (load32(source + 4) << 2);
         for (u32 slot = target + HEADER_BYTES; slot < end; slot += 4) store32(slot, forward(load32(slot), black, delta));
@@ -356,7 +374,7 @@ int main(int argc, char **argv) {
   marks = place(&next, chunk_count * 8);
   lives = place(&next, chunk_count * 8);
   chunks = place(&next, chunk_count * 4);
-  cards = place(&next, chunk_count);
+  cards = place(&next, (heap_bytes >> CARD_LOG2) + 64);
   page_words = place(&next, pages * 4);
   page_first = place(&next, pages * 4);
   page_source = place(&next, pages * 4);

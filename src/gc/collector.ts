@@ -13,7 +13,6 @@ import {
   CTL_PHASE,
   CTL_TRIMS_ASKED,
   CTL_TRIMS_DONE,
-  PHASE_FLIP,
   PHASE_IDLE,
   W_STATE,
   WORKER_ARMED,
@@ -21,7 +20,7 @@ import {
 import { waitWhile } from '../heap/spin.ts';
 import { ConcurrentCollector } from './concurrent.ts';
 import type { WorkerContext } from './context.ts';
-import { CycleCancelled, type CycleReport, World } from './cycle.ts';
+import { CycleCancelled, type CycleReport, isSurvivable, World } from './cycle.ts';
 import type { HeapEvent } from './events.ts';
 import { Peers } from './peers.ts';
 import { StopTheWorldCollector } from './stop-the-world.ts';
@@ -72,7 +71,7 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
     } catch (error) {
       if (error instanceof CycleCancelled) return;
       // Up to the flip nothing has moved: the heap is as it was. After it, somebody would have to finish the window.
-      if (Atomics.load(control, CTL_PHASE) > PHASE_FLIP || !isSystemError(error)) throw error;
+      if (!isSurvivable(control, error)) throw error;
       Atomics.add(control, CTL_ABANDONED, 1);
       post({ type: 'abandoned', error: encodeError(error) });
     }
@@ -83,9 +82,4 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
     Atomics.add(control, CTL_ALLOC_EPOCH, 1);
     Atomics.notify(control, CTL_ALLOC_EPOCH);
   }
-}
-
-/** True for an error that a system call reported: the heap's own invariants do not forgive. */
-function isSystemError(error: unknown): boolean {
-  return error instanceof Error && 'syscall' in error && error.syscall !== undefined;
 }

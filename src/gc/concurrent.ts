@@ -85,6 +85,7 @@ export class ConcurrentCollector implements Collector {
     const { control, arena } = this.#context;
     const { heap } = arena.geometry;
     const clock = new PhaseClock();
+    this.#world.releaseDeadThreads();
     const usedBytesBefore = Atomics.load(control, CTL_CURSOR) - heap;
 
     this.#enter(PHASE_MARK, 'mark');
@@ -99,7 +100,7 @@ export class ConcurrentCollector implements Collector {
     planCompaction(this.#context, control[CTL_BLACK_LINE]!);
     this.#verifier?.afterPlan();
     if (release || this.#context.options.retention === 'release') this.#retention.emptyBack();
-    this.#retention.warmBack(control[CTL_COMPACTED_BYTES]! + WARM_BLACK_BYTES);
+    else this.#retention.warmBack(control[CTL_COMPACTED_BYTES]! + WARM_BLACK_BYTES);
     this.#retention.sample();
     placeServers(this.#context);
     clock.lap('plan');
@@ -158,22 +159,18 @@ export class ConcurrentCollector implements Collector {
 
   #remark(): number {
     const { control } = this.#context;
-    this.#world.stop(PAUSE_REMARK);
-    try {
+    return this.#world.paused(PAUSE_REMARK, () => {
       this.#world.retireBuffers();
       const cards = this.#tracer.finish();
       control[CTL_BLACK_LINE] = control[CTL_CURSOR]!;
       this.#verifier?.afterRemark();
       return cards;
-    } finally {
-      this.#world.resume();
-    }
+    });
   }
 
   #flip(): { usedBytes: number; fromBytes: number; times: ReturnType<typeof flipMappings> } {
     const { control, arena } = this.#context;
-    this.#world.stop(PAUSE_FLIP);
-    try {
+    return this.#world.paused(PAUSE_FLIP, () => {
       this.#world.retireBuffers();
       const fromBytes = control[CTL_CURSOR]! - arena.geometry.heap;
       const usedBytes = planBlack(this.#context);
@@ -188,9 +185,7 @@ export class ConcurrentCollector implements Collector {
       this.#verifier?.afterFlip();
       this.#world.announceRoom();
       return { usedBytes, fromBytes, times };
-    } finally {
-      this.#world.resume();
-    }
+    });
   }
 
   #close(fromBytes: number, usedBytes: number, release: boolean): void {
@@ -202,16 +197,14 @@ export class ConcurrentCollector implements Collector {
         'unregistering the heap window',
       );
     }
+    // A fault that was read between the last look at its server and the unregistering is done with before the next plan is made.
+    this.#sweep.awaitServers();
     Atomics.store(control, CTL_WINDOW, 0);
     if (release || options.retention === 'release') this.#retention.releaseAll();
     clearAttic(this.#context, fromBytes);
-    if (this.#verifier !== undefined) {
-      this.#world.stop(PAUSE_VERIFY);
-      try {
-        this.#verifier.afterClose(this.#retention.backDirtyBytes);
-      } finally {
-        this.#world.resume();
-      }
+    const verifier = this.#verifier;
+    if (verifier !== undefined) {
+      this.#world.paused(PAUSE_VERIFY, () => verifier.afterClose(this.#retention.backDirtyBytes));
     }
     this.#retention.sample();
   }

@@ -9,6 +9,7 @@ import {
   CTL_FRONT,
   CTL_PERSISTENT,
   CTL_PERSISTENT_TOP,
+  CTL_PHASE,
   CTL_TO_ALIAS,
   CTL_TRIGGER,
   T_ALLOCATED_BYTES,
@@ -19,7 +20,9 @@ import {
   T_SHADOW_TOP,
   T_STATE,
   T_TID,
+  PHASE_FLIP,
   THREAD_FREE,
+  THREAD_SAFE,
 } from '../heap/layout.ts';
 import { Safepoints } from '../heap/safepoint.ts';
 import { Tables } from '../heap/tables.ts';
@@ -86,6 +89,34 @@ export class World {
 
   resume(): void {
     this.safepoints.resume();
+  }
+
+  /**
+   * Runs `body` while all mutators are stopped. When it fails in a way that no heap survives they stay stopped: they would see whatever
+   * is half done until the process has ended.
+   * @throws CycleCancelled when the heap began to close before all had stopped; or what `body` throws.
+   */
+  paused<T>(kind: number, body: () => T): T {
+    this.stop(kind);
+    let result: T;
+    try {
+      result = body();
+    } catch (error) {
+      if (isSurvivable(this.#context.control, error)) this.resume();
+      throw error;
+    }
+    this.resume();
+    return result;
+  }
+
+  /** Detaches threads that ended in a safe region without saying so (terminated, say): nobody waits for them, and their roots are void. */
+  releaseDeadThreads(): void {
+    const { tables } = this.#context;
+    for (const i of tables.attached()) {
+      const thread = tables.threads[i]!;
+      if (Atomics.load(thread, T_STATE) !== THREAD_SAFE) continue;
+      if (!this.#peers.threadExists(thread[T_TID]!)) releaseThread(tables, i);
+    }
   }
 
   /** @throws CycleCancelled when the heap began to close before all threads had answered. */
@@ -169,7 +200,21 @@ export function triggerAfter(heap: number, heapBytes: number, usedBytes: number,
 function releaseThread(tables: Tables, index: number): void {
   const thread = tables.threads[index]!;
   Atomics.store(thread, T_SHADOW_TOP, thread[T_SHADOW_BASE]!);
+  thread[T_CURSOR] = 0;
+  thread[T_LIMIT] = 0;
+  thread[T_BUFFER] = 0;
+  thread[T_TID] = 0;
   Atomics.store(thread, T_STATE, THREAD_FREE);
+}
+
+/**
+ * True when a cycle that ended with `error` moved nothing and can be given up: a system call failed before the flip. After the flip
+ * somebody would have to finish the window, and the heap's own invariants do not forgive.
+ */
+export function isSurvivable(control: Int32Array, error: unknown): boolean {
+  if (error instanceof CycleCancelled) return true;
+  const fromKernel = error instanceof Error && 'syscall' in error && error.syscall !== undefined;
+  return fromKernel && Atomics.load(control as Int32Array<SharedArrayBuffer>, CTL_PHASE) <= PHASE_FLIP;
 }
 
 export interface Collector {

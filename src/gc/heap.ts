@@ -13,7 +13,9 @@ import {
   HEAP_CLOSED,
   HEAP_OPEN,
   T_STATE,
+  T_TID,
   THREAD_RUNNING,
+  THREAD_STOPPED,
   W_STATE,
   WORKER_ARMED,
 } from '../heap/layout.ts';
@@ -136,7 +138,14 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     const host: ThreadHost = {
       tid: this.kernel.gettid(),
       currentCpu: () => this.kernel.getcpu(),
-      assertCollectorAlive: () => peers.assertAlive(),
+      assertCollectorAlive: () => {
+        try {
+          peers.assertAlive();
+        } catch (error) {
+          // It may have died in the middle of a pause: no thread may look at the heap again.
+          failStop(this.kernel, 'a thread that waits for the collector', error);
+        }
+      },
     };
     const { stress, verify, collector } = this.options;
     const options = {
@@ -241,7 +250,12 @@ export class Heap extends HeapAccess {
       }
       return heap;
     } catch (error) {
-      for (const step of undo.reverse()) await step();
+      // Every step, whatever the others do; what is thrown is why the heap could not be made.
+      for (const step of undo.reverse()) {
+        try {
+          await step();
+        } catch {}
+      }
       throw error;
     }
   }
@@ -278,20 +292,38 @@ export class Heap extends HeapAccess {
 
   async #close(): Promise<void> {
     const { control, threads } = this.tables;
-    const running = [...this.tables.attached()].filter(
-      (i) => Atomics.load(threads[i]!, T_STATE) === THREAD_RUNNING,
-    );
-    if (running.length > 0) {
+    const peers = new Peers({ kernel: this.kernel, tables: this.tables, workers: this.workers });
+    const assertNoneRuns = (): void => {
+      const running = [...this.tables.attached()].filter((i) => {
+        // A thread that waits at a safepoint will go on with the heap. One that was terminated in the middle will not.
+        const state = Atomics.load(threads[i]!, T_STATE);
+        return (
+          (state === THREAD_RUNNING || state === THREAD_STOPPED) && peers.threadExists(threads[i]![T_TID]!)
+        );
+      });
+      if (running.length === 0) return;
       throw new TospaceError('ERR_STATE', `${running.length} thread(s) still run as mutators of this heap`, {
         hint: 'Return from mutator.run(), or detach, in every thread before closing the heap.',
       });
-    }
+    };
+    assertNoneRuns();
     Atomics.store(control, CTL_HEAP_STATE, HEAP_CLOSED);
+    try {
+      // Again: a thread may have left its safe region in between. From here on it finds the heap closed.
+      assertNoneRuns();
+    } catch (error) {
+      Atomics.store(control, CTL_HEAP_STATE, HEAP_OPEN);
+      throw error;
+    }
     // The collector first, because it finishes an open window and needs the servers for that; then nobody can fault any more.
     this.#tellWorkersToStop();
     await this.#collectorStopped();
-    this.#stop.signal();
-    await this.#crew?.close();
+    if (this.#crew !== undefined) {
+      this.#stop.signal();
+      await this.#crew.close();
+      // A later step may fail and close() be called again: the crew is gone by then.
+      this.#crew = undefined;
+    }
     for (const mutator of [...this.mutators]) mutator.detach();
     this.#forgetExit();
     this.#uffd?.close();

@@ -133,6 +133,12 @@ function oneOf(options: Record<string, unknown>, key: string, allowed: readonly 
  * @throws TospaceError ERR_OPTION that names the key and what it may be.
  */
 export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
+  if (typeof given !== 'object' || given === null) {
+    throw new TospaceError(
+      'ERR_OPTION',
+      `options must be an object, not ${given === null ? 'null' : typeof given}`,
+    );
+  }
   const known = new Set([...Object.keys(DEFAULT_OPTIONS), 'retention']);
   for (const key of Object.keys(given)) {
     if (!known.has(key)) {
@@ -171,7 +177,7 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
     );
   }
   checkStress(options.stress);
-  return Object.freeze(options);
+  return Object.freeze({ ...options, stress: Object.freeze({ ...options.stress }) });
 }
 
 function checkStress(stress: StressOptions): void {

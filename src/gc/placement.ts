@@ -2,12 +2,24 @@
 // than one that another CPU must be woken for (docs/architecture.md has the figures). Before every flip the collector therefore moves
 // each server to the CPU on which one of the mutators was last seen.
 
+import { TospaceError } from '../errors.ts';
 import { COLLECTOR, T_CPU, T_STATE, THREAD_RUNNING, W_CPU, W_TID } from '../heap/layout.ts';
 import { allowedCpus, pin } from '../uffd/index.ts';
 import type { WorkerContext } from './context.ts';
 
-/** Moves the servers that are not where a mutator is. Costs a system call for each move. */
+/**
+ * Moves the servers that are not where a mutator is. Costs a system call for each move. Placement makes faults faster and nothing else:
+ * where a sandbox refuses these calls the servers stay where they are, and no cycle is given up for it.
+ */
 export function placeServers(context: WorkerContext): void {
+  try {
+    place(context);
+  } catch (error) {
+    if (!(error instanceof TospaceError)) throw error;
+  }
+}
+
+function place(context: WorkerContext): void {
   const { tables, kernel, workers, options } = context;
   if (options.placement !== 'mutator' || allowed(context).length < 2) return;
   // Threads that run are the ones that will fault first.
@@ -20,6 +32,8 @@ export function placeServers(context: WorkerContext): void {
     const cpu = cpus[(i - 1) % cpus.length]!;
     // Stored plus 1: 0 is "never placed".
     if (record[W_CPU] === cpu + 1) continue;
+    // Negative where the kernel would not say.
+    if (cpu < 0) continue;
     pin(kernel, record[W_TID]!, [cpu]);
     record[W_CPU] = cpu + 1;
   }

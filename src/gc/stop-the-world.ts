@@ -53,13 +53,13 @@ export class StopTheWorldCollector implements Collector {
     if (releases) this.#retention.emptyBack();
     this.#retention.sample();
 
-    this.#world.stop(PAUSE_FULL);
+    this.#world.releaseDeadThreads();
     const clock = new PhaseClock();
     let usedBytesBefore = 0;
     let usedBytes = 0;
     let remarkCards = 0;
-    let flip: ReturnType<typeof flipMappings>;
-    try {
+    const flip = this.#world.paused(PAUSE_FULL, () => {
+      clock.lap('stop');
       this.#world.retireBuffers();
       usedBytesBefore = control[CTL_CURSOR]! - heap;
 
@@ -80,7 +80,7 @@ export class StopTheWorldCollector implements Collector {
       this.#enter(PHASE_FLIP, 'flip');
       this.#retention.beginWindow(usedBytesBefore);
       const dirtyBytes = this.#retention.backDirtyBytes;
-      flip = flipMappings(this.#context, usedBytes, false);
+      const times = flipMappings(this.#context, usedBytes, false);
       this.#world.adoptToSpace(usedBytes, dirtyBytes);
       this.#world.forwardRoots();
       this.#verifier?.afterFlip();
@@ -90,20 +90,15 @@ export class StopTheWorldCollector implements Collector {
       this.#compact();
       clock.lap('compact');
       this.#world.announceRoom();
-    } finally {
-      this.#world.resume();
-    }
+      return times;
+    });
 
     this.#enter(PHASE_CLOSE, 'close');
     if (releases) this.#retention.releaseAll();
     clearAttic(this.#context, usedBytesBefore);
-    if (this.#verifier !== undefined) {
-      this.#world.stop(PAUSE_VERIFY);
-      try {
-        this.#verifier.afterClose(this.#retention.backDirtyBytes);
-      } finally {
-        this.#world.resume();
-      }
+    const verifier = this.#verifier;
+    if (verifier !== undefined) {
+      this.#world.paused(PAUSE_VERIFY, () => verifier.afterClose(this.#retention.backDirtyBytes));
     }
     this.#retention.sample();
     clock.lap('close');

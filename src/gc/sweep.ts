@@ -78,27 +78,39 @@ export class Sweep {
 
   /** Waits for the pages that servers have claimed, then for the servers to be done with what they have read. */
   #drain(pages: number): void {
-    const { kernels, tables, workers } = this.#context;
+    const { kernels } = this.#context;
+    const pause = this.#patience();
+    for (let page = 0; ; pause()) {
+      page = kernels.firstPageBelow(page, pages, PAGE_MAPPED);
+      if (page === pages) break;
+    }
+    this.awaitServers();
+    invariant(
+      kernels.firstPageBelow(0, pages, PAGE_MAPPED) === pages,
+      'a window closes when every page is mapped',
+    );
+  }
+
+  /** Waits until no server holds a fault that it has read. */
+  awaitServers(): void {
+    const { tables, workers } = this.#context;
+    const pause = this.#patience();
+    for (let i = COLLECTOR + 1; i < workers; i++) {
+      const record = tables.workers[i]!;
+      while (Atomics.load(record, W_BUSY) !== 0) pause();
+      Atomics.store(record, W_HINT, 0);
+    }
+  }
+
+  /** A short sleep that looks now and then whether the others are still alive. */
+  #patience(): () => void {
     let checked = performance.now();
-    const pause = (): void => {
+    return () => {
       sleep(DRAIN_SLEEP_MS);
       if (performance.now() - checked > DRAIN_CHECK_MS) {
         this.#peers.assertAlive();
         checked = performance.now();
       }
     };
-    for (let page = 0; ; pause()) {
-      page = kernels.firstPageBelow(page, pages, PAGE_MAPPED);
-      if (page === pages) break;
-    }
-    for (let i = COLLECTOR + 1; i < workers; i++) {
-      const record = tables.workers[i]!;
-      while (Atomics.load(record, W_BUSY) !== 0) pause();
-      Atomics.store(record, W_HINT, 0);
-    }
-    invariant(
-      kernels.firstPageBelow(0, pages, PAGE_MAPPED) === pages,
-      'a window closes when every page is mapped',
-    );
   }
 }

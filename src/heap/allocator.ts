@@ -7,8 +7,10 @@ import type { Histogram } from './histogram.ts';
 import {
   BUFFER_BYTES,
   CTL_ALLOC_EPOCH,
+  CTL_COMPACTED_BYTES,
   CTL_LIMIT,
   HISTOGRAM_STALL,
+  PAGE_BYTES,
   T_ALLOCATED_BYTES,
   T_BUFFER,
   T_BUFFERS,
@@ -21,6 +23,9 @@ import type { MutatorThread } from './thread.ts';
 
 /** Objects above this size get pages of their own instead of using up a buffer. */
 const SHARED_BUFFER_MAX_BYTES = BUFFER_BYTES / 8;
+
+/** Waits after which an allocation gives up although collections make room: other threads always take it first. */
+const STALLS_MAX = 64;
 
 export interface AllocatorOptions {
   /** Hide the buffer's limit from the fast path, so that every allocation comes here. */
@@ -63,6 +68,7 @@ export class Allocator {
     const record = this.#record;
     const { stress, collects } = this.#options;
     let ticket: number | undefined;
+    let stalls = 0;
     for (;;) {
       const cursor = record[T_CURSOR]!;
       // A cursor of 0 means that the collector retired the buffer while this thread was stopped: what stress hid is void then.
@@ -75,7 +81,7 @@ export class Allocator {
       const own = bytes > SHARED_BUFFER_MAX_BYTES;
       const start = this.#blocks.take(bytes, own ? bytes : BUFFER_BYTES);
       if (start === 0) {
-        ticket = this.#stall(bytes, ticket);
+        ticket = this.#stall(bytes, ticket, stalls++);
         continue;
       }
       if (collects && this.#blocks.pastTrigger) this.#requests.suggest();
@@ -103,16 +109,15 @@ export class Allocator {
 
   /**
    * Waits until a collection may have made room, and returns the ticket of the one it asked for. Given that ticket back, throws when
-   * that collection, which began after the first failure, is over.
+   * that collection, which began after the first failure, is over and found too much alive. When it did make room and other threads
+   * were faster, asks for another one.
    */
-  #stall(bytes: number, ticket: number | undefined): number {
+  #stall(bytes: number, ticket: number | undefined, stalls: number): number {
     const control = this.#control;
     const capacity = control[CTL_LIMIT]! - this.#heapBase;
-    if (
-      !this.#options.collects ||
-      bytes > capacity ||
-      (ticket !== undefined && this.#requests.isDone(ticket))
-    ) {
+    const over = ticket !== undefined && this.#requests.isDone(ticket);
+    const room = capacity - Math.ceil(control[CTL_COMPACTED_BYTES]! / PAGE_BYTES) * PAGE_BYTES;
+    if (!this.#options.collects || bytes > capacity || (over && (bytes > room || stalls >= STALLS_MAX))) {
       throw new TospaceError('ERR_OUT_OF_MEMORY', `no room for ${bytes} bytes in a heap of ${capacity}`, {
         hint: this.#options.collects
           ? 'A collection was tried. Raise heapBytes, or keep fewer objects alive.'
@@ -123,7 +128,7 @@ export class Allocator {
     this.#record[T_STALLS] = this.#record[T_STALLS]! + 1;
     // Nothing can have changed since the attempt failed: this thread has not stopped in between.
     const seen = Atomics.load(control, CTL_ALLOC_EPOCH);
-    const waitFor = ticket ?? this.#requests.ask();
+    const waitFor = over || ticket === undefined ? this.#requests.ask() : ticket;
     this.#thread.blocking(() => this.#requests.waitForChange(CTL_ALLOC_EPOCH, seen));
     this.#thread.assertUsable();
     this.#stalls.record((performance.now() - start) * 1e6);

@@ -106,7 +106,12 @@ export class Arena {
       arena.#writeControl();
       return arena;
     } catch (error) {
-      for (const step of undo.reverse()) step();
+      // Every step, whatever the others do; what is thrown is why the heap could not be made.
+      for (const step of undo.reverse()) {
+        try {
+          step();
+        } catch {}
+      }
       throw error;
     }
   }
@@ -148,28 +153,28 @@ export class Arena {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#unmapWindows();
-    this.attic.close();
-    for (const memfd of this.memfds) memfd.close();
+    try {
+      this.#unmapWindows();
+    } finally {
+      this.attic.close();
+      for (const memfd of this.memfds) memfd.close();
+    }
   }
 
   /** Windows are replaced, never unmapped: the address range belongs to V8, which unmaps it with the memory. */
   #unmapWindows(): void {
     const { geometry } = this;
-    for (const window of [geometry.heap, ...geometry.aliases]) {
-      check(
-        this.#kernel.mmap(
-          this.real(window),
-          geometry.windowBytes,
-          PROT_NONE,
-          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
-          -1,
-          0,
-        ),
-        'mmap',
-        'closing a window of the heap',
-      );
-    }
+    const results = [geometry.heap, ...geometry.aliases].map((window) =>
+      this.#kernel.mmap(
+        this.real(window),
+        geometry.windowBytes,
+        PROT_NONE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
+        -1,
+        0,
+      ),
+    );
+    for (const result of results) check(result, 'mmap', 'closing a window of the heap');
   }
 
   #writeControl(): void {

@@ -257,6 +257,8 @@ export const THREAD_RUNNING = 1;
 export const THREAD_SAFE = 2;
 /** Waits at a safepoint for the pause to end. */
 export const THREAD_STOPPED = 3;
+/** Taken, and not filled in yet: it has no roots, and its thread id is somebody else's. */
+export const THREAD_ATTACHING = 4;
 
 /** 32-bit slots of a thread's shadow stack. */
 export const SHADOW_SLOTS = 65536;

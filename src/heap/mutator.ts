@@ -125,8 +125,14 @@ export class Mutator {
     this.#thread.assertRunning();
   }
 
-  /** Ends this thread's use of the heap and releases its roots. Detaching twice does nothing. */
+  /** False when the thread is detached or the heap is closed. */
+  get usable(): boolean {
+    return this.#thread.usable;
+  }
+
+  /** Ends this thread's use of the heap and releases its roots, persistent ones too. Detaching twice does nothing. */
   detach(): void {
+    if (this.#thread.usable) this.#persistents.closeAll();
     this.#thread.detach(() => {
       this.#allocator.retire();
       this.shadowStack.truncate(0);
@@ -323,7 +329,7 @@ export class Mutator {
     }
   }
 
-  /** Makes a handle that lives until it is closed. */
+  /** Makes a handle that lives until it is closed, or the thread detaches. */
   persist(ref: Ref): Persistent {
     return this.#persistents.create(ref);
   }

@@ -11,13 +11,15 @@ import type { Tables } from './tables.ts';
 
 /** What the table needs of the thread that uses it. */
 export interface PersistentOwner {
+  /** False when the thread is detached or the heap is gone. */
+  readonly usable: boolean;
   /** Throws unless the thread may touch roots now: a pause that rewrites them could be on. */
   assertRunning(): void;
   /** Runs `body` as a mutator, entering if need be. */
   run<T>(body: () => T): T;
 }
 
-/** A handle that keeps its object alive until it is closed. Not tied to a scope. */
+/** A handle that keeps its object alive until it is closed, or its thread detaches. Not tied to a scope. */
 export class Persistent {
   readonly #table: PersistentTable;
   readonly #index: number;
@@ -45,11 +47,11 @@ export class Persistent {
     this.#table.store(this.#slot(), ref);
   }
 
-  /** Gives the slot back. Closing twice does nothing. */
+  /** Gives the slot back. Closing twice, or after the thread has detached, does nothing. */
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#table.free(this.#index);
+    this.#table.free(this, this.#index);
   }
 
   [Symbol.dispose](): void {
@@ -62,6 +64,7 @@ export class PersistentTable {
   readonly #control: Int32Array<SharedArrayBuffer>;
   readonly #slots: Int32Array<SharedArrayBuffer>;
   readonly #owner: PersistentOwner;
+  readonly #open = new Set<Persistent>();
 
   constructor(tables: Tables, owner: PersistentOwner) {
     this.#control = tables.control;
@@ -90,7 +93,9 @@ export class PersistentTable {
       Atomics.store(control, CTL_PERSISTENT_TOP, top + 1);
       return top;
     });
-    return new Persistent(this, index);
+    const handle = new Persistent(this, index);
+    this.#open.add(handle);
+    return handle;
   }
 
   load(index: number): Ref {
@@ -103,8 +108,15 @@ export class PersistentTable {
     this.#slots[index] = ref;
   }
 
+  /** Closes all handles of this thread. */
+  closeAll(): void {
+    for (const handle of this.#open) handle.close();
+  }
+
   /** A slot is freed as a mutator, because a pause may be rewriting the table otherwise. */
-  free(index: number): void {
+  free(handle: Persistent, index: number): void {
+    this.#open.delete(handle);
+    if (!this.#owner.usable) return;
     this.#owner.run(() =>
       withLock(this.#control, CTL_REGISTRY_LOCK, () => {
         this.#slots[index] = ~this.#control[CTL_PERSISTENT_FREE]!;

@@ -21,13 +21,18 @@ import {
 } from './layout.ts';
 import { waitWhile } from './spin.ts';
 
+/** How often a mutator that waits for a pause to end looks whether there is still somebody to end it, in milliseconds. */
+const PAUSE_CHECK_MS = 500;
+
 /**
  * Runs on the mutator: takes it to the state RUNNING, waiting in state `parked` (THREAD_SAFE or THREAD_STOPPED) while a pause is on.
+ * @param stillWaiting called now and then while it waits; must not return when the collector is gone.
  */
 export function resumeRunning(
   control: Int32Array<SharedArrayBuffer>,
   thread: Int32Array<SharedArrayBuffer>,
   parked: number,
+  stillWaiting: () => void = () => {},
 ): void {
   for (;;) {
     Atomics.store(thread, T_STATE, THREAD_RUNNING);
@@ -37,7 +42,7 @@ export function resumeRunning(
       return;
     }
     park(control, thread, parked);
-    waitWhile(control, CTL_STOP, stop, Number.POSITIVE_INFINITY);
+    while (!waitWhile(control, CTL_STOP, stop, PAUSE_CHECK_MS)) stillWaiting();
   }
 }
 

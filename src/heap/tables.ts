@@ -8,6 +8,8 @@ import {
   HISTOGRAMS_PER_THREAD,
   MAX_THREADS,
   MAX_WORKERS,
+  T_STATE,
+  THREAD_ATTACHING,
   THREAD_BYTES,
   THREAD_FREE,
   THREAD_WORDS,
@@ -68,7 +70,8 @@ export class Tables {
   /** Indexes of the threads that are attached now. */
   *attached(): Generator<number> {
     for (let i = 0; i < MAX_THREADS; i++) {
-      if (Atomics.load(this.threads[i]!, 0) !== THREAD_FREE) yield i;
+      const state = Atomics.load(this.threads[i]!, T_STATE);
+      if (state !== THREAD_FREE && state !== THREAD_ATTACHING) yield i;
     }
   }
 }

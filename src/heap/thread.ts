@@ -19,8 +19,11 @@ import {
   T_CPU,
   T_CURSOR,
   T_LIMIT,
+  T_SHADOW_BASE,
+  T_SHADOW_TOP,
   T_STATE,
   T_TID,
+  THREAD_ATTACHING,
   THREAD_FREE,
   THREAD_RUNNING,
   THREAD_SAFE,
@@ -47,7 +50,10 @@ export class MutatorThread {
   readonly #pauses: readonly (Histogram | undefined)[];
   /** Called on this thread after a flip pause, before it goes on. */
   readonly #afterFlip: () => void;
+  readonly #stillWaiting: () => void;
   #depth = 0;
+  /** Calls of `blocking` that have not returned. */
+  #blocked = 0;
   #attached = true;
 
   /** Claims a record; the thread is in a safe region then. @throws TospaceError ERR_STATE when all records are taken. */
@@ -55,6 +61,7 @@ export class MutatorThread {
     this.#control = tables.control;
     this.#host = host;
     this.#afterFlip = afterFlip;
+    this.#stillWaiting = () => host.assertCollectorAlive();
     this.index = claimRecord(tables);
     this.record = tables.threads[this.index]!;
     this.record[T_TID] = host.tid;
@@ -62,6 +69,8 @@ export class MutatorThread {
     this.record[T_CURSOR] = 0;
     this.record[T_LIMIT] = 0;
     this.record[T_BUFFER] = 0;
+    this.record[T_SHADOW_TOP] = this.record[T_SHADOW_BASE]!;
+    Atomics.store(this.record, T_STATE, THREAD_SAFE);
     const pauses: (Histogram | undefined)[] = [];
     pauses[PAUSE_REMARK] = tables.histogram(this.index, HISTOGRAM_REMARK);
     pauses[PAUSE_FLIP] = tables.histogram(this.index, HISTOGRAM_FLIP);
@@ -85,10 +94,16 @@ export class MutatorThread {
 
   blocking<T>(body: () => T): T {
     this.assertRunning();
+    // Depth 0, so that `enter` within the body really enters: a persistent handle's close() does, for one.
+    const depth = this.#depth;
+    this.#depth = 0;
+    this.#blocked++;
     park(this.#control, this.record, THREAD_SAFE);
     try {
       return body();
     } finally {
+      this.#blocked--;
+      this.#depth = depth;
       this.#resume(THREAD_SAFE);
     }
   }
@@ -100,6 +115,11 @@ export class MutatorThread {
     throw new TospaceError('ERR_STATE', 'the thread is in a safe region and may not touch the heap', {
       hint: 'Do it inside mutator.run(() => …), or between enter() and leave().',
     });
+  }
+
+  /** False when the thread is detached or the heap is gone. */
+  get usable(): boolean {
+    return this.#attached && Atomics.load(this.#control, CTL_HEAP_STATE) === HEAP_OPEN;
   }
 
   /** Throws when the thread is detached or the heap is gone. */
@@ -132,13 +152,15 @@ export class MutatorThread {
   /** Gives the record back; `last` runs as a mutator just before, when the heap still exists. Detaching twice does nothing. */
   detach(last: () => void): void {
     if (!this.#attached) return;
-    invariant(this.#depth === 0, 'a thread detaches from a safe region, not from within run()');
-    if (Atomics.load(this.#control, CTL_HEAP_STATE) === HEAP_OPEN) {
-      // Roots and buffer may only change while no pause looks at them.
-      this.#resume(THREAD_SAFE);
-      last();
-    }
+    invariant(
+      this.#depth === 0 && this.#blocked === 0,
+      'a thread detaches from a safe region, not from within run()',
+    );
+    // Roots and buffer may only change while no pause looks at them. A heap that is closed, or closes now, does not care any more.
+    if (Atomics.load(this.#control, CTL_HEAP_STATE) === HEAP_OPEN && this.#becomeRunning(THREAD_SAFE)) last();
     this.#attached = false;
+    // Whoever takes the record next is not mistaken for this thread while it attaches.
+    this.record[T_TID] = 0;
     park(this.#control, this.record, THREAD_FREE);
   }
 
@@ -147,15 +169,31 @@ export class MutatorThread {
     if (this.#attached) park(this.#control, this.record, THREAD_SAFE);
   }
 
-  /** Goes to the state RUNNING. When a pause is on, waits for its end and records the time as this thread saw it. */
+  /** Goes to the state RUNNING. @throws TospaceError ERR_STATE when the heap was closed meanwhile. */
   #resume(parked: number): void {
+    if (!this.#becomeRunning(parked)) this.assertUsable();
+  }
+
+  /**
+   * Goes to the state RUNNING. When a pause is on, waits for its end and records the time as this thread saw it. The heap's state is
+   * looked at afterwards, as close() looks at the threads' after it has written the heap's: one of the two sees the other.
+   * @returns false, in a safe region, when the heap was closed meanwhile.
+   */
+  #becomeRunning(parked: number): boolean {
+    this.#waitForPause(parked);
+    if (Atomics.load(this.#control, CTL_HEAP_STATE) === HEAP_OPEN) return true;
+    park(this.#control, this.record, THREAD_SAFE);
+    return false;
+  }
+
+  #waitForPause(parked: number): void {
     const kind = Atomics.load(this.#control, CTL_STOP);
     if (kind === PAUSE_NONE) {
-      resumeRunning(this.#control, this.record, parked);
+      resumeRunning(this.#control, this.record, parked, this.#stillWaiting);
       return;
     }
     const start = performance.now();
-    resumeRunning(this.#control, this.record, parked);
+    resumeRunning(this.#control, this.record, parked, this.#stillWaiting);
     this.#pauses[kind]?.record((performance.now() - start) * 1e6);
     if (kind === PAUSE_FLIP) this.#afterFlip();
   }
@@ -163,7 +201,7 @@ export class MutatorThread {
 
 function claimRecord(tables: Tables): number {
   for (let i = 0; i < MAX_THREADS; i++) {
-    if (Atomics.compareExchange(tables.threads[i]!, T_STATE, THREAD_FREE, THREAD_SAFE) === THREAD_FREE)
+    if (Atomics.compareExchange(tables.threads[i]!, T_STATE, THREAD_FREE, THREAD_ATTACHING) === THREAD_FREE)
       return i;
   }
   throw new TospaceError('ERR_STATE', `${MAX_THREADS} threads are attached already`, {

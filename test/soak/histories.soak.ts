@@ -29,7 +29,10 @@ test(`histories for ${MINUTES} minutes from seed ${SEED}`, async () => {
       }
     }
   };
-  await pool(Array.from({ length: LANES }, () => lane), LANES);
+  await pool(
+    Array.from({ length: LANES }, () => lane),
+    LANES,
+  );
   process.stderr.write(`${runs} histories passed, ${failures.length} failed\n`);
   expect(failures).toEqual([]);
 });

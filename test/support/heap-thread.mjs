@@ -47,10 +47,13 @@ const tasks = {
       const mine = [];
       while (Atomics.load(shared, GO) < round && !quits());
       for (let page = 0; page < pages; page++) {
-        if (page % 50 === 0) {
+        if (page % 5 === 0) {
+          // Meet, for as long as the other one is there at all; then set out with a head start of another length each time.
           meetings += 2;
           Atomics.add(shared, 7, 1);
-          while (Atomics.load(shared, 7) < meetings && !quits());
+          for (let spin = 0; spin < 2000 && Atomics.load(shared, 7) < meetings; spin++);
+          const headStart = (meetings * (index === 0 ? 1 : 7)) % 64;
+          for (let spin = 0; spin < headStart; spin++) shared[LINE] = spin;
         }
         if (kernels.claimPages(page, page + 1, owner) === 1) mine.push(page);
       }

@@ -7,7 +7,7 @@
 // of theirs is overwritten; old numbers simply stop meaning anything.
 import { CARD_BUFFER_ENTRIES, CARD_BYTES, CARD_CLEAN, CARD_DIRTY, CARD_LOG2, CHUNK_LOG2, GRANULE_LOG2 } from '../../heap/layout';
 import { cardBuffer, cards, heapBase, marks } from './geometry';
-import { markOverflows, scanClipped } from './mark';
+import { scanClipped, takeOverflowFloor } from './mark';
 import { sizeOf, typeOf } from './objects';
 
 /** Cards of the heap below the address `end`. */
@@ -131,8 +131,10 @@ function scanCard(card: u32): void {
   const chunk = card >> (CHUNK_LOG2 - CARD_LOG2);
   const shift = <u64>((card << (CARD_LOG2 - GRANULE_LOG2)) & 63);
   const starts = load<u64>(marks + (chunk << 3));
-  // Every mark word is looked at once in the whole scan, however many cards are dirty and however few objects are marked. Objects that
-  // this very scan marks below `known` are on the mark stack and will be scanned whole, so that not seeing them here loses nothing.
+  // Every mark word is looked at once in the whole scan, however many cards are dirty and however few objects are marked. An object that
+  // this very scan marks below `known` is on the mark stack and will be scanned whole, so that not seeing it here loses nothing; unless it
+  // did not fit there, and these very cards are what must not be cleaned without scanning it.
+  known = min(known, takeOverflowFloor());
   let word = chunk;
   let bits = starts & ((<u64>1 << shift) - 1);
   while (!bits && word > known) {

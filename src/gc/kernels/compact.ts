@@ -11,10 +11,10 @@
 import {
   CHUNK_LOG2, CTL_COMPACTED_BYTES, CTL_FROM_ALIAS, GRANULE_LOG2, HEADER_BYTES, PAGE_LOG2, TYPE_KIND, TYPE_MAP,
   TYPE_MAP_WORDS, TYPE_SIZE,
-} from "../../heap/layout";
-import { blackDelta, blackOffset, forward } from "./forward";
-import { controlWord, heapBase, lives, pageFirst, pageSource } from "./geometry";
-import { arrayBytes, KIND_RECORD, KIND_REF_ARRAY, sizeOf, typeOf } from "./objects";
+} from '../../heap/layout';
+import { blackDelta, blackOffset, forward, forwardBy } from './forward';
+import { chunks, controlWord, heapBase, lives, pageFirst, pageSource } from './geometry';
+import { arrayBytes, KIND_RECORD, KIND_REF_ARRAY, sizeOf, typeOf } from './objects';
 
 /** Objects up to this many bytes are copied word by word: a bulk copy has a fixed cost of about ten words. */
 const WORDWISE_BYTES: u32 = 128;
@@ -42,9 +42,13 @@ export function buildPages(page: u32, count: u32, destination: u32): void {
 
 /** Builds the compacted bytes [low, high) of to-space; `low` is on a page boundary. */
 function buildCompacted(low: u32, high: u32, destination: u32): void {
+  // Globals in locals: see forwardBy.
+  const base = heapBase;
+  const liveWords = lives;
+  const chunkTable = chunks;
   const black = blackOffset();
   const delta = blackDelta();
-  const bias = controlWord(CTL_FROM_ALIAS) - heapBase;
+  const bias = controlWord(CTL_FROM_ALIAS) - base;
   const page = low >> PAGE_LOG2;
   let ref = load<u32>(pageFirst + (page << 2));
   // Offset in to-space at which `ref` begins: below `low` when the object began on an earlier page.
@@ -58,28 +62,35 @@ function buildCompacted(low: u32, high: u32, destination: u32): void {
     if (<i32>(at - low) >= 0 && at + bytes <= high) {
       const target = destination + (at - low);
       if (bytes <= WORDWISE_BYTES) {
-        for (let i: u32 = 0; i < bytes; i += 8) store<u64>(target + i, load<u64>(source + i));
+        // The first three words without a loop: most objects are as small, and a loop costs more than it copies.
+        store<u64>(target, load<u64>(source));
+        if (bytes > 8) {
+          store<u64>(target, load<u64>(source, 8), 8);
+          if (bytes > 16) {
+            store<u64>(target, load<u64>(source, 16), 16);
+            for (let i: u32 = 24; i < bytes; i += 8) store<u64>(target + i, load<u64>(source + i));
+          }
+        }
       } else {
         memory.copy(target, source, bytes);
       }
       if (kind == KIND_RECORD) {
-        let map = load<u32>(type, TYPE_MAP);
-        const mapEnd = map + (load<u32>(type, TYPE_MAP_WORDS) << 3);
-        let base = target;
-        while (map < mapEnd) {
-          let bits = load<u64>(map);
-          while (bits) {
-            const slot = base + (<u32>ctz(bits) << 2);
-            store<u32>(slot, forward(load<u32>(slot), black, delta));
+        const words = load<u32>(type, TYPE_MAP_WORDS);
+        if (words == 1) {
+          // Nearly all records have their references among their first 64 words, and a map has at least one bit.
+          let bits = load<u64>(load<u32>(type, TYPE_MAP));
+          do {
+            const slot = target + (<u32>ctz(bits) << 2);
+            store<u32>(slot, forwardBy(load<u32>(slot), black, delta, base, liveWords, chunkTable));
             bits &= bits - 1;
-          }
-          map += 8;
-          base += 256;
+          } while (bits);
+        } else if (words > 1) {
+          fixClipped(source, type, target, 0, bytes, black, delta);
         }
       } else if (kind == KIND_REF_ARRAY) {
         let slot = target + HEADER_BYTES;
         const slotEnd = slot + (load<u32>(source, 4) << 2);
-        for (; slot < slotEnd; slot += 4) store<u32>(slot, forward(load<u32>(slot), black, delta));
+        for (; slot < slotEnd; slot += 4) store<u32>(slot, forwardBy(load<u32>(slot), black, delta, base, liveWords, chunkTable));
       }
     } else {
       // Signed: the object may begin below the run.

@@ -6,18 +6,28 @@
 //   anything else   (null, other spaces) unchanged
 import {
   CHUNK_LOG2, CTL_BLACK_DELTA, CTL_BLACK_LINE, GRANULE_LOG2,
-} from "../../heap/layout";
-import { chunks, controlWord, heapBase, heapBytes, lives } from "./geometry";
+} from '../../heap/layout';
+import { chunks, controlWord, heapBase, heapBytes, lives } from './geometry';
 
 /** The new address of what `ref` names, under the plan `blackOffset`, `blackDelta`. */
 // @ts-ignore: decorator
 @inline
 export function forward(ref: u32, blackOffset: u32, blackDelta: u32): u32 {
-  const offset = ref - heapBase;
+  return forwardBy(ref, blackOffset, blackDelta, heapBase, lives, chunks);
+}
+
+/**
+ * The same for a hot loop, which keeps the module's globals in locals: an engine cannot know that a store to memory leaves globals
+ * alone, and would load them again after each.
+ */
+// @ts-ignore: decorator
+@inline
+export function forwardBy(ref: u32, blackOffset: u32, blackDelta: u32, base: u32, liveWords: u32, chunkTable: u32): u32 {
+  const offset = ref - base;
   if (offset < blackOffset) {
     const chunk = offset >> CHUNK_LOG2;
-    const below = load<u64>(lives + (chunk << 3)) & ((<u64>1 << <u64>(offset >> GRANULE_LOG2 & 63)) - 1);
-    return load<u32>(chunks + (chunk << 2)) + (<u32>popcnt(below) << GRANULE_LOG2);
+    const below = load<u64>(liveWords + (chunk << 3)) & ((<u64>1 << <u64>(offset >> GRANULE_LOG2 & 63)) - 1);
+    return load<u32>(chunkTable + (chunk << 2)) + (<u32>popcnt(below) << GRANULE_LOG2);
   }
   return offset < heapBytes ? ref - blackDelta : ref;
 }

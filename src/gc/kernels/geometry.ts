@@ -3,7 +3,7 @@
 import {
   CTL_CARD_BUFFER, CTL_CARDS, CTL_CHUNKS, CTL_HEAP_BASE, CTL_HEAP_BYTES, CTL_LIVES, CTL_MARKS, CTL_MARK_STACK, CTL_MARK_STACK_END,
   CTL_PAGE_FIRST, CTL_PAGE_SOURCE, CTL_PAGE_WORDS, CTL_TYPES,
-} from "../../heap/layout";
+} from '../../heap/layout';
 
 export let control: usize = 0;
 export let heapBase: u32 = 0;

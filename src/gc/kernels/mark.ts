@@ -9,12 +9,14 @@
 // the next card scan takes it up. Overflow therefore costs time and loses nothing, and no second mechanism exists for it.
 import {
   CARD_DIRTY, CARD_LOG2, CHUNK_LOG2, GRANULE_LOG2, HEADER_BYTES, TYPE_KIND, TYPE_MAP, TYPE_MAP_WORDS, TYPE_SIZE,
-} from "../../heap/layout";
-import { cards, heapBase, heapBytes, lives, marks, markStack, markStackEnd } from "./geometry";
-import { arrayBytes, KIND_RECORD, KIND_REF_ARRAY, sizeOf, typeOf } from "./objects";
+} from '../../heap/layout';
+import { cards, heapBase, heapBytes, lives, marks, markStack, markStackEnd } from './geometry';
+import { arrayBytes, KIND_RECORD, KIND_REF_ARRAY, sizeOf, typeOf } from './objects';
 
 let top: u32 = 0;
 let overflows: u32 = 0;
+/** Lowest chunk in which an object begins that did not fit, since a card scan last asked. */
+let overflowFloor: u32 = 0xffffffff;
 
 /** Starts a trace: empties the stack and clears both bitmaps up to `end` (an address). */
 export function markBegin(end: u32): void {
@@ -29,6 +31,13 @@ export function markBegin(end: u32): void {
 /** Objects that did not fit on the mark stack since `markBegin`. */
 export function markOverflows(): u32 {
   return overflows;
+}
+
+/** Lowest chunk in which an object begins that did not fit since the last call, or the largest number. */
+export function takeOverflowFloor(): u32 {
+  const floor = overflowFloor;
+  overflowFloor = 0xffffffff;
+  return floor;
 }
 
 /** Entries on the mark stack. */
@@ -59,6 +68,7 @@ export function visit(ref: u32): void {
 function overflow(ref: u32): void {
   overflows += 1;
   const offset = ref - heapBase;
+  overflowFloor = min(overflowFloor, offset >> CHUNK_LOG2);
   const last = (offset + sizeOf(ref, typeOf(ref)) - 1) >> CARD_LOG2;
   for (let card = offset >> CARD_LOG2; card <= last; card++) store<u8>(cards + card, CARD_DIRTY);
 }

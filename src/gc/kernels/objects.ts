@@ -1,8 +1,8 @@
 // What an object is, as the kernels see it: a header that names a type, and the type's entry.
 import {
   HEADER_BYTES, KIND_RECORD, KIND_REF_ARRAY, TYPE_ENTRY_LOG2, TYPE_ID_MASK, TYPE_KIND, TYPE_SIZE,
-} from "../../heap/layout";
-import { types } from "./geometry";
+} from '../../heap/layout';
+import { types } from './geometry';
 
 /** Address of the type entry of the object whose header is at `header`. */
 // @ts-ignore: decorator

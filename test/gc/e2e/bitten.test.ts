@@ -11,7 +11,8 @@ const MODES = {
 } as const;
 
 describe.each(Object.entries(MODES))('%s', (_, options) => {
-  test('1, 15: the attic is empty between cycles and no neighbouring mapping is touched', () => succeed('bitten', 'mappings', { options }));
+  test('1, 15: the attic is empty between cycles and no neighbouring mapping is touched', () =>
+    succeed('bitten', 'mappings', { options }));
 
   test('2: a fault that is read late is never served from released memory', async () => {
     await succeed('bitten', 'lateFaults', { options: { ...options, servers: 2 } });
@@ -22,21 +23,28 @@ describe.each(Object.entries(MODES))('%s', (_, options) => {
     expect(outcome.faults).toBeGreaterThan(0);
   });
 
-  test('4: allocation after the flip starts on a fresh page', () => succeed('bitten', 'freshPage', { options }));
+  test('4: allocation after the flip starts on a fresh page', () =>
+    succeed('bitten', 'freshPage', { options }));
 
   test('5: pages beyond the compacted end, new or used before, are zero', async () => {
     expect(await succeed<number>('bitten', 'zeroes', { options })).toBeGreaterThan(5);
   });
 
-  test('7: cycles that many threads ask for at once run one after the other', () => succeed('bitten', 'manyRequests', { options }));
+  test('7: cycles that many threads ask for at once run one after the other', () =>
+    succeed('bitten', 'manyRequests', { options }));
 
   test('8: objects of all sizes allocated between remark and flip', async () => {
-    const outcome = await succeed<{ blackBytes: number }>('bitten', 'black', { options: { ...options, verify: true } });
+    const outcome = await succeed<{ blackBytes: number }>('bitten', 'black', {
+      options: { ...options, verify: true },
+    });
     expect(outcome.blackBytes).toBeGreaterThan(0);
   });
 
   test('8: the heap fills up between remark and flip', async () => {
-    const outcome = await succeed<{ blackBytes: number; stalls: number }>('bitten', 'black', { options, fill: true });
+    const outcome = await succeed<{ blackBytes: number; stalls: number }>('bitten', 'black', {
+      options,
+      fill: true,
+    });
     expect(outcome.blackBytes).toBeGreaterThan(0);
     expect(outcome.stalls).toBeGreaterThan(0);
   });
@@ -45,7 +53,8 @@ describe.each(Object.entries(MODES))('%s', (_, options) => {
     succeed('bitten', 'hide', { options, holders: 16_384, cycles: 12 }));
 });
 
-test('11: the same under verification', () => succeed('bitten', 'hide', { options: { verify: true }, holders: 2000, cycles: 6 }));
+test('11: the same under verification', () =>
+  succeed('bitten', 'hide', { options: { verify: true }, holders: 2000, cycles: 6 }));
 
 test.each([
   ['EEXIST', EEXIST, 'server'],

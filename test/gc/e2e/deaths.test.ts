@@ -16,7 +16,9 @@ describe('a worker dies', { concurrent: true }, () => {
   test.each(cases)('$collector: the $worker, at $at, by $how', async ({ collector, worker, at, how }) => {
     // Held back, so that mutators have something to fault on, and so that a server meets its end.
     const delayMs = worker === 'server' || at === 'install' ? { batch: 5 } : {};
-    const result = await run('deaths', 'crash', { options: { collector, stress: { delayMs, crash: { worker, at, how } } } });
+    const result = await run('deaths', 'crash', {
+      options: { collector, stress: { delayMs, crash: { worker, at, how } } },
+    });
     expect(result.stdout, describeEnd(result)).not.toContain('WRONG');
     expect(result.status, describeEnd(result)).toBe(70);
     expect(result.stderr).toContain('tospace:');

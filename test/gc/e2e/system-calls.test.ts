@@ -43,7 +43,11 @@ async function outcome(options: object, rules: readonly InjectionRule[]): Promis
   return (JSON.parse(result.stdout.trim().split('\n').at(-1)!) as Life).outcome;
 }
 
-type Failure = Pick<InjectionRule, 'call' | 'request'> & { readonly name: string; readonly errnos: readonly number[]; readonly upTo: number };
+type Failure = Pick<InjectionRule, 'call' | 'request'> & {
+  readonly name: string;
+  readonly errnos: readonly number[];
+  readonly upTo: number;
+};
 
 const COLLECTOR: readonly Failure[] = [
   { name: 'mremap', call: 'mremap', errnos: [ENOMEM], upTo: 9 },
@@ -67,50 +71,101 @@ const SERVER: readonly Failure[] = [
   { name: 'tgkill', call: 'tgkill', errnos: [EPERM], upTo: 1 },
 ];
 
-function plans(thread: string, failures: readonly Failure[]): (readonly [string, readonly InjectionRule[]])[] {
+function plans(
+  thread: string,
+  failures: readonly Failure[],
+): (readonly [string, readonly InjectionRule[]])[] {
   return failures.flatMap(({ name, errnos, upTo, ...rule }) =>
     errnos.flatMap((errno) =>
-      Array.from({ length: upTo }, (_, i) => [`${name} ${errno} #${i + 1}`, [{ ...rule, nth: i + 1, errno, thread }]] as const),
+      Array.from(
+        { length: upTo },
+        (_, i) => [`${name} ${errno} #${i + 1}`, [{ ...rule, nth: i + 1, errno, thread }]] as const,
+      ),
     ),
   );
 }
 
-const MODES = { recycle: {}, release: { retention: 'release' }, 'stop-the-world': { collector: 'stop-the-world' } };
+const MODES = {
+  recycle: {},
+  release: { retention: 'release' },
+  'stop-the-world': { collector: 'stop-the-world' },
+};
 
 describe.each(Object.entries(MODES))('the collector, %s', (_, options) => {
-  const failures = COLLECTOR.filter(({ call }) => !('collector' in options) || (call !== 'ioctl' && call !== 'schedSetAffinity'));
+  const failures = COLLECTOR.filter(
+    ({ call }) => !('collector' in options) || (call !== 'ioctl' && call !== 'schedSetAffinity'),
+  );
   test.each(failures)('$name fails', async (failure) => {
-    const ends = await pool(plans('collector', [failure]).map(([, rules]) => () => outcome(options, rules)));
+    const ends = await pool(
+      plans('collector', [failure]).map(
+        ([, rules]) =>
+          () =>
+            outcome(options, rules),
+      ),
+    );
     expect(ends.length).toBeGreaterThan(0);
   });
 });
 
 test('the collector: UFFDIO_COPY fails', async () => {
-  const copies: Failure = { name: 'copy', call: 'ioctl', request: UFFDIO_COPY, errnos: [EAGAIN, ENOMEM, EFAULT], upTo: 2 };
-  await pool(plans('collector', [copies]).map(([, rules]) => () => outcome({ fill: 'copy' }, rules)));
+  const copies: Failure = {
+    name: 'copy',
+    call: 'ioctl',
+    request: UFFDIO_COPY,
+    errnos: [EAGAIN, ENOMEM, EFAULT],
+    upTo: 2,
+  };
+  await pool(
+    plans('collector', [copies]).map(
+      ([, rules]) =>
+        () =>
+          outcome({ fill: 'copy' }, rules),
+    ),
+  );
 });
 
 test('the collector under verification: mprotect fails', async () => {
   const protects: Failure = { name: 'mprotect', call: 'mprotect', errnos: [ENOMEM], upTo: 12 };
-  await pool(plans('collector', [protects]).map(([, rules]) => () => outcome({ verify: true }, rules)));
+  await pool(
+    plans('collector', [protects]).map(
+      ([, rules]) =>
+        () =>
+          outcome({ verify: true }, rules),
+    ),
+  );
 });
 
 test('an abandoned cycle leaves a heap that verifies', async () => {
-  const steps: Failure[] = COLLECTOR.filter(({ name }) => ['mremap', 'register', 'fallocate'].includes(name)).map((step) => ({ ...step, upTo: 7 }));
-  await pool(plans('collector', steps).map(([, rules]) => () => outcome({ verify: true }, rules)));
+  const steps: Failure[] = COLLECTOR.filter(({ name }) =>
+    ['mremap', 'register', 'fallocate'].includes(name),
+  ).map((step) => ({ ...step, upTo: 7 }));
+  await pool(
+    plans('collector', steps).map(
+      ([, rules]) =>
+        () =>
+          outcome({ verify: true }, rules),
+    ),
+  );
 });
 
 test.each(SERVER)('a server: $name fails', async (failure) => {
-  await pool(plans('server', [failure]).map(([, rules]) => () => outcome({ stress: {} }, rules)));
+  await pool(
+    plans('server', [failure]).map(
+      ([, rules]) =>
+        () =>
+          outcome({ stress: {} }, rules),
+    ),
+  );
 });
 
 test('two failures: the flip cannot be undone either, and nobody reads the wrong file', async () => {
   const jobs = [5, 6, 7].flatMap((nth) =>
-    [nth + 1, nth + 2].map((undo) => () =>
-      outcome({}, [
-        { call: 'ioctl', request: UFFDIO_REGISTER, nth, errno: ENOMEM, thread: 'collector' },
-        { call: 'mremap', nth: undo, errno: ENOMEM, thread: 'collector' },
-      ]),
+    [nth + 1, nth + 2].map(
+      (undo) => () =>
+        outcome({}, [
+          { call: 'ioctl', request: UFFDIO_REGISTER, nth, errno: ENOMEM, thread: 'collector' },
+          { call: 'mremap', nth: undo, errno: ENOMEM, thread: 'collector' },
+        ]),
     ),
   );
   await pool(jobs);
@@ -133,9 +188,12 @@ describe('the creator', () => {
     schedGetAffinity: [EINVAL],
   };
 
-  test.each(Object.keys(errnos))('%s fails: a typed error or a heap that works, and nothing is left behind', async (call) => {
-    await succeed('resources', 'creations', { call, errnos: errnos[call] });
-  });
+  test.each(Object.keys(errnos))(
+    '%s fails: a typed error or a heap that works, and nothing is left behind',
+    async (call) => {
+      await succeed('resources', 'creations', { call, errnos: errnos[call] });
+    },
+  );
 
   test('calls that keep failing leave nothing behind either', () => succeed('resources', 'keepFailing', {}));
 });

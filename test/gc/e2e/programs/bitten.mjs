@@ -5,7 +5,20 @@ import { readFileSync } from 'node:fs';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { UFFDIO_CONTINUE, UFFDIO_UNREGISTER } from '../../../../dist/src/uffd/index.js';
 import {
-  assert, attachHeap, buildList, checkList, control, createHeap, hash, layout, main, maps, NULL, Random, startCycle, withHeap,
+  assert,
+  attachHeap,
+  buildList,
+  checkList,
+  control,
+  createHeap,
+  hash,
+  layout,
+  main,
+  maps,
+  NULL,
+  Random,
+  startCycle,
+  withHeap,
 } from './support.mjs';
 
 const PAGE = 4096;
@@ -15,7 +28,13 @@ const NODE = { next: 'ref', value: 'i32' };
 function mapped(address, bytes) {
   return maps()
     .map((line) => /^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) \S+ \S+\s*(.*)$/.exec(line))
-    .map(([, from, to, mode, offset, name]) => ({ from: Number.parseInt(from, 16), to: Number.parseInt(to, 16), mode, offset: Number.parseInt(offset, 16), name }))
+    .map(([, from, to, mode, offset, name]) => ({
+      from: Number.parseInt(from, 16),
+      to: Number.parseInt(to, 16),
+      mode,
+      offset: Number.parseInt(offset, 16),
+      name,
+    }))
     .filter(({ from, to }) => from < address + bytes && to > address);
 }
 
@@ -37,13 +56,26 @@ function mappings({ options }) {
           }
           const real = (offset) => geometry.memoryAddress + offset;
           const window = mapped(real(geometry.heap), geometry.windowBytes);
-          assert(window.length === 1 && window[0].mode === 'rw-s', `the heap window is ${JSON.stringify(window)}`);
-          assert(window[0].from <= real(geometry.heap) && window[0].to >= real(geometry.heap) + geometry.windowBytes, 'the window is whole');
+          assert(
+            window.length === 1 && window[0].mode === 'rw-s',
+            `the heap window is ${JSON.stringify(window)}`,
+          );
+          assert(
+            window[0].from <= real(geometry.heap) &&
+              window[0].to >= real(geometry.heap) + geometry.windowBytes,
+            'the window is whole',
+          );
           geometry.aliases.forEach((alias, i) => {
             const parts = mapped(real(alias), geometry.windowBytes);
             assert(parts.length === 1, `alias ${i} is in pieces: ${JSON.stringify(parts)}`);
-            assert(parts[0].name.includes(i === 0 ? 'tospace-a' : 'tospace-b'), `alias ${i} shows ${parts[0].name}`);
-            assert(real(alias) - parts[0].from === parts[0].offset || parts[0].offset === 0, `alias ${i} begins at ${parts[0].offset}`);
+            assert(
+              parts[0].name.includes(i === 0 ? 'tospace-a' : 'tospace-b'),
+              `alias ${i} shows ${parts[0].name}`,
+            );
+            assert(
+              real(alias) - parts[0].from === parts[0].offset || parts[0].offset === 0,
+              `alias ${i} begins at ${parts[0].offset}`,
+            );
           });
         }
       });
@@ -57,7 +89,10 @@ function lateFaults({ options }) {
     { call: 'read', nth: 3, every: true, delayMs: 15, thread: 'server' },
     { call: 'ioctl', nth: 1, every: true, delayMs: 20, thread: 'collector', request: UFFDIO_UNREGISTER },
   ];
-  return withHeap({ heapBytes: 8 * 1024 * 1024, trigger: 0.05, ...options, stress: { injection } }, (heap, m) => churn(heap, m, 25));
+  return withHeap(
+    { heapBytes: 8 * 1024 * 1024, trigger: 0.05, ...options, stress: { injection } },
+    (heap, m) => churn(heap, m, 25),
+  );
 }
 
 /** Writes and reads everywhere while `cycles` cycles pass. */
@@ -81,8 +116,15 @@ function churn(heap, m, cycles, until = () => true) {
       };
       const check = (i) => {
         const ref = m.getElement(m.get(table), i);
-        assert(m.length(ref) === lengths[i], () => `array ${i} has ${m.length(ref)} elements instead of ${lengths[i]}`);
-        for (let k = 0; k < lengths[i]; k++) assert(m.u32[(ref >> 2) + 2 + k] === hash(seeds[i], k), () => `array ${i} holds ${m.u32[(ref >> 2) + 2 + k]} at ${k}`);
+        assert(
+          m.length(ref) === lengths[i],
+          () => `array ${i} has ${m.length(ref)} elements instead of ${lengths[i]}`,
+        );
+        for (let k = 0; k < lengths[i]; k++)
+          assert(
+            m.u32[(ref >> 2) + 2 + k] === hash(seeds[i], k),
+            () => `array ${i} holds ${m.u32[(ref >> 2) + 2 + k]} at ${k}`,
+          );
       };
       for (let i = 0; i < count; i++) put(i);
       const end = heap.statistics().cycles + cycles;
@@ -107,12 +149,18 @@ async function signals({ options }) {
   for (const name of ['SIGUSR2', 'SIGWINCH', 'SIGURG']) process.on(name, () => seen++);
   const storm = spawn(
     process.execPath,
-    ['-e', `const names = ['SIGUSR2','SIGWINCH','SIGURG']; let i = 0; process.send('ready'); for (;;) { try { process.kill(${process.pid}, names[i++ % 3]); } catch { process.exit(); } if (i % 8 === 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0.1); }`],
+    [
+      '-e',
+      `const names = ['SIGUSR2','SIGWINCH','SIGURG']; let i = 0; process.send('ready'); for (;;) { try { process.kill(${process.pid}, names[i++ % 3]); } catch { process.exit(); } if (i % 8 === 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0.1); }`,
+    ],
     { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
   );
   await new Promise((resolve) => storm.once('message', resolve));
   try {
-    const result = await withHeap({ heapBytes: 16 * 1024 * 1024, trigger: 0.1, ...options, stress: { delayMs: { batch: 2 } } }, (heap, m) => churn(heap, m, 12));
+    const result = await withHeap(
+      { heapBytes: 16 * 1024 * 1024, trigger: 0.1, ...options, stress: { delayMs: { batch: 2 } } },
+      (heap, m) => churn(heap, m, 12),
+    );
     await new Promise((resolve) => setTimeout(resolve, 20));
     assert(seen > 0, 'no signal arrived');
     return { seen, faults: result.faults.count };
@@ -124,31 +172,39 @@ async function signals({ options }) {
 /** 3: the kernel says now and then that somebody else has installed the page, or that mappings are changing. */
 function refusals({ errno, thread, nth }) {
   const injection = [{ call: 'ioctl', nth, every: true, errno, thread, request: UFFDIO_CONTINUE }];
-  const options = { heapBytes: 8 * 1024 * 1024, trigger: 0.1, servers: 2, stress: { injection, delayMs: { batch: 1 } } };
+  const options = {
+    heapBytes: 8 * 1024 * 1024,
+    trigger: 0.1,
+    servers: 2,
+    stress: { injection, delayMs: { batch: 1 } },
+  };
   return withHeap(options, (heap, m) => churn(heap, m, 15));
 }
 
 /** 4: while pages are staged, and after, new objects lie on fresh pages behind them. */
 function freshPage({ options }) {
-  return withHeap({ heapBytes: 8 * 1024 * 1024, trigger: 0.95, ...options, stress: { delayMs: { batch: 20 } } }, (heap, m) => {
-    const node = heap.defineRecord('Node', NODE);
-    const words = control(heap);
-    m.run(() => {
-      m.scope(() => {
-        for (let cycle = 0; cycle < 4; cycle++) {
-          const head = buildList(m, node, 20_000 + cycle * 7);
-          startCycle(heap, m, layout.PHASE_COMPACT);
-          assert(Atomics.load(words, layout.CTL_WINDOW) === 1, 'the window is open');
-          const used = words[layout.CTL_HEAP_BASE] + words[layout.CTL_USED_BYTES];
-          const ref = m.allocate(node);
-          assert(ref % PAGE === 0, `the first object after the flip lies at ${ref}`);
-          assert(ref >= used, `it lies at ${ref}, staged pages end at ${used}`);
-          checkList(m, node, head, 20_000 + cycle * 7);
-          m.collect();
-        }
+  return withHeap(
+    { heapBytes: 8 * 1024 * 1024, trigger: 0.95, ...options, stress: { delayMs: { batch: 20 } } },
+    (heap, m) => {
+      const node = heap.defineRecord('Node', NODE);
+      const words = control(heap);
+      m.run(() => {
+        m.scope(() => {
+          for (let cycle = 0; cycle < 4; cycle++) {
+            const head = buildList(m, node, 20_000 + cycle * 7);
+            startCycle(heap, m, layout.PHASE_COMPACT);
+            assert(Atomics.load(words, layout.CTL_WINDOW) === 1, 'the window is open');
+            const used = words[layout.CTL_HEAP_BASE] + words[layout.CTL_USED_BYTES];
+            const ref = m.allocate(node);
+            assert(ref % PAGE === 0, `the first object after the flip lies at ${ref}`);
+            assert(ref >= used, `it lies at ${ref}, staged pages end at ${used}`);
+            checkList(m, node, head, 20_000 + cycle * 7);
+            m.collect();
+          }
+        });
       });
-    });
-  });
+    },
+  );
 }
 
 /** 5: whatever a page held two cycles ago, a new object is zero. */
@@ -161,10 +217,18 @@ function zeroes({ options }) {
       for (let n = 0; n < 2500; n++) {
         const length = random.int(n % 9 === 0 ? 150_000 : 6000);
         const ref = m.allocateArray(bytes, length);
-        for (let i = 0; i < length; i++) assert(m.u8[ref + 8 + i] === 0, () => `byte ${i} of a new array of ${length} is ${m.u8[ref + 8 + i]}`);
+        for (let i = 0; i < length; i++)
+          assert(
+            m.u8[ref + 8 + i] === 0,
+            () => `byte ${i} of a new array of ${length} is ${m.u8[ref + 8 + i]}`,
+          );
         m.u8.fill(0xff, ref + 8, ref + 8 + length);
         const record = m.allocate(node);
-        for (let at = 4; at < node.bytes; at += 4) assert(m.i32[(record + at) >> 2] === 0, () => `a new record holds ${m.i32[(record + at) >> 2]} at ${at}`);
+        for (let at = 4; at < node.bytes; at += 4)
+          assert(
+            m.i32[(record + at) >> 2] === 0,
+            () => `a new record holds ${m.i32[(record + at) >> 2]} at ${at}`,
+          );
         m.u8.fill(0xee, record + node.offset.a, record + node.offset.a + 16);
         if (n % 250 === 0) m.collect(n % 500 === 0);
       }
@@ -175,14 +239,21 @@ function zeroes({ options }) {
 
 /** 7: many ask for collections at once, while windows are slow to close; cycles come one after the other, and all who asked are answered. */
 async function manyRequests({ options }) {
-  const heap = await createHeap({ heapBytes: 8 * 1024 * 1024, verify: true, ...options, stress: { delayMs: { batch: 2, close: 5 } } });
+  const heap = await createHeap({
+    heapBytes: 8 * 1024 * 1024,
+    verify: true,
+    ...options,
+    stress: { delayMs: { batch: 2, close: 5 } },
+  });
   const numbers = [];
   heap.on('cycle', (report) => numbers.push(report.cycle));
   const node = heap.defineRecord('Node', NODE);
   const threads = 3;
   const done = [];
   for (let i = 0; i < threads; i++) {
-    const worker = new Worker(new URL(import.meta.url), { workerData: { shared: heap.share(), node, collections: 8 } });
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: { shared: heap.share(), node, collections: 8 },
+    });
     done.push(new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject)));
   }
   const m = heap.attach();
@@ -198,10 +269,15 @@ async function manyRequests({ options }) {
   await Promise.all(done);
   m.detach();
   const { cycles } = heap.statistics();
-  assert(cycles >= 8 && cycles <= 8 * (threads + 1) + 2, `${cycles} cycles for ${8 * (threads + 1)} requests`);
+  assert(
+    cycles >= 8 && cycles <= 8 * (threads + 1) + 2,
+    `${cycles} cycles for ${8 * (threads + 1)} requests`,
+  );
   await heap.close();
   await new Promise((resolve) => setTimeout(resolve, 20));
-  numbers.forEach((number, i) => assert(i === 0 || number === numbers[i - 1] + 1, `cycle ${number} after ${numbers[i - 1]}`));
+  numbers.forEach((number, i) =>
+    assert(i === 0 || number === numbers[i - 1] + 1, `cycle ${number} after ${numbers[i - 1]}`),
+  );
 }
 
 /** 8: objects of all sizes are allocated between remark and flip; with `fill` until the heap is full. */
@@ -224,9 +300,19 @@ async function black({ options, fill }) {
             const ref = m.getElement(m.get(table), i);
             if (want === null) return assert(ref === NULL, 'a slot is not empty');
             const leaf = m.getRef(ref, node.offset.left);
-            assert(m.i32[(ref + node.offset.value) >> 2] === want.value, () => `slot ${i} holds ${m.i32[(ref + node.offset.value) >> 2]} instead of ${want.value}`);
-            assert(m.length(leaf) === want.length, () => `slot ${i}: ${m.length(leaf)} bytes instead of ${want.length}`);
-            for (let k = 0; k < want.length; k += 97) assert(m.u8[leaf + 8 + k] === (hash(want.value, k) & 0xff), () => `slot ${i}: byte ${k} is wrong`);
+            assert(
+              m.i32[(ref + node.offset.value) >> 2] === want.value,
+              () => `slot ${i} holds ${m.i32[(ref + node.offset.value) >> 2]} instead of ${want.value}`,
+            );
+            assert(
+              m.length(leaf) === want.length,
+              () => `slot ${i}: ${m.length(leaf)} bytes instead of ${want.length}`,
+            );
+            for (let k = 0; k < want.length; k += 97)
+              assert(
+                m.u8[leaf + 8 + k] === (hash(want.value, k) & 0xff),
+                () => `slot ${i}: byte ${k} is wrong`,
+              );
             const back = m.getRef(ref, node.offset.right);
             assert(back === m.get(table), () => `slot ${i}: its table is at ${back}`);
           };
@@ -234,9 +320,13 @@ async function black({ options, fill }) {
           let n = 0;
           while (heap.statistics().cycles < end) {
             n++;
+            // Every now and then the allocations that follow are certainly between remark and flip.
+            if (n % 50 === 0) startCycle(heap, m, layout.PHASE_PLAN);
             m.scope(() => {
               const i = random.int(slots);
-              const length = random.pick([0, 1, 7, 8, 100, 500, 4080, 4088, 4096, 8184, 9000, 20_000, 65_528, 70_000]);
+              const length = random.pick([
+                0, 1, 7, 8, 100, 500, 4080, 4088, 4096, 8184, 9000, 20_000, 65_528, 70_000,
+              ]);
               const leaf = m.local(m.allocateArray(bytes, fill && length < 9000 ? 9000 : length));
               const real = m.length(m.get(leaf));
               for (let k = 0; k < real; k += 97) m.u8[m.get(leaf) + 8 + k] = hash(n, k);
@@ -265,9 +355,14 @@ async function black({ options, fill }) {
 /** 11: thousands of holders whose references are swapped, hidden in locals and put back while cycles run (ART run-test 102). */
 async function hide({ options, holders, cycles }) {
   const shared = await createHeap({ heapBytes: 16 * 1024 * 1024, trigger: 0.05, ...options });
-  const types = { node: shared.defineRecord('Holder', { held: 'ref', value: 'i32' }), refs: shared.defineRefArray('Refs') };
+  const types = {
+    node: shared.defineRecord('Holder', { held: 'ref', value: 'i32' }),
+    refs: shared.defineRefArray('Refs'),
+  };
   const threads = [1, 2].map((seed) => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: { shared: shared.share(), types, holders, cycles, seed, hide: true } });
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: { shared: shared.share(), types, holders, cycles, seed, hide: true },
+    });
     return new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
   });
   const m = shared.attach();
@@ -348,7 +443,10 @@ function noData() {
 /** 18: what fails in the collector's thread reaches the program as the class, code and fields that it had. */
 async function errors() {
   const { TospaceError } = await import('./support.mjs');
-  const heap = await createHeap({ heapBytes: 1024 * 1024, stress: { injection: [{ call: 'mremap', nth: 6, errno: 12, thread: 'collector' }] } });
+  const heap = await createHeap({
+    heapBytes: 1024 * 1024,
+    stress: { injection: [{ call: 'mremap', nth: 6, errno: 12, thread: 'collector' }] },
+  });
   const abandoned = [];
   heap.on('abandoned', (error) => abandoned.push(error));
   const m = heap.attach();
@@ -365,14 +463,36 @@ async function errors() {
   m.detach();
   await new Promise((resolve) => setTimeout(resolve, 50));
   await heap.close();
-  assert(thrown.length === 1 && thrown[0] instanceof TospaceError && thrown[0].code === 'ERR_SYSCALL', `thrown: ${thrown}`);
+  assert(
+    thrown.length === 1 && thrown[0] instanceof TospaceError && thrown[0].code === 'ERR_SYSCALL',
+    `thrown: ${thrown}`,
+  );
   assert(abandoned.length === 1 && abandoned[0] instanceof TospaceError, `abandoned: ${abandoned}`);
   const { code, syscall, errno, errnoName, hint } = abandoned[0];
-  assert(code === 'ERR_OUT_OF_MEMORY' && syscall === 'mremap' && errno === 12 && errnoName === 'ENOMEM' && hint.length > 0, JSON.stringify(abandoned[0]));
+  assert(
+    code === 'ERR_OUT_OF_MEMORY' &&
+      syscall === 'mremap' &&
+      errno === 12 &&
+      errnoName === 'ENOMEM' &&
+      hint.length > 0,
+    JSON.stringify(abandoned[0]),
+  );
 }
 
 if (isMainThread) {
-  await main({ mappings, lateFaults, signals, refusals, freshPage, zeroes, manyRequests, black, hide, noData, errors });
+  await main({
+    mappings,
+    lateFaults,
+    signals,
+    refusals,
+    freshPage,
+    zeroes,
+    manyRequests,
+    black,
+    hide,
+    noData,
+    errors,
+  });
 } else {
   const heap = attachHeap(workerData.shared);
   const m = heap.attach();

@@ -13,7 +13,10 @@ function watch(m, node, head) {
   const at = m.local(ref);
   for (let i = COUNT - 1; i >= 0; i--) {
     if (ref === 0 || m.i32[(ref + node.offset.value) >> 2] !== i) {
-      writeSync(1, `WRONG ${ref} ${ref === 0 ? '' : m.i32[(ref + node.offset.value) >> 2]} instead of ${i}\n`);
+      writeSync(
+        1,
+        `WRONG ${ref} ${ref === 0 ? '' : m.i32[(ref + node.offset.value) >> 2]} instead of ${i}\n`,
+      );
       process.exit(3);
     }
     ref = m.getRef(ref, node.offset.next);
@@ -68,21 +71,46 @@ async function life({ options, cycles = 8 }) {
   try {
     heap = await createHeap({ heapBytes: 4 * 1024 * 1024, trigger: 0.3, ...options });
   } catch (error) {
-    assert(isTospaceError(error, 'ERR_SYSCALL', 'ERR_OUT_OF_MEMORY', 'ERR_PERMISSION', 'ERR_UNSUPPORTED', 'ERR_WORKER'), `createHeap threw ${error} ${error.stack}`);
+    assert(
+      isTospaceError(
+        error,
+        'ERR_SYSCALL',
+        'ERR_OUT_OF_MEMORY',
+        'ERR_PERMISSION',
+        'ERR_UNSUPPORTED',
+        'ERR_WORKER',
+      ),
+      `createHeap threw ${error} ${error.stack}`,
+    );
     return { outcome: 'create', message: error.message };
   }
   const abandoned = [];
   heap.on('abandoned', (error) => abandoned.push(error));
   const node = heap.defineRecord('Node', NODE);
   const m = heap.attach();
-  const errors = mutate(heap, m, node, cycles, (error) => isTospaceError(error, 'ERR_SYSCALL', 'ERR_OUT_OF_MEMORY'));
+  const errors = mutate(heap, m, node, cycles, (error) =>
+    isTospaceError(error, 'ERR_SYSCALL', 'ERR_OUT_OF_MEMORY'),
+  );
   const { abandonedCycles, faults } = heap.statistics();
   m.detach();
   await new Promise((resolve) => setTimeout(resolve, 30));
-  for (const error of abandoned) assert(isTospaceError(error, 'ERR_SYSCALL', 'ERR_OUT_OF_MEMORY', 'ERR_PERMISSION', 'ERR_UNSUPPORTED') && error.syscall.length > 0, `abandoned by ${error}`);
-  assert(abandoned.length === abandonedCycles, `${abandoned.length} events for ${abandonedCycles} abandoned cycles`);
+  for (const error of abandoned)
+    assert(
+      isTospaceError(error, 'ERR_SYSCALL', 'ERR_OUT_OF_MEMORY', 'ERR_PERMISSION', 'ERR_UNSUPPORTED') &&
+        error.syscall.length > 0,
+      `abandoned by ${error}`,
+    );
+  assert(
+    abandoned.length === abandonedCycles,
+    `${abandoned.length} events for ${abandonedCycles} abandoned cycles`,
+  );
   await heap.close();
-  return { outcome: abandonedCycles > 0 ? 'abandoned' : 'success', abandoned: abandoned.map((e) => e.message), errors, faults: faults.count };
+  return {
+    outcome: abandonedCycles > 0 ? 'abandoned' : 'success',
+    abandoned: abandoned.map((e) => e.message),
+    errors,
+    faults: faults.count,
+  };
 }
 
 if (isMainThread) {

@@ -1,6 +1,19 @@
 // Where objects come to lie: pages they span, fill, and end on; heaps that are full, nearly empty, or all alive.
 
-import { assert, buildList, checkList, hash, isTospaceError, layout, main, NULL, Random, startCycle, thrownBy, withHeap } from './support.mjs';
+import {
+  assert,
+  buildList,
+  checkList,
+  hash,
+  isTospaceError,
+  layout,
+  main,
+  NULL,
+  Random,
+  startCycle,
+  thrownBy,
+  withHeap,
+} from './support.mjs';
 
 const PAGE = 4096;
 
@@ -38,7 +51,8 @@ function sizes({ options }) {
             writeBytes(m, m.get(raw), size);
             // Every reference of an array that spans pages, and both its neighbours' edges.
             const array = m.local(m.allocateArray(refs, (size - 8) >> 2));
-            for (let i = 0; i < m.length(m.get(array)); i++) m.setElement(m.get(array), i, i % 3 === 2 ? NULL : m.get(i % 3 === 0 ? raw : array));
+            for (let i = 0; i < m.length(m.get(array)); i++)
+              m.setElement(m.get(array), i, i % 3 === 2 ? NULL : m.get(i % 3 === 0 ? raw : array));
             kept.push({ raw, array, size });
           }
           for (let cycle = 0; cycle < 2; cycle++) {
@@ -48,7 +62,10 @@ function sizes({ options }) {
               const at = m.get(array);
               for (let i = 0; i < (size - 8) >> 2; i++) {
                 const expected = i % 3 === 2 ? NULL : m.get(i % 3 === 0 ? raw : array);
-                assert(m.getElement(at, i) === expected, () => `element ${i} of the array of ${size} bytes is ${m.getElement(at, i)}`);
+                assert(
+                  m.getElement(at, i) === expected,
+                  () => `element ${i} of the array of ${size} bytes is ${m.getElement(at, i)}`,
+                );
               }
             }
           }
@@ -76,7 +93,14 @@ function wholeHeap({ options }) {
           checkBytes(m, m.get(local), round, length);
         });
         // One byte more is too much whatever is collected, and is found out without harm.
-        for (const tooLong of [length + 1, 2 * length, 2 ** 30, 2 ** 31 - 8192, 2 ** 31 - 4097, 2 ** 31 - 4096]) {
+        for (const tooLong of [
+          length + 1,
+          2 * length,
+          2 ** 30,
+          2 ** 31 - 8192,
+          2 ** 31 - 4097,
+          2 ** 31 - 4096,
+        ]) {
           const error = thrownBy(() => m.allocateArray(bytes, tooLong));
           assert(isTospaceError(error, 'ERR_OUT_OF_MEMORY'), `${tooLong} bytes threw ${error}`);
         }
@@ -136,14 +160,22 @@ function overHalf({ options }) {
           m.allocateArray(bytes, Math.floor(heap.heapBytes / 5) + round * 13);
           const small = m.local(m.allocateArray(bytes, 100));
           writeBytes(m, m.get(small), 5);
-          const big = m.local(round % 2 === 0 ? m.allocateArray(bytes, size) : m.allocateArray(refs, size >> 2));
+          const big = m.local(
+            round % 2 === 0 ? m.allocateArray(bytes, size) : m.allocateArray(refs, size >> 2),
+          );
           const check = () => {
             checkBytes(m, m.get(small), 5, 100);
             if (round % 2 === 0) return checkBytes(m, m.get(big), round, size);
-            for (let i = 0; i < m.length(m.get(big)); i++) assert(m.getElement(m.get(big), i) === m.get(i % 2 ? small : big), () => `element ${i} is wrong`);
+            for (let i = 0; i < m.length(m.get(big)); i++)
+              assert(
+                m.getElement(m.get(big), i) === m.get(i % 2 ? small : big),
+                () => `element ${i} is wrong`,
+              );
           };
           if (round % 2 === 0) writeBytes(m, m.get(big), round);
-          else for (let i = 0; i < m.length(m.get(big)); i++) m.setElement(m.get(big), i, m.get(i % 2 ? small : big));
+          else
+            for (let i = 0; i < m.length(m.get(big)); i++)
+              m.setElement(m.get(big), i, m.get(i % 2 ? small : big));
           const before = m.get(big);
           m.collect();
           assert(m.get(big) < before, 'the array did not move');
@@ -170,7 +202,10 @@ function extremes({ options }) {
     });
     await new Promise((resolve) => setTimeout(resolve, 20));
     const last = reports.at(-1);
-    assert(last.liveBytes === 0 && last.usedBytesAfter === 0, `an empty heap reports ${JSON.stringify(last)}`);
+    assert(
+      last.liveBytes === 0 && last.usedBytesAfter === 0,
+      `an empty heap reports ${JSON.stringify(last)}`,
+    );
     m.run(() => {
       for (let i = 0; i < 40_000; i++) m.allocate(type);
       m.scope(() => {
@@ -183,7 +218,10 @@ function extremes({ options }) {
       });
     });
     await new Promise((resolve) => setTimeout(resolve, 20));
-    assert(reports.at(-1).liveBytes === 16 && reports.at(-1).usedBytesAfter === PAGE, `one object reports ${JSON.stringify(reports.at(-1))}`);
+    assert(
+      reports.at(-1).liveBytes === 16 && reports.at(-1).usedBytesAfter === PAGE,
+      `one object reports ${JSON.stringify(reports.at(-1))}`,
+    );
     m.run(() => {
       m.scope(() => {
         const count = 100_000;
@@ -201,41 +239,47 @@ function extremes({ options }) {
 
 /** Compaction is held back, so that the mutator meets nearly every page by a fault, in random order, reading and writing. */
 function faults({ options, pages, batchMs }) {
-  return withHeap({ heapBytes: pages * PAGE * 3, trigger: 0.95, ...options, stress: { delayMs: { batch: batchMs } } }, (heap, m) => {
-    const ints = heap.defineArray('Ints', 'i32');
-    const refs = heap.defineRefArray('Refs');
-    const random = new Random(1);
-    m.run(() => {
-      m.scope(() => {
-        const table = m.local(m.allocateArray(refs, pages));
-        for (let i = 0; i < pages; i++) {
-          if (i % 5 === 0) m.allocateArray(ints, 300);
-          const ref = m.allocateArray(ints, PAGE / 4 - 2);
-          for (let k = 0; k < PAGE / 4 - 2; k++) m.i32[(ref >> 2) + 2 + k] = hash(i, k);
-          m.setElement(m.get(table), i, ref);
-        }
-        startCycle(heap, m, layout.PHASE_COMPACT);
-        const order = random.shuffle(Array.from({ length: pages }, (_, i) => i));
-        for (const i of order) {
-          const ref = m.getElement(m.get(table), i);
-          for (const k of [0, 511, PAGE / 4 - 3]) {
-            const is = m.i32[(ref >> 2) + 2 + k];
-            assert(is === (hash(i, k) | 0), () => `array ${i} holds ${is} at ${k}`);
+  return withHeap(
+    { heapBytes: pages * PAGE * 3, trigger: 0.95, ...options, stress: { delayMs: { batch: batchMs } } },
+    (heap, m) => {
+      const ints = heap.defineArray('Ints', 'i32');
+      const refs = heap.defineRefArray('Refs');
+      const random = new Random(1);
+      m.run(() => {
+        m.scope(() => {
+          const table = m.local(m.allocateArray(refs, pages));
+          for (let i = 0; i < pages; i++) {
+            if (i % 5 === 0) m.allocateArray(ints, 300);
+            const ref = m.allocateArray(ints, PAGE / 4 - 2);
+            for (let k = 0; k < PAGE / 4 - 2; k++) m.i32[(ref >> 2) + 2 + k] = hash(i, k);
+            m.setElement(m.get(table), i, ref);
           }
-          m.i32[(ref >> 2) + 2 + 7] = i;
-          m.setElement(m.get(table), i, ref);
-        }
-        for (const i of order) {
-          const ref = m.getElement(m.get(table), i);
-          for (let k = 0; k < PAGE / 4 - 2; k++) {
-            const is = m.i32[(ref >> 2) + 2 + k];
-            assert(is === (k === 7 ? i : hash(i, k) | 0), () => `array ${i} holds ${is} at ${k} afterwards`);
+          startCycle(heap, m, layout.PHASE_COMPACT);
+          const order = random.shuffle(Array.from({ length: pages }, (_, i) => i));
+          for (const i of order) {
+            const ref = m.getElement(m.get(table), i);
+            for (const k of [0, 511, PAGE / 4 - 3]) {
+              const is = m.i32[(ref >> 2) + 2 + k];
+              assert(is === (hash(i, k) | 0), () => `array ${i} holds ${is} at ${k}`);
+            }
+            m.i32[(ref >> 2) + 2 + 7] = i;
+            m.setElement(m.get(table), i, ref);
           }
-        }
+          for (const i of order) {
+            const ref = m.getElement(m.get(table), i);
+            for (let k = 0; k < PAGE / 4 - 2; k++) {
+              const is = m.i32[(ref >> 2) + 2 + k];
+              assert(
+                is === (k === 7 ? i : hash(i, k) | 0),
+                () => `array ${i} holds ${is} at ${k} afterwards`,
+              );
+            }
+          }
+        });
       });
-    });
-    return { faults: heap.statistics().faults.count };
-  });
+      return { faults: heap.statistics().faults.count };
+    },
+  );
 }
 
 /** Nobody touches the heap while the window is open. */
@@ -250,7 +294,10 @@ function noFault({ options }) {
         m.collect();
         const after = heap.statistics();
         assert(after.cycles === before.cycles + 1, 'one cycle ran');
-        assert(after.faults.count === before.faults.count, `${after.faults.count - before.faults.count} faults in a cycle that nobody watched`);
+        assert(
+          after.faults.count === before.faults.count,
+          `${after.faults.count - before.faults.count} faults in a cycle that nobody watched`,
+        );
         checkList(m, type, head, 200_000);
       });
     });

@@ -2,7 +2,16 @@
 
 import { readFileSync } from 'node:fs';
 import {
-  assert, buildList, checkList, createHeap, isTospaceError, main, memfdMappings, openDescriptors, threadCount, withHeap,
+  assert,
+  buildList,
+  checkList,
+  createHeap,
+  isTospaceError,
+  main,
+  memfdMappings,
+  openDescriptors,
+  threadCount,
+  withHeap,
 } from './support.mjs';
 
 const NODE = { next: 'ref', value: 'i32' };
@@ -27,7 +36,10 @@ async function close(heap) {
     try {
       return await heap.close();
     } catch (error) {
-      assert(isTospaceError(error, 'ERR_SYSCALL', 'ERR_OUT_OF_MEMORY') && attempt < 3, `close() threw ${error}`);
+      assert(
+        isTospaceError(error, 'ERR_SYSCALL', 'ERR_OUT_OF_MEMORY') && attempt < 3,
+        `close() threw ${error}`,
+      );
     }
   }
 }
@@ -60,7 +72,10 @@ async function creations({ call, errnos }) {
         const injection = [{ call, nth, errno, thread: 'creator' }];
         heap = await createHeap({ heapBytes: MIB, stress: { injection } });
       } catch (error) {
-        assert(isTospaceError(error, 'ERR_SYSCALL', 'ERR_OUT_OF_MEMORY', 'ERR_PERMISSION', 'ERR_UNSUPPORTED'), `createHeap threw ${error.stack}`);
+        assert(
+          isTospaceError(error, 'ERR_SYSCALL', 'ERR_OUT_OF_MEMORY', 'ERR_PERMISSION', 'ERR_UNSUPPORTED'),
+          `createHeap threw ${error.stack}`,
+        );
         outcomes.push(`#${nth}: ${error.code}`);
       }
       if (heap !== undefined) {
@@ -69,7 +84,10 @@ async function creations({ call, errnos }) {
         outcomes.push(`#${nth}: works`);
       }
       const after = await settled(before);
-      assert(after.descriptors <= before.descriptors && after.mappings <= before.mappings, `${call} #${nth} ${errno}: ${JSON.stringify({ before, after })}`);
+      assert(
+        after.descriptors <= before.descriptors && after.mappings <= before.mappings,
+        `${call} #${nth} ${errno}: ${JSON.stringify({ before, after })}`,
+      );
     }
   }
   return outcomes;
@@ -82,7 +100,10 @@ async function keepFailing() {
   for (const call of ['mmap', 'memfdCreate', 'ftruncate', 'munmap', 'eventfd', 'ioctl', 'userfaultfd']) {
     for (let nth = 1; nth <= 4; nth++) {
       try {
-        const heap = await createHeap({ heapBytes: MIB, stress: { injection: [{ call, nth, every: true, errno: 12, thread: 'creator' }] } });
+        const heap = await createHeap({
+          heapBytes: MIB,
+          stress: { injection: [{ call, nth, every: true, errno: 12, thread: 'creator' }] },
+        });
         try {
           await heap.close();
         } catch (error) {
@@ -94,7 +115,10 @@ async function keepFailing() {
         outcomes.push(`${call} ${nth} ${error.code}`);
       }
       const after = await settled({ ...before });
-      assert(after.descriptors <= before.descriptors, `${call} every ${nth}: ${JSON.stringify({ before, after, outcomes })}`);
+      assert(
+        after.descriptors <= before.descriptors,
+        `${call} every ${nth}: ${JSON.stringify({ before, after, outcomes })}`,
+      );
     }
   }
   return outcomes;
@@ -111,8 +135,12 @@ async function thirty({ options }) {
     await heap.close();
   }
   const after = await settled(before);
-  for (let i = 0; i < 200 && threadCount() > before.threads; i++) await new Promise((resolve) => setTimeout(resolve, 10));
-  assert(after.descriptors <= before.descriptors && after.mappings <= before.mappings, JSON.stringify({ before, after }));
+  for (let i = 0; i < 200 && threadCount() > before.threads; i++)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  assert(
+    after.descriptors <= before.descriptors && after.mappings <= before.mappings,
+    JSON.stringify({ before, after }),
+  );
   assert(threadCount() <= before.threads, `${threadCount()} threads after ${before.threads}`);
   return { before, after };
 }
@@ -120,9 +148,14 @@ async function thirty({ options }) {
 /** Several heaps at once, in different modes, used in turns; closing one leaves the others alone. */
 async function several() {
   const modes = [{}, { fill: 'copy' }, { collector: 'stop-the-world' }, { retention: 'release', servers: 2 }];
-  const heaps = await Promise.all(modes.map((mode) => createHeap({ heapBytes: 8 * MIB, trigger: 0.1, ...mode })));
+  const heaps = await Promise.all(
+    modes.map((mode) => createHeap({ heapBytes: 8 * MIB, trigger: 0.1, ...mode })),
+  );
   const users = heaps.map((heap) => ({ heap, m: heap.attach(), node: heap.defineRecord('Node', NODE) }));
-  for (const user of users) user.m.run(() => { user.head = buildList(user.m, user.node, 20_000); });
+  for (const user of users)
+    user.m.run(() => {
+      user.head = buildList(user.m, user.node, 20_000);
+    });
   for (let round = 0; round < 12; round++) {
     for (const { m, node, head, heap } of users.slice(round > 8 ? 1 : 0)) {
       m.run(() => {
@@ -200,14 +233,22 @@ async function peaks({ options, shape, mib }) {
         for (let i = 0; i < count; i++) {
           const ref = m.allocateArray(bytes, 4096 - 8);
           m.u8.fill(i, ref + 8, ref + 4096);
-          const live = { all: true, half: i % 2 === 0, low: i < count / 2, high: i >= count / 2, tenth: i % 10 === 0, none: false }[shape];
+          const live = {
+            all: true,
+            half: i % 2 === 0,
+            low: i < count / 2,
+            high: i >= count / 2,
+            tenth: i % 10 === 0,
+            none: false,
+          }[shape];
           if (live) m.setElement(m.get(table), i, ref);
         }
         m.collect();
         m.collect();
         for (let i = 0; i < count; i++) {
           const ref = m.getElement(m.get(table), i);
-          if (ref !== 0) assert(m.u8[ref + 8] === (i & 0xff) && m.u8[ref + 4095] === (i & 0xff), `array ${i} is damaged`);
+          if (ref !== 0)
+            assert(m.u8[ref + 8] === (i & 0xff) && m.u8[ref + 4095] === (i & 0xff), `array ${i} is damaged`);
         }
       });
     });
@@ -244,14 +285,22 @@ async function large({ options }) {
           for (let i = cycle; i < count; i += 3) put(i, i);
           for (let i = 0; i < count; i++) {
             const ref = m.getElement(m.get(table), i);
-            assert(m.u8[ref + 8] === (i & 0xff) && m.u8[ref + 8 + size - 65] === ((i + 1) & 0xff), `array ${i} is damaged`);
+            assert(
+              m.u8[ref + 8] === (i & 0xff) && m.u8[ref + 8 + size - 65] === ((i + 1) & 0xff),
+              `array ${i} is damaged`,
+            );
           }
           checkList(m, node, head, 50_000);
         }
       });
     });
     const { arena } = heap.share();
-    return { heapBytes: heap.heapBytes, alignBytes: arena.geometry.alignBytes, peak: heap.statistics().sharedBytesPeak, kind: heap.userfaultfd };
+    return {
+      heapBytes: heap.heapBytes,
+      alignBytes: arena.geometry.alignBytes,
+      peak: heap.statistics().sharedBytesPeak,
+      kind: heap.userfaultfd,
+    };
   });
 }
 

@@ -1,0 +1,76 @@
+// Other users, other machines: no privileges, one CPU, large heaps, and memory that is wanted back.
+
+import { describe, expect, test } from 'vitest';
+import { succeed } from './support.ts';
+
+const MIB = 1024 * 1024;
+
+interface Plain {
+  readonly kind: string;
+  readonly faults: number;
+  readonly uid: number;
+}
+
+test.runIf(process.getuid?.() === 0)(
+  'an unprivileged user gets a concurrent collector with user-mode faults',
+  async () => {
+    const prefix = [
+      'setpriv',
+      '--reuid=65534',
+      '--regid=65534',
+      '--clear-groups',
+      '--no-new-privs',
+      '--bounding-set=-all',
+      '--inh-caps=-all',
+    ];
+    const outcome = await succeed<Plain>('resources', 'plain', {}, { prefix });
+    expect(outcome.uid).toBe(65534);
+    expect(outcome.faults).toBeGreaterThan(0);
+    // Where vm.unprivileged_userfaultfd is 1 the full kind is allowed.
+    expect(['user-mode-only', 'full']).toContain(outcome.kind);
+  },
+);
+
+test('one CPU for everybody', async () => {
+  const outcome = await succeed<Plain>('resources', 'plain', {}, { prefix: ['taskset', '-c', '0'] });
+  expect(outcome.faults).toBeGreaterThan(0);
+});
+
+describe('large heaps', () => {
+  test.each(['recycle', 'release'])('1 GiB, %s', async (retention) => {
+    const outcome = await succeed<{ alignBytes: number }>('resources', 'large', {
+      options: { heapBytes: 1024 * MIB, retention },
+    });
+    expect(outcome.alignBytes).toBe(1024 * MIB);
+  });
+  test('1.2 GiB: windows are congruent modulo 2 MiB', async () => {
+    const outcome = await succeed<{ alignBytes: number }>('resources', 'large', {
+      options: { heapBytes: 1228 * MIB, retention: 'release' },
+    });
+    expect(outcome.alignBytes).toBe(2 * MIB);
+  });
+});
+
+describe('memory', () => {
+  test.each([{}, { retention: 'release' }, { fill: 'copy' }, { collector: 'stop-the-world' }])(
+    'is back with the system after collect(true): %j',
+    (options) => succeed('resources', 'givesBack', { options }),
+  );
+
+  const shapes = ['all', 'half', 'low', 'high', 'tenth', 'none'];
+  const modes = [{ retention: 'release' }, { fill: 'copy' }];
+  test.each(shapes.flatMap((shape) => modes.map((options) => ({ shape, options }))))(
+    'releasing compaction of a heap with $shape alive holds a tenth and 16 MiB more than is in use: $options',
+    async ({ shape, options }) => {
+      const { used, peak } = await succeed<{ used: number; peak: number }>('resources', 'peaks', {
+        shape,
+        options,
+        mib: 256,
+      });
+      process.stderr.write(
+        `peak ${JSON.stringify(options)} ${shape}: ${Math.round(used / MIB)} MiB in use, ${Math.round(peak / MIB)} MiB held at most\n`,
+      );
+      expect(peak).toBeLessThanOrEqual(used * 1.1 + 16 * MIB);
+    },
+  );
+});
