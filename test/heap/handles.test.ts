@@ -22,6 +22,7 @@ describe('persistent handles', () => {
   let running = true;
   let entered = 0;
   const owner = {
+    usable: true,
     assertRunning: () => {
       if (!running) throw new Error('not running');
     },
