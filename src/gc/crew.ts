@@ -27,12 +27,14 @@ export class Crew {
   /**
    * Starts the workers and waits until all are armed.
    * @param onEvent called on this thread's event loop with what the collector reports.
+   * @param stop tells all workers to return; called when one of them could not start.
    * @throws TospaceError ERR_WORKER, with the worker's own error as its cause.
    */
   static async start(
     setup: Omit<WorkerSetup, 'worker' | 'events'>,
     tables: Tables,
     onEvent: (event: unknown) => void,
+    stop: () => void,
   ): Promise<Crew> {
     const pool = new Piscina({
       filename: new URL('./worker.js', import.meta.url).href,
@@ -59,12 +61,25 @@ export class Crew {
     try {
       await crew.#armed(tables, setup.workers);
     } catch (error) {
+      // The others may still be loading, and a thread that is terminated while it loads a native module takes the process with it.
+      stop();
+      await crew.#settled();
       await crew.#dispose();
       throw error;
     }
     // From here on a worker reports its own end (fail stop); the promise alone must not become an unhandled rejection.
     for (const task of tasks) task.catch(() => {});
     return crew;
+  }
+
+  /** Waits for all tasks to end, but not for ever. */
+  async #settled(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, START_TIMEOUT_MS);
+    });
+    await Promise.race([Promise.allSettled(this.#tasks), late]);
+    clearTimeout(timer);
   }
 
   async #armed(tables: Tables, workers: number): Promise<void> {

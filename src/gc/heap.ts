@@ -245,8 +245,15 @@ export class Heap extends HeapAccess {
           stopFd: stop.fd,
           workers,
         };
-        undo.push(() => heap.#tellWorkersToStop());
-        heap.#crew = await Crew.start(setup, arena.tables, (event) => heap.#onEvent(event as HeapEvent));
+        heap.#crew = await Crew.start(
+          setup,
+          arena.tables,
+          (event) => heap.#onEvent(event as HeapEvent),
+          () => {
+            heap.#tellWorkersToStop();
+            stop.signal();
+          },
+        );
       }
       return heap;
     } catch (error) {

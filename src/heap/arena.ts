@@ -152,9 +152,10 @@ export class Arena {
   /** Gives everything back. The windows become inaccessible: a stray access ends the process instead of reading zeroes. */
   close(): void {
     if (!this.#open) return;
-    this.#open = false;
     try {
       this.#unmapWindows();
+      // Only now: where a window could not be closed, close() may be called again.
+      this.#open = false;
     } finally {
       this.attic.close();
       for (const memfd of this.memfds) memfd.close();

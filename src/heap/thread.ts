@@ -52,6 +52,8 @@ export class MutatorThread {
   readonly #afterFlip: () => void;
   readonly #stillWaiting: () => void;
   #depth = 0;
+  /** Limit of the allocation buffer while the thread is in a safe region. */
+  #restingLimit = 0;
   /** Calls of `blocking` that have not returned. */
   #blocked = 0;
   #attached = true;
@@ -89,7 +91,7 @@ export class MutatorThread {
 
   leave(): void {
     invariant(this.#depth > 0, 'every leave() follows an enter()');
-    if (--this.#depth === 0) park(this.#control, this.record, THREAD_SAFE);
+    if (--this.#depth === 0) this.#rest();
   }
 
   blocking<T>(body: () => T): T {
@@ -98,7 +100,7 @@ export class MutatorThread {
     const depth = this.#depth;
     this.#depth = 0;
     this.#blocked++;
-    park(this.#control, this.record, THREAD_SAFE);
+    this.#rest();
     try {
       return body();
     } finally {
@@ -172,6 +174,15 @@ export class MutatorThread {
   /** Goes to the state RUNNING. @throws TospaceError ERR_STATE when the heap was closed meanwhile. */
   #resume(parked: number): void {
     if (!this.#becomeRunning(parked)) this.assertUsable();
+    // Unless the collector retired the buffer meanwhile.
+    if (parked === THREAD_SAFE && this.record[T_CURSOR] !== 0) this.record[T_LIMIT] = this.#restingLimit;
+  }
+
+  /** Enters the safe region. The buffer's limit is put away, so that an allocation there takes the slow path, which refuses it. */
+  #rest(): void {
+    this.#restingLimit = this.record[T_LIMIT]!;
+    this.record[T_LIMIT] = 0;
+    park(this.#control, this.record, THREAD_SAFE);
   }
 
   /**

@@ -1,12 +1,13 @@
 // tospace bench floor, in tiny sizes: what it prints, and that both languages computed the same. Nothing about speed.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { findCompiler } from '#bench/floor/compiler.js';
 import { median, quantile, ratios, spread } from '#bench/floor/spread.js';
 import type { FloorReport } from '#bench/floor.js';
+import * as layout from '#src/heap/layout.js';
 
 const TIMEOUT_MS = 120_000;
 const hasCompiler = findCompiler() !== undefined;
@@ -161,4 +162,16 @@ test('medians, quantiles and ratios', () => {
   expect(spread([2, 1, 4])).toEqual({ median: 2, min: 1, max: 4 });
   // Pair by pair: not the ratio of the medians.
   expect(ratios([2, 40, 9], [1, 10, 3])).toEqual({ median: 3, min: 2, max: 4 });
+});
+
+test('the C kernels have the constants of the real ones', () => {
+  const source = readFileSync(new URL('../../bench/floor/kernels.c', import.meta.url), 'utf8');
+  const defined = [...source.matchAll(/^#define (\w+) (0x[0-9a-f]+|\d+)u?$/gm)].map(
+    ([, name, value]) => [name!, Number(value)] as const,
+  );
+  const shared = defined.filter(([name]) => name in layout);
+  expect(shared.length).toBeGreaterThanOrEqual(9);
+  expect(Object.fromEntries(shared)).toEqual(
+    Object.fromEntries(shared.map(([name]) => [name, layout[name as keyof typeof layout]])),
+  );
 });

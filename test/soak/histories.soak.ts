@@ -5,8 +5,8 @@ import { expect, test } from 'vitest';
 import { randomHistory } from '../gc/e2e/configurations.ts';
 import { pool, SEED, succeed } from '../gc/e2e/support.ts';
 
-const MINUTES = Number(process.env['SOAK_MINUTES'] ?? 10);
-const LANES = Number(process.env['SOAK_LANES'] ?? 2);
+const MINUTES = Number(process.env.SOAK_MINUTES ?? 10);
+const LANES = Number(process.env.SOAK_LANES ?? 2);
 /** How much longer than in the test run a history is. */
 const SCALE = 5;
 

@@ -79,4 +79,4 @@ export async function pool<T>(jobs: readonly (() => Promise<T>)[], width: number
 
 /** The seed of this run: from the environment, or new every time, so that many runs see many histories. */
 export const SEED: number =
-  process.env['SEED'] === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(process.env['SEED']);
+  process.env.SEED === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(process.env.SEED);

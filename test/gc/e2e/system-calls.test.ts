@@ -158,6 +158,15 @@ test.each(SERVER)('a server: $name fails', async (failure) => {
   );
 });
 
+test('a collector that cannot start fails createHeap, and not the process, while other workers still load', async () => {
+  const rules: readonly InjectionRule[] = [{ call: 'mremap', nth: 1, errno: ENOMEM, thread: 'collector' }];
+  const ends = await pool(
+    Array.from({ length: 12 }, () => () => outcome({ servers: 8 }, rules)),
+    3,
+  );
+  expect(ends.every((end) => end === 'create' || end === 'success')).toBe(true);
+});
+
 test('two failures: the flip cannot be undone either, and nobody reads the wrong file', async () => {
   const jobs = [5, 6, 7].flatMap((nth) =>
     [nth + 1, nth + 2].map(
@@ -182,7 +191,7 @@ describe('the creator', () => {
     userfaultfd: [EPERM, ENOSYS],
     openDevice: [EACCES],
     ioctl: [EINVAL, EBADF],
-    write: [EAGAIN, EIO],
+    write: [EIO],
     getcpu: [ENOSYS],
     tgkill: [EPERM],
     schedGetAffinity: [EINVAL],

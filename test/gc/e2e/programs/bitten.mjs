@@ -275,14 +275,13 @@ async function manyRequests({ options }) {
   );
   await heap.close();
   await new Promise((resolve) => setTimeout(resolve, 20));
-  numbers.forEach((number, i) =>
-    assert(i === 0 || number === numbers[i - 1] + 1, `cycle ${number} after ${numbers[i - 1]}`),
-  );
+  for (const [i, number] of numbers.entries()) {
+    assert(i === 0 || number === numbers[i - 1] + 1, `cycle ${number} after ${numbers[i - 1]}`);
+  }
 }
 
 /** 8: objects of all sizes are allocated between remark and flip; with `fill` until the heap is full. */
 async function black({ options, fill }) {
-  const reports = [];
   const result = await withHeap(
     { heapBytes: 4 * 1024 * 1024, trigger: 0.4, ...options, stress: { delayMs: { plan: fill ? 60 : 25 } } },
     (heap, m, list) => {
@@ -343,7 +342,6 @@ async function black({ options, fill }) {
           for (let i = 0; i < slots; i++) check(i);
         });
       });
-      reports.push(...[list].flat());
       return { stalls: heap.statistics().stallsUs.count, list };
     },
   );

@@ -36,7 +36,7 @@ function mutate(heap, m, node, cycles, tolerated = () => false) {
       const head = buildList(m, node, COUNT);
       const random = new Random(1);
       const end = () => heap.statistics().cycles + heap.statistics().abandonedCycles >= cycles;
-      for (let n = 0; !end(); n++) {
+      while (!end()) {
         try {
           m.scope(() => watch(m, node, head));
           if (random.int(3) === 0) m.collect(random.int(2) === 0);

@@ -162,20 +162,17 @@ export class History {
       owner.set(ref, node);
       queue.push(node);
     };
-    this.roots.forEach((root, i) => meet(root.node, m.get(root.local), () => `root ${i}`));
-    this.persistents.forEach((root, i) => meet(root.node, root.handle.get(), () => `persistent ${i}`));
+    for (const [i, root] of this.roots.entries()) meet(root.node, m.get(root.local), () => `root ${i}`);
+    for (const [i, root] of this.persistents.entries()) {
+      meet(root.node, root.handle.get(), () => `persistent ${i}`);
+    }
     for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
       const ref = at.get(node);
       bytes += this.check(node, ref);
-      const owning = node;
-      if (node.refs !== null)
-        node.refs.forEach((child, i) =>
-          meet(
-            child,
-            m.getRef(ref, this.shapes.slot(owning, i)),
-            () => `slot ${i} of ${owning.kind} ${owning.tag}`,
-          ),
-        );
+      const { refs, kind, tag } = node;
+      for (let i = 0; i < (refs?.length ?? 0); i++) {
+        meet(refs[i], m.getRef(ref, this.shapes.slot(node, i)), () => `slot ${i} of ${kind} ${tag}`);
+      }
     }
     this.liveBytes = bytes;
     this.sinceCompare = 0;

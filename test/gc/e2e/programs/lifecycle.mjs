@@ -15,7 +15,6 @@ import {
   sleep,
   startCycle,
   thrownBy,
-  withHeap,
 } from './support.mjs';
 
 const NODE = { next: 'ref', value: 'i32' };
