@@ -41,7 +41,7 @@ import { check } from '../uffd/index.ts';
 import { Builder } from './builder.ts';
 import type { WorkerContext } from './context.ts';
 import { type Collector, type CycleReport, PhaseClock, type World } from './cycle.ts';
-import { clearAttic, flipMappings } from './flip.ts';
+import { clearAttic, flipMappings, rehearseFlip } from './flip.ts';
 import { Peers } from './peers.ts';
 import { placeServers } from './placement.ts';
 import { planBlack, planCompaction } from './plan.ts';
@@ -170,6 +170,7 @@ export class ConcurrentCollector implements Collector {
 
   #flip(): { usedBytes: number; fromBytes: number; times: ReturnType<typeof flipMappings> } {
     const { control, arena } = this.#context;
+    rehearseFlip(this.#context, true);
     return this.#world.paused(PAUSE_FLIP, () => {
       this.#world.retireBuffers();
       const fromBytes = control[CTL_CURSOR]! - arena.geometry.heap;

@@ -9,6 +9,9 @@
 // and the heap stays as it was. Lengths come from the geometry only: since Linux 6.17 too long a length moves neighbours along.
 //
 // The attic must be an empty reservation before the pause: a move onto populated pages would tear them down inside it.
+//
+// A flip runs once in a cycle, after everything else has pushed its code and data out of the caches, the kernel's and V8's alike, and
+// takes three times as long as one that is run again at once. So it is rehearsed on a stage just before the pause.
 
 import { TospaceError } from '../errors.ts';
 import {
@@ -21,17 +24,44 @@ import {
   UFFDIO_REGISTER_MODE_MINOR,
   UFFDIO_REGISTER_MODE_MISSING,
 } from '../uffd/index.ts';
-import { CTL_FRONT } from '../heap/layout.ts';
+import { STAGE_BYTES } from '../heap/arena.ts';
+import { CTL_FRONT, PAGE_BYTES } from '../heap/layout.ts';
 import type { WorkerContext } from './context.ts';
 
 /** Bytes of page tables dropped at a time: short enough that other threads' faults are not held up. */
 const DROP_STEP_BYTES = 8 * 1024 * 1024;
+
+const MOVE_FLAGS = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+const REGISTER_MODE = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR;
+
+/** Times that a flip is rehearsed: the first brings code and data in, the second runs as the flip will. */
+const REHEARSALS = 2;
 
 /** Durations of the steps of a flip in microseconds. */
 export interface FlipTimes {
   readonly moveUs: number;
   readonly mapUs: number;
   readonly registerUs: number;
+}
+
+/** Flips a small mapping of the same files to and fro, beside mutators. No page of the heap is touched. @throws TospaceError */
+export function rehearseFlip(context: WorkerContext, register: boolean): void {
+  const { kernel, arena } = context;
+  const stage = arena.stage.address;
+  for (let i = 0; i < REHEARSALS; i++) {
+    arena.memfds[0].map(stage, STAGE_BYTES);
+    check(
+      kernel.mremap(stage, STAGE_BYTES, STAGE_BYTES, MOVE_FLAGS, stage + STAGE_BYTES),
+      'mremap',
+      'rehearsing a flip',
+    );
+    arena.memfds[1].map(stage, STAGE_BYTES);
+    if (register) {
+      context.uffd!.register(stage, PAGE_BYTES, REGISTER_MODE);
+      check(context.uffd!.unregister(stage, PAGE_BYTES), 'ioctl', 'rehearsing a flip');
+    }
+    arena.stage.reset();
+  }
 }
 
 /**
@@ -45,17 +75,16 @@ export function flipMappings(context: WorkerContext, usedBytes: number, register
   const attic = arena.attic.address;
   const bytes = geometry.windowBytes;
   const front = control[CTL_FRONT]!;
-  const flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
 
   const start = performance.now();
-  check(kernel.mremap(heap, bytes, bytes, flags, attic), 'mremap', 'moving the page tables of the heap away');
+  check(kernel.mremap(heap, bytes, bytes, MOVE_FLAGS, attic), 'mremap', 'moving the page tables of the heap away');
   const moved = performance.now();
   const back = arena.memfds[1 - front]!;
   try {
     back.map(heap, bytes);
     const mapped = performance.now();
     if (register && usedBytes > 0) {
-      context.uffd!.register(heap, usedBytes, UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR);
+      context.uffd!.register(heap, usedBytes, REGISTER_MODE);
     }
     const registered = performance.now();
     return {
@@ -66,7 +95,7 @@ export function flipMappings(context: WorkerContext, usedBytes: number, register
   } catch (error) {
     // The move back replaces whatever is at the heap's address, with the old pages. Where even that fails, mapping the file again does
     // the same, only slower: its pages have not changed.
-    if (kernel.mremap(attic, bytes, bytes, flags, heap) < 0)
+    if (kernel.mremap(attic, bytes, bytes, MOVE_FLAGS, heap) < 0)
       mapAgain(arena.memfds[front]!, heap, bytes, error);
     arena.attic.reset();
     throw error;

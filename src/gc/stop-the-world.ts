@@ -22,7 +22,7 @@ import {
 } from '../heap/layout.ts';
 import type { WorkerContext } from './context.ts';
 import { type Collector, type CycleReport, PhaseClock, type World } from './cycle.ts';
-import { clearAttic, flipMappings } from './flip.ts';
+import { clearAttic, flipMappings, rehearseFlip } from './flip.ts';
 import { planBlack, planCompaction } from './plan.ts';
 import { Retention } from './retention.ts';
 import type { Tracer } from './tracer.ts';
@@ -52,6 +52,7 @@ export class StopTheWorldCollector implements Collector {
     const releases = release || options.retention === 'release';
     if (releases) this.#retention.emptyBack();
     this.#retention.sample();
+    rehearseFlip(this.#context, false);
 
     this.#world.releaseDeadThreads();
     const clock = new PhaseClock();

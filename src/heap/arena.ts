@@ -16,7 +16,7 @@ import {
   PROT_NONE,
   Reservation,
 } from '../uffd/index.ts';
-import { type Geometry, type GeometryOptions, layOut, MEMORY_BYTES } from './geometry.ts';
+import { GIB, type Geometry, type GeometryOptions, layOut, MEMORY_BYTES, MIB } from './geometry.ts';
 import {
   CTL_CARD_BUFFER,
   CTL_CARDS,
@@ -52,6 +52,9 @@ import { Tables } from './tables.ts';
 /** Names of the two files in /proc/self/maps. */
 const MEMFD_NAMES = ['tospace-a', 'tospace-b'] as const;
 
+/** Bytes of each of the two places on the stage where flips are rehearsed. */
+export const STAGE_BYTES: number = 2 * MIB;
+
 /** What another thread of the process needs to use the same arena. Can be posted to it. */
 export interface ArenaHandle {
   readonly memory: WebAssembly.Memory;
@@ -60,6 +63,8 @@ export interface ArenaHandle {
   readonly memfds: readonly [number, number];
   /** Where the flip moves the old page tables: a reservation outside the memory. */
   readonly attic: number;
+  /** Where flips are rehearsed: a small reservation outside the memory. */
+  readonly stage: number;
 }
 
 export class Arena {
@@ -67,11 +72,19 @@ export class Arena {
   readonly geometry: Geometry;
   readonly memfds: readonly [Memfd, Memfd];
   readonly attic: Reservation;
+  readonly stage: Reservation;
   readonly #kernel: Kernel;
   #open = true;
 
-  private constructor(kernel: Kernel, tables: Tables, memfds: readonly [Memfd, Memfd], attic: Reservation) {
+  private constructor(
+    kernel: Kernel,
+    tables: Tables,
+    memfds: readonly [Memfd, Memfd],
+    attic: Reservation,
+    stage: Reservation,
+  ) {
     this.#kernel = kernel;
+    this.stage = stage;
     this.tables = tables;
     this.geometry = tables.geometry;
     this.memfds = memfds;
@@ -94,11 +107,14 @@ export class Arena {
         return memfd;
       }) as unknown as readonly [Memfd, Memfd];
       const attic = Reservation.reserve(kernel, geometry.windowBytes, {
-        alignBytes: geometry.alignBytes,
+        // Whatever the windows' own alignment is: whole GiB inside them then move by one entry each.
+        alignBytes: GIB,
         congruentTo: geometry.memoryAddress + geometry.heap,
       });
       undo.push(() => attic.close());
-      const arena = new Arena(kernel, new Tables(memory, geometry), files, attic);
+      const stage = Reservation.reserve(kernel, 2 * STAGE_BYTES, { alignBytes: STAGE_BYTES });
+      undo.push(() => stage.close());
+      const arena = new Arena(kernel, new Tables(memory, geometry), files, attic, stage);
       undo.push(() => arena.#unmapWindows());
       files[0].map(arena.real(geometry.heap), geometry.windowBytes);
       files[0].map(arena.real(geometry.aliases[0]), geometry.windowBytes);
@@ -127,6 +143,7 @@ export class Arena {
         Memfd.adopt(kernel, MEMFD_NAMES[1], handle.memfds[1], geometry.windowBytes),
       ],
       Reservation.adopt(kernel, handle.attic, geometry.windowBytes),
+      Reservation.adopt(kernel, handle.stage, 2 * STAGE_BYTES),
     );
   }
 
@@ -136,6 +153,7 @@ export class Arena {
       geometry: this.geometry,
       memfds: [this.memfds[0].fd, this.memfds[1].fd],
       attic: this.attic.address,
+      stage: this.stage.address,
     };
   }
 
@@ -158,6 +176,7 @@ export class Arena {
       this.#open = false;
     } finally {
       this.attic.close();
+    this.stage.close();
       for (const memfd of this.memfds) memfd.close();
     }
   }

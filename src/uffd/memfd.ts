@@ -9,7 +9,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from './abi.ts';
-import { check, hex } from './check.ts';
+import { check, hex, syscallError } from './check.ts';
 import type { Kernel } from './kernel.ts';
 
 /** Where {@link Memfd.map} maps. */
@@ -73,11 +73,12 @@ export class Memfd implements Disposable {
     const fd = this.#open();
     // MAP_FIXED at 0 would be refused on most systems and be a disaster on the others.
     if (!(addr > 0)) throw new TospaceError('ERR_OPTION', `addr must be a positive address, not ${addr}`);
-    check(
-      this.#kernel.mmap(addr, length, prot, MAP_SHARED | MAP_FIXED, fd, offset),
-      'mmap',
-      `mapping ${length} bytes of "${this.#name}" at offset ${offset} to ${hex(addr)}`,
-    );
+    const result = this.#kernel.mmap(addr, length, prot, MAP_SHARED | MAP_FIXED, fd, offset);
+    // The message is made only where it is needed: this runs in the collector's pause.
+    if (result < 0) {
+      const what = `mapping ${length} bytes of "${this.#name}" at offset ${offset} to ${hex(addr)}`;
+      throw syscallError(result, 'mmap', what);
+    }
   }
 
   /**

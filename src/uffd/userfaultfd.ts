@@ -148,7 +148,10 @@ export class Userfaultfd implements Disposable {
     this.#set(2, mode);
     this.#set(3, 0);
     const result = this.#kernel.ioctl(this.#fd, UFFDIO_REGISTER, this.#args);
-    check(result, 'UFFDIO_REGISTER', `watching ${length} bytes at ${hex(addr)} for faults of mode ${mode}`);
+    // The message is made only where it is needed: this runs in the collector's pause.
+    if (result < 0) {
+      throw syscallError(result, 'UFFDIO_REGISTER', `watching ${length} bytes at ${hex(addr)} for faults of mode ${mode}`);
+    }
   }
 
   /**
