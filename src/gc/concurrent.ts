@@ -27,6 +27,7 @@ import {
   CTL_PHASE,
   CTL_WINDOW,
   PAGE_BYTES,
+  PAGE_LOG2,
   PAUSE_FLIP,
   PAUSE_REMARK,
   PAUSE_VERIFY,
@@ -201,6 +202,8 @@ export class ConcurrentCollector implements Collector {
     // A fault that was read between the last look at its server and the unregistering is done with before the next plan is made.
     this.#sweep.awaitServers();
     Atomics.store(control, CTL_WINDOW, 0);
+    // For the next window, whose plan is then made the sooner.
+    this.#context.kernels.clearPageWords(usedBytes >> PAGE_LOG2);
     if (release || options.retention === 'release') this.#retention.releaseAll();
     clearAttic(this.#context, fromBytes);
     const verifier = this.#verifier;

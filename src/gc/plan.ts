@@ -18,7 +18,7 @@ import type { WorkerContext } from './context.ts';
 /** Computes forwarding and page sources for everything below the black line. Runs beside mutators; the bitmaps are final. */
 export function planCompaction(context: WorkerContext, blackLine: number): void {
   const { control, kernels, arena } = context;
-  const { heap, heapBytes, aliases } = arena.geometry;
+  const { heap, aliases } = arena.geometry;
   const live = kernels.plan(blackLine);
   const front = control[CTL_FRONT]!;
   control[CTL_BLACK_LINE] = blackLine;
@@ -26,7 +26,6 @@ export function planCompaction(context: WorkerContext, blackLine: number): void 
   control[CTL_BLACK_DELTA] = blackLine - heap - alignUp(live, PAGE_BYTES);
   control[CTL_FROM_ALIAS] = aliases[front]!;
   control[CTL_TO_ALIAS] = aliases[1 - front]!;
-  kernels.clearPageWords(heapBytes >> PAGE_LOG2);
 }
 
 /** Fixes the black part, in the pause: no object is allocated between this and the flip. Returns the bytes of to-space in use. */

@@ -114,14 +114,11 @@ function firstWindow(memoryAddress: number, alignBytes: number): number {
  * @throws TospaceError ERR_OPTION when the heap does not fit into 4 GiB of memory three times over.
  */
 export function layOut(memoryAddress: number, options: GeometryOptions): Geometry {
-  const { heapBytes } = options;
-  let alignBytes = heapBytes <= GIB ? GIB : 2 * MIB;
-  let heap = firstWindow(memoryAddress, alignBytes);
-  // Addresses are kept in signed words, so that not even the heap's end may be 2^31: one memory in 16 384 begins on a whole GiB.
-  if (heap + heapBytes >= REFERENCE_LIMIT) {
-    alignBytes = 2 * MIB;
-    heap = firstWindow(memoryAddress, alignBytes);
-  }
+  const alignBytes = options.heapBytes <= GIB ? GIB : 2 * MIB;
+  const heap = firstWindow(memoryAddress, alignBytes);
+  // Addresses are kept in signed words, so that not even the heap's end may be 2^31: where a memory begins on a whole GiB (one in
+  // sixteen does), a heap of 1 GiB is a page smaller than asked for.
+  const heapBytes = heap + options.heapBytes === REFERENCE_LIMIT ? options.heapBytes - PAGE_BYTES : options.heapBytes;
   const windowBytes = alignUp(heapBytes, alignBytes);
   const end = heap + 3 * windowBytes;
 

@@ -124,7 +124,9 @@ describe.each(SIZES)('a heap of %i bytes', (heapBytes) => {
 
 test('a memory that begins on a whole GiB: the end of a 1 GiB heap stays below 2^31', () => {
   check(layOutFor(BASE, GIB));
-  expect(layOutFor(BASE, GIB).alignBytes).toBe(2 * MIB);
+  expect(layOutFor(BASE, GIB).alignBytes).toBe(GIB);
+  expect(layOutFor(BASE, GIB).heapBytes).toBe(GIB - 4096);
+  expect(layOutFor(BASE + WASM_PAGE, GIB).heapBytes).toBe(GIB);
   expect(layOutFor(BASE, GIB - 4096).alignBytes).toBe(GIB);
 });
 

@@ -10,7 +10,9 @@ const LANES = Number(process.env.SOAK_LANES ?? 2);
 /** How much longer than in the test run a history is. */
 const SCALE = 5;
 
-test(`histories for ${MINUTES} minutes from seed ${SEED}`, async () => {
+const TIMEOUT_MS = (MINUTES + 30) * 60_000;
+
+test(`histories for ${MINUTES} minutes from seed ${SEED}`, { timeout: TIMEOUT_MS }, async () => {
   const end = Date.now() + MINUTES * 60_000;
   const failures: string[] = [];
   let seed = SEED;
