@@ -185,7 +185,6 @@ static void plan(void) {
   compacted_bytes = to - HEAP;
   black_offset = cursor - HEAP;
   black_delta = cursor - HEAP - ((compacted_bytes + 4095) & ~4095u);
-  memset(page_words, 0, (size_t)(heap_bytes >> PAGE_LOG2) * 4);
 }
 
 // ---- compact -------------------------------------------------------------------------------------------------------------

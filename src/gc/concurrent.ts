@@ -98,7 +98,7 @@ export class ConcurrentCollector implements Collector {
     clock.lap('remark');
 
     this.#enter(PHASE_PLAN, 'plan');
-    planCompaction(this.#context, control[CTL_BLACK_LINE]!);
+    const planKernelMs = planCompaction(this.#context, control[CTL_BLACK_LINE]!);
     this.#verifier?.afterPlan();
     if (release || this.#context.options.retention === 'release') this.#retention.emptyBack();
     else this.#retention.warmBack(control[CTL_COMPACTED_BYTES]! + WARM_BLACK_BYTES);
@@ -129,6 +129,7 @@ export class ConcurrentCollector implements Collector {
       precleanRounds,
       remarkCards,
       phasesMs: clock.phasesMs,
+      planKernelMs,
       flip: flip.times,
       sharedBytesAfter: arena.sharedBytes(),
     };

@@ -48,6 +48,8 @@ export interface CycleReport {
   readonly remarkCards: number;
   /** Milliseconds of each phase, in their order. */
   readonly phasesMs: Readonly<Record<string, number>>;
+  /** Milliseconds of the plan phase that grow with the heap. */
+  readonly planKernelMs: number;
   readonly flip: FlipTimes;
   /** Bytes of memory that both memfds held at most during the window. */
   readonly sharedBytesAfter: number;

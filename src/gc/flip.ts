@@ -77,7 +77,11 @@ export function flipMappings(context: WorkerContext, usedBytes: number, register
   const front = control[CTL_FRONT]!;
 
   const start = performance.now();
-  check(kernel.mremap(heap, bytes, bytes, MOVE_FLAGS, attic), 'mremap', 'moving the page tables of the heap away');
+  check(
+    kernel.mremap(heap, bytes, bytes, MOVE_FLAGS, attic),
+    'mremap',
+    'moving the page tables of the heap away',
+  );
   const moved = performance.now();
   const back = arena.memfds[1 - front]!;
   try {

@@ -15,17 +15,23 @@ import {
 } from '../heap/layout.ts';
 import type { WorkerContext } from './context.ts';
 
-/** Computes forwarding and page sources for everything below the black line. Runs beside mutators; the bitmaps are final. */
-export function planCompaction(context: WorkerContext, blackLine: number): void {
+/**
+ * Computes forwarding and page sources for everything below the black line. Runs beside mutators; the bitmaps are final.
+ * @returns milliseconds that the kernel took: what is left of the phase does not grow with the heap.
+ */
+export function planCompaction(context: WorkerContext, blackLine: number): number {
   const { control, kernels, arena } = context;
   const { heap, aliases } = arena.geometry;
+  const start = performance.now();
   const live = kernels.plan(blackLine);
+  const kernelMs = performance.now() - start;
   const front = control[CTL_FRONT]!;
   control[CTL_BLACK_LINE] = blackLine;
   control[CTL_COMPACTED_BYTES] = live;
   control[CTL_BLACK_DELTA] = blackLine - heap - alignUp(live, PAGE_BYTES);
   control[CTL_FROM_ALIAS] = aliases[front]!;
   control[CTL_TO_ALIAS] = aliases[1 - front]!;
+  return kernelMs;
 }
 
 /** Fixes the black part, in the pause: no object is allocated between this and the flip. Returns the bytes of to-space in use. */

@@ -59,6 +59,7 @@ export class StopTheWorldCollector implements Collector {
     let usedBytesBefore = 0;
     let usedBytes = 0;
     let remarkCards = 0;
+    let planKernelMs = 0;
     const flip = this.#world.paused(PAUSE_FULL, () => {
       clock.lap('stop');
       this.#world.retireBuffers();
@@ -72,7 +73,7 @@ export class StopTheWorldCollector implements Collector {
       clock.lap('mark');
 
       this.#enter(PHASE_PLAN, 'plan');
-      planCompaction(this.#context, control[CTL_BLACK_LINE]!);
+      planKernelMs = planCompaction(this.#context, control[CTL_BLACK_LINE]!);
       this.#verifier?.afterPlan();
       usedBytes = planBlack(this.#context);
       this.#verifier?.beforeFlip(usedBytesBefore);
@@ -114,6 +115,7 @@ export class StopTheWorldCollector implements Collector {
       precleanRounds: 0,
       remarkCards,
       phasesMs: clock.phasesMs,
+      planKernelMs,
       flip,
       sharedBytesAfter: arena.sharedBytes(),
     };

@@ -176,7 +176,7 @@ export class Arena {
       this.#open = false;
     } finally {
       this.attic.close();
-    this.stage.close();
+      this.stage.close();
       for (const memfd of this.memfds) memfd.close();
     }
   }

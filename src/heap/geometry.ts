@@ -118,7 +118,8 @@ export function layOut(memoryAddress: number, options: GeometryOptions): Geometr
   const heap = firstWindow(memoryAddress, alignBytes);
   // Addresses are kept in signed words, so that not even the heap's end may be 2^31: where a memory begins on a whole GiB (one in
   // sixteen does), a heap of 1 GiB is a page smaller than asked for.
-  const heapBytes = heap + options.heapBytes === REFERENCE_LIMIT ? options.heapBytes - PAGE_BYTES : options.heapBytes;
+  const heapBytes =
+    heap + options.heapBytes === REFERENCE_LIMIT ? options.heapBytes - PAGE_BYTES : options.heapBytes;
   const windowBytes = alignUp(heapBytes, alignBytes);
   const end = heap + 3 * windowBytes;
 

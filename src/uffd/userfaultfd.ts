@@ -150,7 +150,11 @@ export class Userfaultfd implements Disposable {
     const result = this.#kernel.ioctl(this.#fd, UFFDIO_REGISTER, this.#args);
     // The message is made only where it is needed: this runs in the collector's pause.
     if (result < 0) {
-      throw syscallError(result, 'UFFDIO_REGISTER', `watching ${length} bytes at ${hex(addr)} for faults of mode ${mode}`);
+      throw syscallError(
+        result,
+        'UFFDIO_REGISTER',
+        `watching ${length} bytes at ${hex(addr)} for faults of mode ${mode}`,
+      );
     }
   }
 
