@@ -3,7 +3,7 @@
 import { alignUp } from '../../heap/geometry.ts';
 import { CTL_BLACK_DELTA, CTL_COMPACTED_BYTES, CTL_FROM_ALIAS, PAGE_BYTES } from '../../heap/layout.ts';
 import type { WorkerContext } from '../context.ts';
-import { corrupt, HeapView, hex } from './view.ts';
+import { corrupt, HeapView, hex, type ObjectShape, slotsWithin } from './view.ts';
 
 export interface PageChecker {
   /** Checks `count` pages from `page` on, built at the address `target`. @throws TospaceError ERR_VERIFY */
@@ -56,10 +56,10 @@ class NaiveBuilder implements PageChecker {
     let at = low - (view.words[geometry.pageSource / 4 + page]! - ref);
     while (at < high) {
       if (!view.bit(view.marks, ref)) throw corrupt(`page ${page} takes ${hex(ref)} for an object`);
-      const { bytes, slots } = view.shape(ref, bias, view.base + view.bytes, () => `page ${page}`);
-      this.#place(ref + bias, bytes, slots, at - low, into, high - low);
-      at += bytes;
-      ref += bytes;
+      const shape = view.shape(ref, bias, view.base + view.bytes, () => `page ${page}`);
+      this.#place(ref + bias, shape, at - low, into, high - low);
+      at += shape.bytes;
+      ref += shape.bytes;
       while (at < high && !view.bit(view.marks, ref)) ref += 8;
     }
   }
@@ -76,25 +76,19 @@ class NaiveBuilder implements PageChecker {
         ref += 8;
         continue;
       }
-      const { bytes, slots } = view.shape(ref, bias, view.base + view.bytes, () => `black page ${page}`);
-      this.#place(ref + bias, bytes, slots, ref - source, into, PAGE_BYTES);
-      ref += bytes;
+      const shape = view.shape(ref, bias, view.base + view.bytes, () => `black page ${page}`);
+      this.#place(ref + bias, shape, ref - source, into, PAGE_BYTES);
+      ref += shape.bytes;
     }
   }
 
   /** Copies an object whose first byte belongs at `at` (which may lie outside) and forwards its references. */
-  #place(
-    source: number,
-    bytes: number,
-    slots: readonly number[],
-    at: number,
-    into: Uint8Array,
-    limit: number,
-  ): void {
-    for (let i = Math.max(0, -at); i < bytes && at + i < limit; i++) into[at + i] = this.#bytes[source + i]!;
+  #place(source: number, shape: ObjectShape, at: number, into: Uint8Array, limit: number): void {
+    const begin = Math.max(0, -at);
+    const end = Math.min(shape.bytes, limit - at);
+    for (let i = begin; i < end; i++) into[at + i] = this.#bytes[source + i]!;
     const out = new DataView(into.buffer);
-    for (const slot of slots) {
-      if (at + slot < 0 || at + slot >= limit) continue;
+    for (const slot of slotsWithin(shape, begin, end)) {
       out.setUint32(at + slot, this.#view.forward(this.#view.words[(source + slot) / 4]!), true);
     }
   }

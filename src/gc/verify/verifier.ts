@@ -23,7 +23,7 @@ import {
 } from '../../heap/layout.ts';
 import { check, PROT_NONE, PROT_READ, PROT_WRITE } from '../../uffd/index.ts';
 import type { WorkerContext } from '../context.ts';
-import { corrupt, HeapView, hex } from './view.ts';
+import { corrupt, HeapView, hex, slotsWithin } from './view.ts';
 
 /** What idle pages hold in a verifying heap: not a reference, not a header, and easy to recognise in a report. */
 export const POISON = 0xdeadbeef;
@@ -47,7 +47,7 @@ export class Verifier {
   }
 
   /** Traces the heap from its roots and calls `visit` for every object. Mutators must be stopped. */
-  #trace(visit: (ref: number, bytes: number) => void): void {
+  #trace(visit: (ref: number) => void): void {
     const view = this.#view;
     const end = this.#context.control[CTL_CURSOR]!;
     const seen = new Uint32Array(Math.ceil((end - view.base) / GRANULE_BYTES / 32));
@@ -65,9 +65,9 @@ export class Verifier {
     for (const { at, name } of view.roots()) reach(view.words[at / 4]!, () => name);
     for (let ref = stack.pop(); ref !== undefined; ref = stack.pop()) {
       const object = ref;
-      const { bytes, slots } = view.shape(object, 0, end, () => 'the mark stack');
-      visit(object, bytes);
-      for (const slot of slots)
+      const shape = view.shape(object, 0, end, () => 'the mark stack');
+      visit(object);
+      for (const slot of slotsWithin(shape, 0, shape.bytes))
         reach(view.words[(object + slot) / 4]!, () => `field +${slot} of the object at ${hex(object)}`);
     }
   }
@@ -166,8 +166,8 @@ export class Verifier {
         continue;
       }
       const object = ref;
-      const { bytes, slots } = view.shape(ref, 0, end, () => 'an allocation buffer');
-      for (const slot of slots) {
+      const shape = view.shape(ref, 0, end, () => 'an allocation buffer');
+      for (const slot of slotsWithin(shape, 0, shape.bytes)) {
         const target = view.words[(object + slot) / 4]!;
         if (target === 0) continue;
         view.shape(target, 0, end, () => `field +${slot} of the black object at ${hex(object)}`);
@@ -175,7 +175,7 @@ export class Verifier {
           throw corrupt(`the black object at ${hex(object)} refers to ${hex(target)}, which is not marked`);
         }
       }
-      ref += bytes;
+      ref += shape.bytes;
     }
     this.#expectedRoots.clear();
     for (const { at } of view.roots()) this.#expectedRoots.set(at, view.forward(view.words[at / 4]!));

@@ -33,8 +33,18 @@ export const hex = (n: number): string => `0x${(n >>> 0).toString(16)}`;
 export interface ObjectShape {
   readonly bytes: number;
   readonly kind: number;
-  /** Byte offsets of the reference slots. */
+  /** Byte offsets of a record's reference slots; none for an array. */
   readonly slots: readonly number[];
+  /** Elements of an array of references, 0 for anything else. Not listed one by one: an array may fill half of the heap. */
+  readonly elements: number;
+}
+
+/** The byte offsets of the reference slots that lie in [from, to) of the object. */
+export function* slotsWithin(shape: ObjectShape, from: number, to: number): Generator<number> {
+  for (const slot of shape.slots) if (slot >= from && slot < to) yield slot;
+  const first = Math.max(0, Math.ceil((from - HEADER_BYTES) / 4));
+  const last = Math.min(shape.elements, Math.ceil((to - HEADER_BYTES) / 4));
+  for (let i = first; i < last; i++) yield HEADER_BYTES + i * 4;
 }
 
 /** Where a root lies: the address of its slot. */
@@ -107,8 +117,7 @@ export class HeapView {
     }
     if (ref + bytes > end)
       throw corrupt(`the object at ${hex(ref)} (from ${whence()}) ends behind the heap in use`);
-    if (kind === KIND_REF_ARRAY) slots = Array.from({ length }, (_, i) => HEADER_BYTES + i * 4);
-    return { bytes, kind, slots };
+    return { bytes, kind, slots, elements: kind === KIND_REF_ARRAY ? length : 0 };
   }
 
   #slotsOf(id: number, entry: number): readonly number[] {
