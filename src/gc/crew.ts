@@ -3,7 +3,7 @@
 // Each worker runs one task that lasts as long as the heap. They talk through the control block and never through the creator's event
 // loop, which may stand still in a page fault.
 
-import { MessageChannel } from 'node:worker_threads';
+import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { decodeError, TospaceError } from '../errors.ts';
 import { COLLECTOR, W_STATE, WORKER_ARMED } from '../heap/layout.ts';
@@ -17,11 +17,18 @@ export class Crew {
   readonly #pool: Piscina;
   readonly #tasks: readonly Promise<unknown>[];
   readonly #events: MessageChannel;
+  readonly #onEvent: (event: unknown) => void;
 
-  private constructor(pool: Piscina, tasks: readonly Promise<unknown>[], events: MessageChannel) {
+  private constructor(
+    pool: Piscina,
+    tasks: readonly Promise<unknown>[],
+    events: MessageChannel,
+    onEvent: (event: unknown) => void,
+  ) {
     this.#pool = pool;
     this.#tasks = tasks;
     this.#events = events;
+    this.#onEvent = onEvent;
   }
 
   /**
@@ -57,7 +64,7 @@ export class Crew {
       };
       tasks.push(pool.run(task, worker === COLLECTOR ? { transferList: [events.port2] } : {}));
     }
-    const crew = new Crew(pool, tasks, events);
+    const crew = new Crew(pool, tasks, events, onEvent);
     try {
       await crew.#armed(tables, setup.workers);
     } catch (error) {
@@ -120,9 +127,17 @@ export class Crew {
     }
   }
 
-  /** Waits for all tasks to return, then ends the threads. The workers must have been told to stop. */
+  /** Waits for all tasks to return, hands over what they reported, and ends the threads. The workers must have been told to stop. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#tasks);
+    // Reports that this thread's event loop has not come round to: closing the port would lose them.
+    for (
+      let event = receiveMessageOnPort(this.#events.port1);
+      event;
+      event = receiveMessageOnPort(this.#events.port1)
+    ) {
+      this.#onEvent(event.message);
+    }
     await this.#dispose();
   }
 
