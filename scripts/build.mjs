@@ -23,7 +23,9 @@ function newest(...paths) {
 
 function step(output, inputs, command, args) {
   if (existsSync(output) && newest(output) >= newest(...inputs)) return;
-  const { status, error } = spawnSync(process.execPath, [join('node_modules', command), ...args], { stdio: 'inherit' });
+  const { status, error } = spawnSync(process.execPath, [join('node_modules', command), ...args], {
+    stdio: 'inherit',
+  });
   if (error) throw error;
   if (status !== 0) process.exit(status ?? 1);
 }
@@ -32,15 +34,29 @@ const kernels = 'dist/src/gc/kernels.wasm';
 mkdirSync(dirname(kernels), { recursive: true });
 step(kernels, ['src/gc/kernels', 'src/heap/layout.ts', 'scripts'], 'assemblyscript/bin/asc.js', [
   'src/gc/kernels/index.ts',
-  '--outFile', kernels,
-  '-O3', '--noAssert', '--converge',
-  '--runtime', 'stub',
-  '--importMemory', '--noExportMemory', '--sharedMemory',
-  '--initialMemory', '65536', '--maximumMemory', '65536',
-  '--enable', 'threads,simd',
+  '--outFile',
+  kernels,
+  '-O3',
+  '--noAssert',
+  '--converge',
+  '--runtime',
+  'stub',
+  '--importMemory',
+  '--noExportMemory',
+  '--sharedMemory',
+  '--initialMemory',
+  '65536',
+  '--maximumMemory',
+  '65536',
+  '--enable',
+  'threads,simd',
   // No abort import and no messages: a string would become a data segment that every instance writes into the heap.
-  '--use', 'abort=',
+  '--use',
+  'abort=',
 ]);
 // tsc rewrites every output, so the entry point stands for all of them.
-step('dist/bench/main.js', ['src', 'bench', 'tsconfig.json', 'scripts'], 'typescript/bin/tsc', ['-p', 'tsconfig.json']);
+step('dist/bench/main.js', ['src', 'bench', 'tsconfig.json', 'scripts'], 'typescript/bin/tsc', [
+  '-p',
+  'tsconfig.json',
+]);
 chmodSync('dist/bench/main.js', 0o755);
