@@ -24,6 +24,7 @@ import {
   CTL_COMPACTED_BYTES,
   CTL_CURSOR,
   CTL_CYCLE,
+  CTL_PACE_US,
   CTL_PHASE,
   CTL_WINDOW,
   PAGE_BYTES,
@@ -54,8 +55,16 @@ import { createPageChecker } from './verify/page-checker.ts';
 
 /** Pre-cleaning stops when a round finds no more dirty cards than this: their rescan takes some 10 µs in the pause. */
 const PRECLEAN_ENOUGH_CARDS = 256;
-/** ... or when a round finds no fewer than the one before (mutators dirty them as fast as they are cleaned), or after this many. */
+/** ... or after this many rounds. */
 const PRECLEAN_ROUNDS_MAX = 16;
+/**
+ * A round that finds more than this part of the one before does not lead to an end: mutators allocate or store as fast as the marker
+ * follows. Allocation is then paced: whoever takes a buffer waits first, twice as long after each such round. A buffer lasts some
+ * 60 µs, and what is in it takes the marker as long.
+ */
+const PRECLEAN_PROGRESS = 0.5;
+const PACE_FIRST_US = 100;
+const PACE_MAX_US = 1600;
 
 /** Room for black pages in what is warmed before the flip: what a fast mutator allocates while the plan is made. */
 const WARM_BLACK_BYTES = 2 * 1024 * 1024;
@@ -89,13 +98,19 @@ export class ConcurrentCollector implements Collector {
     this.#world.releaseDeadThreads();
     const usedBytesBefore = Atomics.load(control, CTL_CURSOR) - heap;
 
-    this.#enter(PHASE_MARK, 'mark');
-    const precleanRounds = this.#mark();
-    clock.lap('mark');
+    let precleanRounds: number;
+    let remarkCards: number;
+    try {
+      this.#enter(PHASE_MARK, 'mark');
+      precleanRounds = this.#mark();
+      clock.lap('mark');
 
-    this.#enter(PHASE_REMARK, 'remark');
-    const remarkCards = this.#remark();
-    clock.lap('remark');
+      this.#enter(PHASE_REMARK, 'remark');
+      remarkCards = this.#remark();
+      clock.lap('remark');
+    } finally {
+      this.#unpace();
+    }
 
     this.#enter(PHASE_PLAN, 'plan');
     const planKernelMs = planCompaction(this.#context, control[CTL_BLACK_LINE]!);
@@ -153,10 +168,26 @@ export class ConcurrentCollector implements Collector {
         this.#world.handshake();
         tracer.markRoots();
       });
-      if (dirty <= PRECLEAN_ENOUGH_CARDS || dirty >= last) return round;
+      if (dirty <= PRECLEAN_ENOUGH_CARDS) return round;
+      if (dirty > last * PRECLEAN_PROGRESS) this.#pace();
       last = dirty;
     }
     return PRECLEAN_ROUNDS_MAX;
+  }
+
+  /** Slows allocation down, more with each call. */
+  #pace(): void {
+    const { control } = this.#context;
+    const pace = control[CTL_PACE_US]!;
+    Atomics.store(control, CTL_PACE_US, Math.min(pace === 0 ? PACE_FIRST_US : pace * 2, PACE_MAX_US));
+  }
+
+  /** Lets allocation go on at its own speed. */
+  #unpace(): void {
+    const { control } = this.#context;
+    if (control[CTL_PACE_US] === 0) return;
+    Atomics.store(control, CTL_PACE_US, 0);
+    Atomics.notify(control, CTL_PACE_US);
   }
 
   #remark(): number {

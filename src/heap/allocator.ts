@@ -9,6 +9,7 @@ import {
   CTL_ALLOC_EPOCH,
   CTL_COMPACTED_BYTES,
   CTL_LIMIT,
+  CTL_PACE_US,
   HISTOGRAM_STALL,
   PAGE_BYTES,
   T_ALLOCATED_BYTES,
@@ -68,6 +69,7 @@ export class Allocator {
     const record = this.#record;
     const { stress, collects } = this.#options;
     let ticket: number | undefined;
+    let paced = false;
     let stalls = 0;
     for (;;) {
       const cursor = record[T_CURSOR]!;
@@ -77,6 +79,11 @@ export class Allocator {
         record[T_CURSOR] = cursor + bytes;
         if (stress) record[T_LIMIT] = cursor + bytes;
         return cursor;
+      }
+      if (this.#control[CTL_PACE_US] !== 0 && !paced) {
+        this.#pace();
+        paced = true;
+        continue;
       }
       const own = bytes > SHARED_BUFFER_MAX_BYTES;
       const start = this.#blocks.take(bytes, own ? bytes : BUFFER_BYTES);
@@ -96,6 +103,15 @@ export class Allocator {
       this.#hiddenLimit = start + this.#blocks.taken;
       record[T_LIMIT] = stress ? start : this.#hiddenLimit;
     }
+  }
+
+  /** Waits for the time that the collector asks of everybody who allocates, or until it no longer does. */
+  #pace(): void {
+    const start = performance.now();
+    const us = Atomics.load(this.#control, CTL_PACE_US);
+    this.#thread.blocking(() => Atomics.wait(this.#control, CTL_PACE_US, us, us / 1000));
+    this.#thread.assertUsable();
+    this.#stalls.record((performance.now() - start) * 1e6);
   }
 
   /** Gives up the current buffer. Its unused end stays zero. */

@@ -68,7 +68,10 @@ export class Histogram {
   /** Percentiles over several histograms, in microseconds; zeroes when nothing was recorded. */
   static summarise(histograms: Iterable<Histogram>): Summary {
     const sums = new Float64Array(BUCKETS + 1);
-    for (const histogram of histograms) histogram.addTo(sums);
+    for (const histogram of histograms) {
+      // Most threads that could be attached never were: looking through their buckets would cost a millisecond.
+      if (histogram.count > 0) histogram.addTo(sums);
+    }
     let count = 0;
     let total = 0;
     for (let i = 0; i < BUCKETS; i++) {

@@ -141,6 +141,8 @@ export const CTL_HEAP_STATE = 52;
 export const CTL_ABANDONED = 53;
 /** Pages built so far in the open window, for observers. */
 export const CTL_WINDOW_PAGES = 54;
+/** Microseconds that a mutator waits before it takes an allocation buffer, so that the marker catches up; 0 is not at all. */
+export const CTL_PACE_US = 57;
 /** Value of CTL_TRIMS_ASKED that is answered. */
 export const CTL_TRIMS_DONE = 55;
 /** Nesting-free flag of a mutator that collects at every n-th allocation: 1 while buffers must hold one object only. */
