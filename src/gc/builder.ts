@@ -113,6 +113,10 @@ export class Builder {
         switch (-done) {
           case EEXIST:
             record[W_EEXIST] = record[W_EEXIST]! + 1;
+            // Only this worker installs the page. Mapped already, it is the page that was built; but a copy that finds one has been shut
+            // out by foreign contents.
+            if (this.#copies)
+              throw installError(page, EEXIST, 'the memfd holds a page that nobody installed');
             uffd.wake(at, PAGE_BYTES);
             done = PAGE_BYTES;
             break;

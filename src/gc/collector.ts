@@ -4,12 +4,12 @@ import type { MessagePort } from 'node:worker_threads';
 import { encodeError } from '../errors.ts';
 import {
   CTL_ABANDONED,
+  CTL_ABANDONED_TICKET,
   CTL_ALLOC_EPOCH,
   CTL_CLOSING,
   CTL_CYCLE,
   CTL_CYCLES_ASKED,
   CTL_CYCLES_DONE,
-  CTL_CYCLES_STARTED,
   CTL_PHASE,
   CTL_TRIMS_ASKED,
   CTL_TRIMS_DONE,
@@ -61,9 +61,11 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
       continue;
     }
     // Everything asked for up to here is answered by the cycle that begins now.
+    // Trims are asked for before their ticket is drawn: what is answered is read before the tickets, whether to release after them. At
+    // worst memory is given back once too often.
+    const answered = Atomics.load(control, CTL_TRIMS_ASKED);
     const ticket = Atomics.load(control, CTL_CYCLES_ASKED);
     const trims = Atomics.load(control, CTL_TRIMS_ASKED);
-    Atomics.store(control, CTL_CYCLES_STARTED, ticket);
     try {
       const report: CycleReport = collector.cycle(trims !== control[CTL_TRIMS_DONE]);
       Atomics.add(control, CTL_CYCLE, 1);
@@ -73,10 +75,13 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
       // Up to the flip nothing has moved: the heap is as it was. After it, somebody would have to finish the window.
       if (!isSurvivable(control, error)) throw error;
       Atomics.add(control, CTL_ABANDONED, 1);
+      Atomics.store(control, CTL_ABANDONED_TICKET, ticket);
+      // Or every further allocation would ask for the next attempt.
+      world.retrigger();
       post({ type: 'abandoned', error: encodeError(error) });
     }
     Atomics.store(control, CTL_PHASE, PHASE_IDLE);
-    Atomics.store(control, CTL_TRIMS_DONE, trims);
+    Atomics.store(control, CTL_TRIMS_DONE, answered);
     Atomics.store(control, CTL_CYCLES_DONE, ticket);
     Atomics.notify(control, CTL_CYCLES_DONE);
     Atomics.add(control, CTL_ALLOC_EPOCH, 1);

@@ -23,6 +23,7 @@ import {
   PHASE_FLIP,
   THREAD_FREE,
   THREAD_SAFE,
+  THREAD_STOPPED,
 } from '../heap/layout.ts';
 import { Safepoints } from '../heap/safepoint.ts';
 import { Tables } from '../heap/tables.ts';
@@ -51,7 +52,7 @@ export interface CycleReport {
   /** Milliseconds of the plan phase that grow with the heap. */
   readonly planKernelMs: number;
   readonly flip: FlipTimes;
-  /** Bytes of memory that both memfds held at most during the window. */
+  /** Bytes of memory that both memfds hold at the end of the cycle. */
   readonly sharedBytesAfter: number;
 }
 
@@ -116,8 +117,11 @@ export class World {
     const { tables } = this.#context;
     for (const i of tables.attached()) {
       const thread = tables.threads[i]!;
-      if (Atomics.load(thread, T_STATE) !== THREAD_SAFE) continue;
-      if (!this.#peers.threadExists(thread[T_TID]!)) releaseThread(tables, i);
+      const state = Atomics.load(thread, T_STATE);
+      const tid = thread[T_TID]!;
+      if ((state !== THREAD_SAFE && state !== THREAD_STOPPED) || this.#peers.threadExists(tid)) continue;
+      // Nobody changes a dead thread's record; if it is another's by now, it shows another id.
+      if (thread[T_TID] === tid) releaseThread(tables, i);
     }
   }
 
@@ -183,6 +187,18 @@ export class World {
     Atomics.store(control, CTL_CURSOR, heap + usedBytes);
     control[CTL_DIRTY_END] = heap + Math.min(dirtyBytes, heapBytes);
     control[CTL_TRIGGER] = triggerAfter(heap, heapBytes, usedBytes, options.trigger);
+  }
+
+  /** After a cycle that moved nothing: the next is due when part of what is left is used. */
+  retrigger(): void {
+    const { control, arena, options } = this.#context;
+    const { heap, heapBytes } = arena.geometry;
+    control[CTL_TRIGGER] = triggerAfter(
+      heap,
+      heapBytes,
+      Atomics.load(control, CTL_CURSOR) - heap,
+      options.trigger,
+    );
   }
 
   /** Lets stalled allocations try again. */

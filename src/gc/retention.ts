@@ -51,13 +51,14 @@ export class Retention {
     const end = Math.min(bytes, arena.geometry.heapBytes);
     for (let at = 0; at < end; at += WARM_STEP_BYTES) {
       const length = Math.min(WARM_STEP_BYTES, end - at);
+      // Before the attempt: what it leaves behind when it fails counts too.
+      this.#dirty[1 - this.#front] = Math.max(this.#dirty[1 - this.#front]!, at + length);
       check(
         kernel.madvise(alias + at, length, MADV_POPULATE_WRITE),
         'madvise',
         'allocating the pages of to-space',
       );
     }
-    this.#dirty[1 - this.#front] = Math.max(this.#dirty[1 - this.#front]!, end);
   }
 
   /** In the pause, before the flip: `usedBytes` of the front memfd may have been written. */
@@ -102,7 +103,9 @@ export class Retention {
   #punch(memfd: number, offset: number, bytes: number): void {
     if (bytes <= 0) return;
     const end = Math.ceil((offset + bytes) / PAGE_BYTES) * PAGE_BYTES;
-    this.#context.arena.memfds[memfd]!.punch(offset, end - offset);
-    this.#released[0] = this.#released[0]! + bytes;
+    const file = this.#context.arena.memfds[memfd]!;
+    const before = file.allocatedBytes();
+    file.punch(offset, end - offset);
+    this.#released[0] = this.#released[0]! + before - file.allocatedBytes();
   }
 }

@@ -46,9 +46,12 @@ export function serve(context: WorkerContext, setup: WorkerSetup): void {
     }
     switch (context.kernels.pageWord(page) & PAGE_STATE_MASK) {
       case PAGE_MAPPED:
-        // Installed between the fault and our looking, or a fault that a signal delivered twice. Whoever waits must not be left asleep.
+        // Installed between the fault and our looking, or a fault that a signal delivered twice: whoever waits must not be left asleep. Or
+        // the page's entry has gone again (reclaimed, or retracted by a collapse): it is mapped once more, or the fault would come back
+        // until the window closes.
         record[W_FAULTS_LATE] = record[W_FAULTS_LATE]! + 1;
-        uffd.wake(heap + page * PAGE_BYTES, PAGE_BYTES);
+        if (uffd.continue(heap + page * PAGE_BYTES, PAGE_BYTES) < 0)
+          uffd.wake(heap + page * PAGE_BYTES, PAGE_BYTES);
         return;
       case PAGE_PROCESSED:
         record[W_FAULTS_SHARED] = record[W_FAULTS_SHARED]! + 1;

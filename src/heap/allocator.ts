@@ -130,6 +130,9 @@ export class Allocator {
    */
   #stall(bytes: number, ticket: number | undefined, stalls: number): number {
     const control = this.#control;
+    // Before the look at the ticket: the end of a cycle answers the tickets and then bumps the epoch, beside running mutators. Whichever of
+    // the two this misses, the other shows.
+    const seen = Atomics.load(control, CTL_ALLOC_EPOCH);
     const capacity = control[CTL_LIMIT]! - this.#heapBase;
     const over = ticket !== undefined && this.#requests.isDone(ticket);
     const room = capacity - Math.ceil(control[CTL_COMPACTED_BYTES]! / PAGE_BYTES) * PAGE_BYTES;
@@ -142,8 +145,6 @@ export class Allocator {
     }
     const start = performance.now();
     this.#record[T_STALLS] = this.#record[T_STALLS]! + 1;
-    // Nothing can have changed since the attempt failed: this thread has not stopped in between.
-    const seen = Atomics.load(control, CTL_ALLOC_EPOCH);
     const waitFor = over || ticket === undefined ? this.#requests.ask() : ticket;
     this.#thread.blocking(() => this.#requests.waitForChange(CTL_ALLOC_EPOCH, seen));
     this.#thread.assertUsable();

@@ -4,7 +4,15 @@
 // are still being built. Every page of a block names the block's start as its first object: that is all the collector needs to find
 // the objects of a black page by walking, and nothing has to be recorded in a pause.
 
-import { CTL_CURSOR, CTL_DIRTY_END, CTL_LIMIT, CTL_TRIGGER, PAGE_BYTES, PAGE_LOG2 } from './layout.ts';
+import {
+  CTL_CURSOR,
+  CTL_DIRTY_END,
+  CTL_LIMIT,
+  CTL_TRIGGER,
+  HEADER_BYTES,
+  PAGE_BYTES,
+  PAGE_LOG2,
+} from './layout.ts';
 import type { Tables } from './tables.ts';
 import { touch } from './touch.ts';
 
@@ -58,6 +66,8 @@ export class BlockSource {
   #zero(start: number, length: number): void {
     const end = Math.min(start + length, this.#control[CTL_DIRTY_END]!);
     if (end <= start) return;
+    // The first header first: a thread that is terminated in here leaves an empty block, not one that begins with old bytes.
+    this.#heap.fill(0, start - this.#heapBase, start - this.#heapBase + HEADER_BYTES);
     const heap = this.#heap;
     const from = start - this.#heapBase;
     const to = end - this.#heapBase;

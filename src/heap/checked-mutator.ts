@@ -51,6 +51,10 @@ export class CheckedMutator extends Mutator {
     }
   }
 
+  override assertReference(ref: Ref): void {
+    if (ref !== 0) this.#object(ref, 'a handle');
+  }
+
   override getRef(ref: Ref, offset: number): Ref {
     this.#slot(ref, offset, 'getRef');
     return super.getRef(ref, offset);
@@ -76,7 +80,9 @@ export class CheckedMutator extends Mutator {
     if (!Number.isInteger(offset) || offset < HEADER_BYTES || offset % bytes !== 0 || offset + bytes > end) {
       throw misuse(`${what}: offset ${offset} is not ${bytes} byte(s) of data of type ${entry / 4}`);
     }
-    if (kind === KIND_REF_ARRAY || (kind === KIND_RECORD && this.#isRefSlot(entry, offset >> 2))) {
+    const overRef =
+      this.#isRefSlot(entry, offset >> 2) || (bytes === 8 && this.#isRefSlot(entry, (offset >> 2) + 1));
+    if (kind === KIND_REF_ARRAY || (kind === KIND_RECORD && overRef)) {
       throw misuse(`${what}: offset ${offset} is a reference of type ${entry / 4}`);
     }
   }

@@ -4,6 +4,7 @@
 import { TospaceError } from '../errors.ts';
 import {
   CTL_ABANDONED,
+  CTL_ABANDONED_TICKET,
   CTL_CYCLES_ASKED,
   CTL_CYCLES_DONE,
   CTL_HEAP_STATE,
@@ -58,15 +59,16 @@ export class CycleRequests {
   collect(release: boolean, inSafeRegion: (body: () => void) => void): void {
     const control = this.#control;
     if (release) Atomics.add(control, CTL_TRIMS_ASKED, 1);
-    const abandoned = Atomics.load(control, CTL_ABANDONED);
     const ticket = this.ask();
+    let answer = 0;
     inSafeRegion(() => {
       while (!this.isDone(ticket) && Atomics.load(control, CTL_HEAP_STATE) === HEAP_OPEN) {
         const done = Atomics.load(control, CTL_CYCLES_DONE);
         if (!this.isDone(ticket)) this.waitForChange(CTL_CYCLES_DONE, done);
       }
+      answer = Atomics.load(control, CTL_CYCLES_DONE);
     });
-    if (Atomics.load(control, CTL_ABANDONED) !== abandoned) {
+    if (Atomics.load(control, CTL_ABANDONED) > 0 && Atomics.load(control, CTL_ABANDONED_TICKET) === answer) {
       throw new TospaceError('ERR_SYSCALL', 'the collection was abandoned before it moved anything', {
         hint: "The heap's 'abandoned' event carries the system call that failed and what to do about it.",
       });

@@ -131,7 +131,7 @@ export function layOut(memoryAddress: number, options: GeometryOptions): Geometr
     return at;
   };
   const pages = heapBytes >>> PAGE_LOG2;
-  // One more than there are: the plan looks one chunk behind the last.
+  // One more than there are, so that no end needs a look of its own.
   const chunkCount = heapBytes / CHUNK_BYTES + 1;
   const relative = {
     control: place(CTL_WORDS * 4),

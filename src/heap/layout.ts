@@ -20,7 +20,7 @@ export const CHUNK_LOG2 = 9;
 export const CHUNK_BYTES = 512;
 
 /**
- * 128 bytes to a card. Rescanning a card costs what lies on it, and a mutator that stores all over the heap dirties some three cards a
+ * 128 bytes to a card. Rescanning a card costs what lies on it, and a mutator that stores all over the heap dirties some ten cards a
  * microsecond: with 512 bytes the marker could only just keep up with that, and the rest was left for the remark pause.
  */
 export const CARD_LOG2 = 7;
@@ -119,7 +119,7 @@ export const CTL_DIRTY_END = 19;
 export const CTL_ALLOC_EPOCH = 20;
 
 // line 2: cycles; requests are written by mutators
-/** Cycles asked for: a ticket; the collector answers by CTL_CYCLES_STARTED and CTL_CYCLES_DONE. */
+/** Cycles asked for: a ticket; the collector answers by CTL_CYCLES_DONE. */
 export const CTL_CYCLES_ASKED = 32;
 /** Set to 1 to make the collector close; it finishes an open window first. */
 export const CTL_CLOSING = 33;
@@ -127,8 +127,8 @@ export const CTL_CLOSING = 33;
 export const CTL_TRIMS_ASKED = 34;
 
 // line 3: cycles; written by the collector
-/** Value of CTL_CYCLES_ASKED that the running or last cycle has taken up. */
-export const CTL_CYCLES_STARTED = 48;
+/** Value of CTL_CYCLES_ASKED that the last abandoned cycle answered. */
+export const CTL_ABANDONED_TICKET = 48;
 /** Value of CTL_CYCLES_ASKED that is answered. */
 export const CTL_CYCLES_DONE = 49;
 /** PHASE_… of the cycle. */
@@ -145,8 +145,6 @@ export const CTL_WINDOW_PAGES = 54;
 export const CTL_PACE_US = 57;
 /** Value of CTL_TRIMS_ASKED that is answered. */
 export const CTL_TRIMS_DONE = 55;
-/** Nesting-free flag of a mutator that collects at every n-th allocation: 1 while buffers must hold one object only. */
-export const CTL_STRESS_BUFFERS = 56;
 
 // line 4: the plan; written by the collector between the pauses, constant while the window is open
 /** Address of the alias of from-space. */

@@ -120,6 +120,9 @@ export class Mutator {
     return this.#thread.blocking(body);
   }
 
+  /** In a verifying heap: throws unless `ref` is null or names an object. */
+  assertReference(_ref: Ref): void {}
+
   /** Throws unless the thread runs as a mutator. */
   assertRunning(): void {
     this.#thread.assertRunning();
@@ -132,6 +135,7 @@ export class Mutator {
 
   /** Ends this thread's use of the heap and releases its roots, persistent ones too. Detaching twice does nothing. */
   detach(): void {
+    this.#thread.assertDetachable();
     if (this.#thread.usable) this.#persistents.closeAll();
     this.#thread.detach(() => {
       this.#allocator.retire();
@@ -189,7 +193,8 @@ export class Mutator {
     const record = this.#record;
     const ref = record[T_CURSOR]!;
     const next = ref + type.bytes;
-    if (next > record[T_LIMIT]!) return this.#allocateSlow(type.id, type.bytes, 0);
+    // Not `next > limit`: what is no record type has no size, and no comparison with it is true.
+    if (!(next <= record[T_LIMIT]!)) return this.#allocateSlow(type.id, type.bytes, 0);
     record[T_CURSOR] = next;
     this.i32[ref >> 2] = type.id;
     return ref as Ref;
@@ -210,7 +215,7 @@ export class Mutator {
     const record = this.#record;
     const ref = record[T_CURSOR]!;
     const next = ref + bytes;
-    if (next > record[T_LIMIT]!) return this.#allocateSlow(type.id, bytes, length);
+    if (!(next <= record[T_LIMIT]!)) return this.#allocateSlow(type.id, bytes, length);
     record[T_CURSOR] = next;
     this.i32[ref >> 2] = type.id;
     this.i32[(ref >> 2) + 1] = length;
@@ -219,6 +224,11 @@ export class Mutator {
 
   #allocateSlow(typeId: number, bytes: number, length: number): Ref {
     this.#thread.assertRunning();
+    if (!(bytes >= HEADER_BYTES)) {
+      throw new TospaceError('ERR_TYPE', 'the type does not fit the call', {
+        hint: 'allocate() takes a type of defineRecord, allocateArray() one of defineRefArray or defineArray.',
+      });
+    }
     const every = this.#options.collectEveryAllocation;
     if (every > 0 && ++this.#allocations % every === 0) this.collect();
     if (this.#control[CTL_POLL] !== 0) this.#thread.poll();

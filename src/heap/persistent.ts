@@ -15,6 +15,8 @@ export interface PersistentOwner {
   readonly usable: boolean;
   /** Throws unless the thread may touch roots now: a pause that rewrites them could be on. */
   assertRunning(): void;
+  /** In a verifying heap: throws unless `ref` is null or names an object. */
+  assertReference(ref: Ref): void;
   /** Runs `body` as a mutator, entering if need be. */
   run<T>(body: () => T): T;
 }
@@ -105,6 +107,7 @@ export class PersistentTable {
 
   store(index: number, ref: Ref): void {
     this.#owner.assertRunning();
+    this.#owner.assertReference(ref);
     this.#slots[index] = ref;
   }
 

@@ -61,9 +61,10 @@ export function park(
   thread: Int32Array<SharedArrayBuffer>,
   state: number,
 ): void {
+  // First: with the state FREE the record is somebody else's.
+  answerHandshake(control, thread);
   Atomics.store(thread, T_STATE, state);
   Atomics.notify(thread, T_STATE);
-  answerHandshake(control, thread);
 }
 
 /** How long the collector waits for a mutator that it has woken to run again, in milliseconds. */

@@ -151,13 +151,18 @@ export class MutatorThread {
     if (Atomics.load(this.#control, CTL_STOP) !== PAUSE_NONE) this.#resume(THREAD_STOPPED);
   }
 
-  /** Gives the record back; `last` runs as a mutator just before, when the heap still exists. Detaching twice does nothing. */
-  detach(last: () => void): void {
-    if (!this.#attached) return;
+  /** Throws when the thread is in the middle of something. */
+  assertDetachable(): void {
     invariant(
       this.#depth === 0 && this.#blocked === 0,
       'a thread detaches from a safe region, not from within run()',
     );
+  }
+
+  /** Gives the record back; `last` runs as a mutator just before, when the heap still exists. Detaching twice does nothing. */
+  detach(last: () => void): void {
+    if (!this.#attached) return;
+    this.assertDetachable();
     // Roots and buffer may only change while no pause looks at them. A heap that is closed, or closes now, does not care any more.
     if (Atomics.load(this.#control, CTL_HEAP_STATE) === HEAP_OPEN && this.#becomeRunning(THREAD_SAFE)) last();
     this.#attached = false;
@@ -191,22 +196,25 @@ export class MutatorThread {
    * @returns false, in a safe region, when the heap was closed meanwhile.
    */
   #becomeRunning(parked: number): boolean {
-    this.#waitForPause(parked);
-    if (Atomics.load(this.#control, CTL_HEAP_STATE) === HEAP_OPEN) return true;
+    const flipped = this.#waitForPause(parked);
+    if (Atomics.load(this.#control, CTL_HEAP_STATE) === HEAP_OPEN) {
+      if (flipped) this.#afterFlip();
+      return true;
+    }
     park(this.#control, this.record, THREAD_SAFE);
     return false;
   }
 
-  #waitForPause(parked: number): void {
+  #waitForPause(parked: number): boolean {
     const kind = Atomics.load(this.#control, CTL_STOP);
     if (kind === PAUSE_NONE) {
       resumeRunning(this.#control, this.record, parked, this.#stillWaiting);
-      return;
+      return false;
     }
     const start = performance.now();
     resumeRunning(this.#control, this.record, parked, this.#stillWaiting);
     this.#pauses[kind]?.record((performance.now() - start) * 1e6);
-    if (kind === PAUSE_FLIP) this.#afterFlip();
+    return kind === PAUSE_FLIP;
   }
 }
 

@@ -23,6 +23,7 @@ describe('persistent handles', () => {
   let entered = 0;
   const owner = {
     usable: true,
+    assertReference: () => {},
     assertRunning: () => {
       if (!running) throw new Error('not running');
     },

@@ -112,8 +112,12 @@ export class Verifier {
   }
 
   afterPlan(): void {
-    this.#openAlias(1 - this.#front);
-    this.#checkIdle(1 - this.#front);
+    const back = 1 - this.#front;
+    // After a cycle that was abandoned the pages are not idle ones any more: it has allocated or emptied some.
+    if (this.#closed[back]) {
+      this.#openAlias(back);
+      this.#checkIdle(back);
+    }
     const view = this.#view;
     const { control, arena } = this.#context;
     const { geometry } = arena;
@@ -224,7 +228,6 @@ export class Verifier {
   }
 
   #openAlias(memfd: number): void {
-    if (!this.#closed[memfd]) return;
     const { arena, kernel } = this.#context;
     const alias = arena.real(arena.geometry.aliases[memfd]!);
     check(

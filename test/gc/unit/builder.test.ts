@@ -142,30 +142,57 @@ describe.each(['continue', 'copy'] as const)('%s', (fill) => {
     expect(seen).toEqual([PAGE_UNPROCESSED, PAGE_MAPPING, PAGE_MAPPING, PAGE_UNPROCESSED]);
   });
 
-  test('EEXIST: the page is there already; its faulters are woken, and the rest is installed', () => {
-    uffd.script = [-EEXIST];
-    builder(fill).buildRange(8, 12);
-    expect(uffd.calls).toEqual([
-      { what: fill, page: 8, pages: 4 },
-      { what: 'wake', page: 8, pages: 1 },
-      { what: fill, page: 9, pages: 3 },
-    ]);
-    expect(states(8, 12)).toEqual(all(4, PAGE_MAPPED));
-    expect(record[W_EEXIST]).toBe(1);
-  });
+  test.runIf(fill === 'continue')(
+    'EEXIST: the page is mapped already; its faulters are woken, and the rest is installed',
+    () => {
+      uffd.script = [-EEXIST];
+      builder(fill).buildRange(8, 12);
+      expect(uffd.calls).toEqual([
+        { what: fill, page: 8, pages: 4 },
+        { what: 'wake', page: 8, pages: 1 },
+        { what: fill, page: 9, pages: 3 },
+      ]);
+      expect(states(8, 12)).toEqual(all(4, PAGE_MAPPED));
+      expect(record[W_EEXIST]).toBe(1);
+    },
+  );
 
-  test('partial success, then EEXIST: goes on behind the page that stopped it, with the source to match', () => {
-    uffd.script = [2, -EEXIST, 1];
+  test.runIf(fill === 'continue')(
+    'partial success, then EEXIST: goes on behind the page that stopped it',
+    () => {
+      uffd.script = [2, -EEXIST, 1];
+      builder(fill).buildRange(0, 6);
+      expect(uffd.calls).toEqual([
+        { what: fill, page: 0, pages: 6 },
+        { what: fill, page: 2, pages: 4 },
+        { what: 'wake', page: 2, pages: 1 },
+        { what: fill, page: 3, pages: 3 },
+        { what: fill, page: 4, pages: 2 },
+      ]);
+      expect(states(0, 6)).toEqual(all(6, PAGE_MAPPED));
+    },
+  );
+
+  test.runIf(fill === 'copy')(
+    'EEXIST: somebody else put contents there, and the copy is lost; nothing goes on as if it were not',
+    () => {
+      uffd.script = [2, -EEXIST];
+      expect(() => builder(fill).buildRange(0, 6)).toThrow(
+        expect.objectContaining({ code: 'ERR_SYSCALL', errnoName: 'EEXIST' }),
+      );
+      expect(states(2, 6)).not.toContain(PAGE_MAPPED);
+    },
+  );
+
+  test.runIf(fill === 'copy')('partial success: goes on with the source to match', () => {
+    uffd.script = [2, 1];
     builder(fill).buildRange(0, 6);
-    expect(uffd.calls).toEqual([
-      { what: fill, page: 0, pages: 6 },
-      { what: fill, page: 2, pages: 4 },
-      { what: 'wake', page: 2, pages: 1 },
-      { what: fill, page: 3, pages: 3 },
-      { what: fill, page: 4, pages: 2 },
+    expect(uffd.calls.map(({ page, pages }) => [page, pages])).toEqual([
+      [0, 6],
+      [2, 4],
+      [3, 3],
     ]);
-    expect(states(0, 6)).toEqual(all(6, PAGE_MAPPED));
-    if (fill === 'copy') expect(uffd.contents.slice(0, 6)).toEqual([4000, 4001, 4002, 4003, 4004, 4005]);
+    expect(uffd.contents.slice(0, 6)).toEqual([4000, 4001, 4002, 4003, 4004, 4005]);
   });
 
   test('EAGAIN is tried again until it succeeds', () => {
