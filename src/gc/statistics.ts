@@ -41,7 +41,7 @@ export interface HeapStatistics {
   readonly bytesMoved: number;
   /** As the mutators saw them, in microseconds: from reaching the safepoint to running again. */
   readonly pausesUs: { readonly remark: Summary; readonly flip: Summary; readonly full: Summary };
-  /** Allocations that had to wait for a collection. */
+  /** Allocations that waited: for a collection to make room, or because the collector paced them while it finished marking. */
   readonly stallsUs: Summary;
   readonly faults: {
     /** Faults that fault servers were told of. */
