@@ -4,7 +4,7 @@
 // the common ancestor). The program runs during all phases but two short pauses.
 //
 //   mark     trace from the roots while mutators run; they dirty a card after each reference store. Rounds of pre-cleaning then rescan
-//            dirty cards, until few are left or they do not get fewer
+//            dirty cards until few are left; where that does not come about, allocation is paced
 //   remark   PAUSE. Roots again, the last dirty cards. Allocation buffers are retired and the black line drawn: whatever is allocated
 //            above it until the end of the cycle lives
 //   plan     prefix sums: forwarding becomes a function of two tables. Page sources for every to-space page

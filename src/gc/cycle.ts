@@ -1,5 +1,6 @@
 // The phases of a cycle that both compacting collectors share, and what a cycle reports.
 
+import { retireBuffer } from '../heap/blocks.ts';
 import {
   CTL_ALLOC_EPOCH,
   CTL_CLOSING,
@@ -12,7 +13,6 @@ import {
   CTL_PHASE,
   CTL_TO_ALIAS,
   CTL_TRIGGER,
-  T_ALLOCATED_BYTES,
   T_BUFFER,
   T_CURSOR,
   T_LIMIT,
@@ -26,7 +26,7 @@ import {
   THREAD_STOPPED,
 } from '../heap/layout.ts';
 import { Safepoints } from '../heap/safepoint.ts';
-import { Tables } from '../heap/tables.ts';
+import type { Tables } from '../heap/tables.ts';
 import type { WorkerContext } from './context.ts';
 import type { FlipTimes } from './flip.ts';
 import { Peers } from './peers.ts';
@@ -152,14 +152,7 @@ export class World {
   /** Empties every thread's allocation buffer: whatever is allocated next comes from fresh pages. */
   retireBuffers(): void {
     const { tables } = this.#context;
-    for (const i of tables.attached()) {
-      const thread = tables.threads[i]!;
-      const allocated = Tables.float(thread, T_ALLOCATED_BYTES);
-      allocated[0] = allocated[0]! + (thread[T_CURSOR]! - thread[T_BUFFER]!);
-      thread[T_CURSOR] = 0;
-      thread[T_LIMIT] = 0;
-      thread[T_BUFFER] = 0;
-    }
+    for (const i of tables.attached()) retireBuffer(tables.threads[i]!);
   }
 
   /** Rewrites every root once. */

@@ -1,7 +1,7 @@
 // The slow side of allocation: a new buffer, pages of an object's own, or a wait for the collector.
 
 import { TospaceError } from '../errors.ts';
-import { BlockSource } from './blocks.ts';
+import { BlockSource, retireBuffer } from './blocks.ts';
 import type { CycleRequests } from './cycle-requests.ts';
 import type { Histogram } from './histogram.ts';
 import {
@@ -114,13 +114,9 @@ export class Allocator {
     this.#stalls.record((performance.now() - start) * 1e6);
   }
 
-  /** Gives up the current buffer. Its unused end stays zero. */
+  /** Gives up the current buffer. */
   retire(): void {
-    const record = this.#record;
-    this.#allocatedBytes[0] = this.#allocatedBytes[0]! + (record[T_CURSOR]! - record[T_BUFFER]!);
-    record[T_CURSOR] = 0;
-    record[T_LIMIT] = 0;
-    record[T_BUFFER] = 0;
+    retireBuffer(this.#record);
   }
 
   /**

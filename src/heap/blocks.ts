@@ -12,12 +12,28 @@ import {
   HEADER_BYTES,
   PAGE_BYTES,
   PAGE_LOG2,
+  T_ALLOCATED_BYTES,
+  T_BUFFER,
+  T_CURSOR,
+  T_LIMIT,
 } from './layout.ts';
-import type { Tables } from './tables.ts';
+import { Tables } from './tables.ts';
 import { touch } from './touch.ts';
 
 /** A read of one word maps this much page cache around it (the kernel's fault_around_bytes, 64 KiB by default). */
 const FAULT_AROUND_BYTES = 65536;
+
+/**
+ * Gives up a thread's allocation buffer, and counts what was allocated in it. Its unused end stays zero. Called by the thread, or by the
+ * collector while the thread is stopped.
+ */
+export function retireBuffer(record: Int32Array<SharedArrayBuffer>): void {
+  const allocated = Tables.float(record, T_ALLOCATED_BYTES);
+  allocated[0] = allocated[0]! + (record[T_CURSOR]! - record[T_BUFFER]!);
+  record[T_CURSOR] = 0;
+  record[T_LIMIT] = 0;
+  record[T_BUFFER] = 0;
+}
 
 export class BlockSource {
   readonly #control: Int32Array<SharedArrayBuffer>;
