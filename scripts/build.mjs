@@ -55,7 +55,7 @@ step(kernels, ['src/gc/kernels', 'src/heap/layout.ts', 'scripts'], 'assemblyscri
   'abort=',
 ]);
 // tsc rewrites every output, so the entry point stands for all of them.
-step('dist/bench/main.js', ['src', 'bench', 'tsconfig.json', 'scripts'], 'typescript/bin/tsc', [
+step('dist/bench/main.js', ['src', 'bench', 'examples', 'tsconfig.json', 'scripts'], 'typescript/bin/tsc', [
   '-p',
   'tsconfig.json',
 ]);

@@ -32,6 +32,7 @@ function imports(file: string): string[] {
 
 const source = filesBelow('src', /\.ts$/);
 const bench = filesBelow('bench', /\.(ts|mjs|js)$/);
+const examples = filesBelow('examples', /\.(ts|mjs|js)$/);
 
 describe('dependencies point one way', () => {
   const layers: [string, RegExp][] = [
@@ -73,6 +74,15 @@ describe('dependencies point one way', () => {
           (name) =>
             !/^(tospace|tospace\/uffd|tospace\/package\.json|node:.*|bench\/.*|#bench\/.*)$/.test(name),
         )
+        .map((name) => `${file} imports ${name}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('the examples use the public entries only, as a user would', () => {
+    const wrong = examples.flatMap((file) =>
+      imports(file)
+        .filter((name) => !/^(tospace|tospace\/uffd|node:.*|examples\/.*)$/.test(name))
         .map((name) => `${file} imports ${name}`),
     );
     expect(wrong).toEqual([]);

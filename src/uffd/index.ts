@@ -15,7 +15,7 @@ export * from './errno.ts';
 export { FaultReader } from './fault-reader.ts';
 export { type InjectionPlan, type InjectionRule, injectFaults } from './injection.ts';
 export type { Kernel, KernelBuffer } from './kernel.ts';
-export { addressOf, createLibcKernel } from './libc.ts';
+export { addressOf, createLibcKernel, viewOf } from './libc.ts';
 export { Memfd, type MemfdMapOptions } from './memfd.ts';
 export { type Capabilities, probe, type Support } from './probe.ts';
 export { Reservation, type ReserveOptions } from './reservation.ts';

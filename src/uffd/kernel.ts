@@ -71,6 +71,11 @@ export interface Kernel {
    * JavaScript hooks and flushes nothing. Does not return.
    */
   exitGroup(status: number): number;
+  /**
+   * syscall(2): any other call, by its x86-64 number, for probes, tests and systems of their own. Six arguments at most; what is
+   * a pointer to the kernel is the address of a view that the caller keeps.
+   */
+  syscall(number: number, ...args: readonly number[]): number;
   /** The page size in bytes (4096 on x86-64). Cannot fail. */
   getpagesize(): number;
 }

@@ -32,6 +32,16 @@ export function addressOf(view: ArrayBufferView): number {
   return Number(koffi.address(view));
 }
 
+/**
+ * The bytes at an address of this process, as an array buffer. Several views of the same bytes may exist, in several threads;
+ * nothing keeps the memory mapped for them: **an access after it was unmapped ends the process** (SIGSEGV).
+ * @param addr greater than 0; `bytes` at most 2^33
+ */
+export function viewOf(addr: number, bytes: number): ArrayBuffer {
+  if (!(addr > 0)) throw new TospaceError('ERR_OPTION', `addr must be a positive address, not ${addr}`);
+  return koffi.view(addr, bytes);
+}
+
 function unsupported(message: string, hint: string, cause?: unknown): TospaceError {
   return new TospaceError('ERR_UNSUPPORTED', message, { hint, cause });
 }
@@ -101,6 +111,7 @@ function bind(c: (name: string, result: string, args: string[]) => CFunction): K
   const exit = c('_exit', 'void', ['int']);
   // gettid and tgkill got wrappers only in glibc 2.30, userfaultfd never did.
   const syscall = c('syscall', 'long', ['long', 'long', 'long', 'long']);
+  const anySyscall = c('syscall', 'long', ['long', 'long', 'long', 'long', 'long', 'long', 'long']);
   // Every function bound here reports failure as -1 with errno; mmap and mremap too, since MAP_FAILED is -1.
   const checked = (result: number): number => (result === -1 ? -koffi.errno() : result);
 
@@ -136,6 +147,8 @@ function bind(c: (name: string, result: string, args: string[]) => CFunction): K
       exit(status);
       return 0;
     },
+    syscall: (number, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0) =>
+      checked(anySyscall(number, a, b, c, d, e, f)),
     getpagesize: () => getpagesize(),
   };
 }

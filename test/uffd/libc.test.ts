@@ -10,8 +10,11 @@ import {
   ESRCH,
   MAP_ANONYMOUS,
   MAP_PRIVATE,
+  Memfd,
   PROT_READ,
   PROT_WRITE,
+  Reservation,
+  viewOf,
 } from '#src/uffd/index.js';
 import { runCommand, supportScript } from '../support/child.ts';
 
@@ -84,6 +87,25 @@ test('the address of a view is that of its first byte, and exact', () => {
 test('exitGroup ends a process whose thread sits in poll for ever; process.exit cannot', async () => {
   const { status, signal } = await runCommand(process.execPath, [supportScript('exit-group.mjs')], 10_000);
   expect({ status, signal }).toEqual({ status: 7, signal: null });
+});
+
+test('any other system call, by number', () => {
+  const SYS_GETPPID = 110;
+  const SYS_PREAD64 = 17;
+  expect(kernel.syscall(SYS_GETPPID)).toBe(process.ppid);
+  expect(kernel.syscall(SYS_PREAD64, 1 << 20, 4096, 1, 0)).toBe(-EBADF);
+});
+
+test('views of one address in any number see the same bytes', () => {
+  using place = Reservation.reserve(kernel, PAGE);
+  using file = Memfd.create(kernel, 'view', PAGE);
+  file.map(place.address, PAGE);
+  const one = new Int32Array(viewOf(place.address, PAGE));
+  const other = new Int32Array(viewOf(place.address, PAGE));
+  Atomics.store(one, 3, 42);
+  expect(Atomics.load(other, 3)).toBe(42);
+  expect(addressOf(other)).toBe(place.address);
+  expect(() => viewOf(0, PAGE)).toThrow(expect.objectContaining({ code: 'ERR_OPTION' }));
 });
 
 describe('other platforms', () => {
