@@ -6,6 +6,8 @@
 //             resolves both kinds of fault, because the page is in the page cache by then.
 //   copy      the page is built in a private buffer and UFFDIO_COPY allocates the memfd's page, fills and maps it.
 //
+// A page of the non-moving space is rewritten in its memfd, where it stays, and always takes the first way.
+//
 // Both wake whoever waits for the pages they map. A page that turns out to be mapped already (EEXIST) gets an explicit wake: its
 // faulter may have been queued after whoever mapped it had woken the others.
 
@@ -24,6 +26,7 @@ import {
 } from '../heap/layout.ts';
 import { EAGAIN, EEXIST, EFAULT, ENOENT, errnoName } from '../uffd/index.ts';
 import type { WorkerContext } from './context.ts';
+import { PageFixer } from './page-fixer.ts';
 import type { PageChecker } from './verify/page-checker.ts';
 
 /** Times an installation is tried again after EAGAIN before the worker gives up and stops the process: about a second. */
@@ -33,16 +36,22 @@ export class Builder {
   readonly #context: WorkerContext;
   readonly #heap: number;
   readonly #staging: number;
-  readonly #copies: boolean;
+  /** Pages below this are installed by copying. */
+  readonly #copiedPages: number;
+  /** Pages from here on belong to the non-moving space. */
+  readonly #nonMovingPage: number;
   readonly #checker: PageChecker | undefined;
+  readonly #fixer: PageFixer;
 
   constructor(context: WorkerContext, checker?: PageChecker) {
     const { geometry } = context.tables;
     this.#context = context;
     this.#heap = context.arena.real(geometry.heap);
     this.#staging = geometry.staging + context.worker * STAGING_BYTES;
-    this.#copies = context.options.fill === 'copy';
+    this.#nonMovingPage = (geometry.nonMoving - geometry.heap) / PAGE_BYTES;
+    this.#copiedPages = context.options.fill === 'copy' ? this.#nonMovingPage : 0;
     this.#checker = checker;
+    this.#fixer = new PageFixer(context, checker);
   }
 
   /** Claims, builds and installs all unprocessed pages of [from, to); returns how many there were. */
@@ -61,27 +70,33 @@ export class Builder {
     const { kernels, worker, control } = this.#context;
     const count = kernels.claimPages(page, limit, worker);
     if (count === 0) return 0;
-    const target = this.#copies ? this.#staging : (control[CTL_TO_ALIAS]! >>> 0) + page * PAGE_BYTES;
-    kernels.buildPages(page, count, target);
-    this.#checker?.check(page, count, target);
+    const copies = page < this.#copiedPages;
+    const stays = page >= this.#nonMovingPage;
+    if (stays) {
+      this.#fixer.fix(page, count);
+    } else {
+      const target = copies ? this.#staging : (control[CTL_TO_ALIAS]! >>> 0) + page * PAGE_BYTES;
+      kernels.buildPages(page, count, target);
+      this.#checker?.check(page, count, target);
+    }
     this.#move(page, count, PAGE_PROCESSING, PAGE_PROCESSED);
-    if (this.#copies) {
+    if (copies) {
       this.#move(page, count, PAGE_PROCESSED, PAGE_MAPPING);
       this.#install(page, count);
       this.#move(page, count, PAGE_MAPPING, PAGE_MAPPED);
     } else {
       this.mapProcessed(page, count);
     }
-    this.#context.countPages(count, count * PAGE_BYTES);
+    this.#context.countPages(count, stays ? 0 : count * PAGE_BYTES);
     return count;
   }
 
   /**
    * Maps those of the `count` pages from `page` on that are processed and that nobody else maps. Only where contents are in the
-   * shadow: what a worker staged in its own buffer, it alone can install.
+   * memfd: what a worker staged in its own buffer, it alone can install.
    */
   mapProcessed(page: number, count: number): void {
-    invariant(!this.#copies, 'staged pages are installed by their builder');
+    invariant(this.mapsInPlace(page), 'staged pages are installed by their builder');
     const { kernels, worker } = this.#context;
     for (let done = 0; done < count; ) {
       const run = kernels.movePages(page + done, count - done, PAGE_PROCESSED, PAGE_MAPPING, worker);
@@ -94,6 +109,11 @@ export class Builder {
     }
   }
 
+  /** True when what was built of a page is in its memfd, for any worker to map. */
+  mapsInPlace(page: number): boolean {
+    return page >= this.#copiedPages;
+  }
+
   #move(page: number, count: number, from: number, to: number): void {
     const moved = this.#context.kernels.movePages(page, count, from, to, this.#context.worker);
     invariant(moved === count, `page ${page + moved} goes from state ${from} to ${to} by its owner alone`);
@@ -104,19 +124,19 @@ export class Builder {
     const uffd = this.#context.uffd!;
     this.#context.reach('install');
     let at = this.#heap + page * PAGE_BYTES;
-    let source = this.#copies ? this.#context.arena.real(this.#staging) : 0;
+    const copies = !this.mapsInPlace(page);
+    let source = copies ? this.#context.arena.real(this.#staging) : 0;
     let left = count * PAGE_BYTES;
     let retries = 0;
     while (left > 0) {
-      let done = this.#copies ? uffd.copy(at, source, left) : uffd.continue(at, left);
+      let done = copies ? uffd.copy(at, source, left) : uffd.continue(at, left);
       if (done < 0) {
         switch (-done) {
           case EEXIST:
             record[W_EEXIST] = record[W_EEXIST]! + 1;
             // Only this worker installs the page. Mapped already, it is the page that was built; but a copy that finds one has been shut
             // out by foreign contents.
-            if (this.#copies)
-              throw installError(page, EEXIST, 'the memfd holds a page that nobody installed');
+            if (copies) throw installError(page, EEXIST, 'the memfd holds a page that nobody installed');
             uffd.wake(at, PAGE_BYTES);
             done = PAGE_BYTES;
             break;

@@ -22,6 +22,7 @@ import { ConcurrentCollector } from './concurrent.ts';
 import type { WorkerContext } from './context.ts';
 import { CycleCancelled, type CycleReport, isSurvivable, World } from './cycle.ts';
 import type { HeapEvent } from './events.ts';
+import { NonMoving } from './non-moving.ts';
 import { Peers } from './peers.ts';
 import { StopTheWorldCollector } from './stop-the-world.ts';
 import { Tracer } from './tracer.ts';
@@ -42,11 +43,12 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
   const tracer = new Tracer(context, () => {
     if (closing()) throw new CycleCancelled();
   });
+  const nonMoving = new NonMoving(context);
   const verifier = options.verify ? new Verifier(context) : undefined;
   const collector =
     options.collector === 'concurrent'
-      ? new ConcurrentCollector(context, world, tracer, verifier)
-      : new StopTheWorldCollector(context, world, tracer, verifier);
+      ? new ConcurrentCollector(context, world, tracer, nonMoving, verifier)
+      : new StopTheWorldCollector(context, world, tracer, nonMoving, verifier);
   // Code is compiled when it first runs. Let that be now, on an empty heap, and not in somebody's first pauses.
   for (let i = 0; i < WARM_UP_CYCLES; i++) collector.cycle(false);
   const post = (event: HeapEvent): void => events?.postMessage(event);

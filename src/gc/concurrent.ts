@@ -43,7 +43,8 @@ import { check } from '../uffd/index.ts';
 import { Builder } from './builder.ts';
 import type { WorkerContext } from './context.ts';
 import { type Collector, type CycleReport, PhaseClock, type World } from './cycle.ts';
-import { clearAttic, flipMappings, rehearseFlip } from './flip.ts';
+import { clearAttics, type FlipTimes, flipMappings, rehearseFlip } from './flip.ts';
+import type { NonMoving } from './non-moving.ts';
 import { Peers } from './peers.ts';
 import { placeServers } from './placement.ts';
 import { planBlack, planCompaction } from './plan.ts';
@@ -69,29 +70,55 @@ const PACE_MAX_US = 1600;
 /** Room for black pages in what is warmed before the flip: what a fast mutator allocates while the plan is made. */
 const WARM_BLACK_BYTES = 2 * 1024 * 1024;
 
+/** What a flip leaves for the close: how much of each window it hid, and how much of from-space was in use. */
+interface FlipOutcome {
+  readonly usedBytes: number;
+  readonly fromBytes: number;
+  readonly nonMovingBytes: number;
+  readonly times: FlipTimes;
+}
+
 export class ConcurrentCollector implements Collector {
   readonly #context: WorkerContext;
   readonly #world: World;
   readonly #tracer: Tracer;
+  readonly #nonMoving: NonMoving;
   readonly #verifier: Verifier | undefined;
   readonly #retention: Retention;
   readonly #sweep: Sweep;
 
-  constructor(context: WorkerContext, world: World, tracer: Tracer, verifier: Verifier | undefined) {
+  constructor(
+    context: WorkerContext,
+    world: World,
+    tracer: Tracer,
+    nonMoving: NonMoving,
+    verifier: Verifier | undefined,
+  ) {
     this.#context = context;
     this.#world = world;
     this.#tracer = tracer;
+    this.#nonMoving = nonMoving;
     this.#verifier = verifier;
     this.#retention = new Retention(context);
     this.#sweep = new Sweep(
       context,
       new Builder(context, createPageChecker(context)),
+      nonMoving,
       this.#retention,
       new Peers(context),
     );
   }
 
   cycle(release: boolean): CycleReport {
+    try {
+      return this.#cycle(release);
+    } finally {
+      // Also when the cycle is given up between remark and flip.
+      this.#nonMoving.eraseLine();
+    }
+  }
+
+  #cycle(release: boolean): CycleReport {
     const { control, arena } = this.#context;
     const { heap } = arena.geometry;
     const clock = new PhaseClock();
@@ -114,6 +141,7 @@ export class ConcurrentCollector implements Collector {
 
     this.#enter(PHASE_PLAN, 'plan');
     const planKernelMs = planCompaction(this.#context, control[CTL_BLACK_LINE]!);
+    this.#nonMoving.sweep();
     this.#verifier?.afterPlan();
     if (release || this.#context.options.retention === 'release') this.#retention.emptyBack();
     else this.#retention.warmBack(control[CTL_COMPACTED_BYTES]! + WARM_BLACK_BYTES);
@@ -130,7 +158,7 @@ export class ConcurrentCollector implements Collector {
     clock.lap('compact');
 
     this.#enter(PHASE_CLOSE, 'close');
-    this.#close(flip.fromBytes, flip.usedBytes, release);
+    this.#close(flip, release);
     clock.lap('close');
 
     const liveBytes = control[CTL_COMPACTED_BYTES]!;
@@ -158,6 +186,7 @@ export class ConcurrentCollector implements Collector {
   #mark(): number {
     const tracer = this.#tracer;
     tracer.begin();
+    this.#nonMoving.forgetFresh();
     // The cards are clean from here on for everybody: no mutator is still between a store and its card.
     this.#world.handshake();
     tracer.markRoots();
@@ -196,12 +225,13 @@ export class ConcurrentCollector implements Collector {
       this.#world.retireBuffers();
       const cards = this.#tracer.finish();
       control[CTL_BLACK_LINE] = control[CTL_CURSOR]!;
+      this.#nonMoving.drawLine();
       this.#verifier?.afterRemark();
       return cards;
     });
   }
 
-  #flip(): { usedBytes: number; fromBytes: number; times: ReturnType<typeof flipMappings> } {
+  #flip(): FlipOutcome {
     const { control, arena } = this.#context;
     rehearseFlip(this.#context, true);
     return this.#world.paused(PAUSE_FLIP, () => {
@@ -211,37 +241,43 @@ export class ConcurrentCollector implements Collector {
       this.#verifier?.beforeFlip(fromBytes);
       this.#retention.beginWindow(fromBytes);
       const dirtyBytes = this.#retention.backDirtyBytes;
-      const times = flipMappings(this.#context, usedBytes, true);
+      const nonMovingBytes = this.#nonMoving.hiddenBytes;
+      const times = flipMappings(this.#context, { heapBytes: usedBytes, nonMovingBytes }, true);
       // The point of no return: nothing below can fail.
       this.#world.adoptToSpace(usedBytes, dirtyBytes);
       this.#world.forwardRoots();
+      this.#nonMoving.openWindow(nonMovingBytes);
       Atomics.store(control, CTL_WINDOW, 1);
       this.#verifier?.afterFlip();
       this.#world.announceRoom();
-      return { usedBytes, fromBytes, times };
+      return { usedBytes, fromBytes, nonMovingBytes, times };
     });
   }
 
-  #close(fromBytes: number, usedBytes: number, release: boolean): void {
-    const { control, arena, options, uffd } = this.#context;
-    if (usedBytes > 0) {
-      check(
-        uffd!.unregister(arena.real(arena.geometry.heap), usedBytes),
-        'ioctl',
-        'unregistering the heap window',
-      );
-    }
+  #close({ fromBytes, usedBytes, nonMovingBytes }: FlipOutcome, release: boolean): void {
+    const { control, arena, options } = this.#context;
+    const { heap, nonMoving } = arena.geometry;
+    this.#unregister(heap, usedBytes);
+    this.#unregister(nonMoving, nonMovingBytes);
     // A fault that was read between the last look at its server and the unregistering is done with before the next plan is made.
     this.#sweep.awaitServers();
     Atomics.store(control, CTL_WINDOW, 0);
+    this.#nonMoving.closeWindow();
     // For the next window, whose plan is then made the sooner.
-    this.#context.kernels.clearPageWords(usedBytes >> PAGE_LOG2);
+    this.#context.kernels.clearPageWords(0, usedBytes >> PAGE_LOG2);
+    this.#context.kernels.clearPageWords((nonMoving - heap) >> PAGE_LOG2, nonMovingBytes >> PAGE_LOG2);
     if (release || options.retention === 'release') this.#retention.releaseAll();
-    clearAttic(this.#context, fromBytes);
+    clearAttics(this.#context, { heapBytes: fromBytes, nonMovingBytes });
     const verifier = this.#verifier;
     if (verifier !== undefined) {
       this.#world.paused(PAUSE_VERIFY, () => verifier.afterClose(this.#retention.backDirtyBytes));
     }
     this.#retention.sample();
+  }
+
+  #unregister(window: number, bytes: number): void {
+    if (bytes === 0) return;
+    const { uffd, arena } = this.#context;
+    check(uffd!.unregister(arena.real(window), bytes), 'ioctl', 'unregistering a window');
   }
 }

@@ -8,8 +8,6 @@ import {
   CTL_DIRTY_END,
   CTL_FROM_ALIAS,
   CTL_FRONT,
-  CTL_PERSISTENT,
-  CTL_PERSISTENT_TOP,
   CTL_PHASE,
   CTL_TO_ALIAS,
   CTL_TRIGGER,
@@ -155,15 +153,13 @@ export class World {
     for (const i of tables.attached()) retireBuffer(tables.threads[i]!);
   }
 
-  /** Rewrites every root once. */
+  /** Rewrites every root once. Persistent handles are elements of a pinned array, whose pages are rewritten when they are needed. */
   forwardRoots(): void {
-    const { tables, control, kernels } = this.#context;
+    const { tables, kernels } = this.#context;
     for (const i of tables.attached()) {
       const thread = tables.threads[i]!;
       kernels.forwardRoots(thread[T_SHADOW_BASE]!, thread[T_SHADOW_TOP]!);
     }
-    const persistent = control[CTL_PERSISTENT]!;
-    kernels.forwardRoots(persistent, persistent + control[CTL_PERSISTENT_TOP]! * 4);
   }
 
   /**

@@ -151,6 +151,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     const options = {
       collectEveryAllocation: stress.collectEveryAllocation ?? 0,
       collectEverySafepoint: stress.collectEverySafepoint ?? 0,
+      largeObjectBytes: this.options.largeObjectBytes,
       sampleFaults: collector === 'concurrent',
       checked: verify,
       collects: collector !== 'none',
@@ -166,10 +167,11 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   /** What the heap has done so far. Some 100 µs: not for hot paths. @throws TospaceError ERR_STATE when the heap is closed. */
   statistics(): HeapStatistics {
     this.#assertOpen();
-    const [a, b] = this.#arena.memfds.map((fd) =>
+    const held = [...this.#arena.memfds, this.#arena.nonMovingMemfd].map((fd) =>
       check(this.kernel.fileBlocks(fd), 'fstat', 'asking for the memory of the heap'),
     );
-    return readStatistics(this.tables, this.workers, a! + b!);
+    const sharedBytes = held.reduce((sum, bytes) => sum + bytes, 0);
+    return readStatistics(this.tables, this.workers, sharedBytes);
   }
 
   #assertOpen(): void {
@@ -222,6 +224,7 @@ export class Heap extends HeapAccess {
       undo.push(() => stop.close());
       const arena = Arena.create(kernel, {
         heapBytes: options.heapBytes,
+        nonMovingBytes: options.nonMovingBytes,
         markStackEntries: markStackEntries(options),
         persistentSlots: options.persistentSlots,
         typeMapBytes: options.typeMapBytes,

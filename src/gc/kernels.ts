@@ -10,21 +10,22 @@ export interface Kernels {
   markDrain(budget: number): number;
   markPending(): number;
   markOverflows(): number;
-  ageCards(end: number, round: number): number;
-  scanAgedCards(end: number, round: number): void;
-  scanDirtyCards(end: number): number;
+  ageCards(from: number, end: number, round: number): number;
+  scanAgedCards(from: number, end: number, round: number): void;
+  scanDirtyCards(from: number, end: number): number;
   countDirtyCards(end: number): number;
   plan(end: number): number;
   forwardOne(ref: number): number;
   forwardRoots(from: number, to: number): void;
   buildPages(page: number, count: number, destination: number): void;
   slideBlackFirsts(fromPage: number, toPage: number, count: number): void;
+  fixPages(page: number, count: number): void;
   pageWord(page: number): number;
   claimPages(page: number, limit: number, owner: number): number;
   movePages(page: number, count: number, from: number, to: number, owner: number): number;
   firstPageBelow(page: number, limit: number, state: number): number;
   lowestPageAtLeast(page: number, state: number): number;
-  clearPageWords(count: number): void;
+  clearPageWords(page: number, count: number): void;
   fillWords(from: number, to: number, word: number): void;
 }
 

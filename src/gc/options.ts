@@ -2,7 +2,7 @@
 
 import { inspect } from 'node:util';
 import { TospaceError } from '../errors.ts';
-import { GIB, KIB, MIB, MIN_HEAP_BYTES } from '../heap/geometry.ts';
+import { alignUp, GIB, KIB, MIB, MIN_HEAP_BYTES } from '../heap/geometry.ts';
 import { PAGE_BYTES } from '../heap/layout.ts';
 import type { InjectionPlan } from '../uffd/index.ts';
 
@@ -34,6 +34,17 @@ export interface StressOptions {
 export interface HeapOptions {
   /** Capacity of the moving space in bytes: a multiple of 4 KiB from 256 KiB to about 1.2 GiB. Default 256 MiB. */
   readonly heapBytes?: number;
+  /**
+   * Capacity in bytes of the space for pinned and large objects, a multiple of 4 KiB. Besides `heapBytes`; takes memory as it is used.
+   * Default: a quarter of `heapBytes`, between 4 and 256 MiB (a sixteenth above 1 GiB, where address space is short), and room for all
+   * persistent handles.
+   */
+  readonly nonMovingBytes?: number;
+  /**
+   * Arrays of at least so many bytes, header included, are allocated in the non-moving space while it has room: they are not copied at
+   * every cycle. 4096 to 2^31. Default 128 KiB.
+   */
+  readonly largeObjectBytes?: number;
   /** `concurrent` compacts behind the program's back, `stop-the-world` in one pause, `none` never. Default `concurrent`. */
   readonly collector?: CollectorName;
   /**
@@ -67,20 +78,23 @@ export interface HeapOptions {
 
 export type ResolvedOptions = Required<HeapOptions>;
 
-export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, 'retention'>> = Object.freeze({
-  heapBytes: 256 * MIB,
-  collector: 'concurrent',
-  fill: 'continue',
-  servers: 1,
-  placement: 'mutator',
-  trigger: 0.6,
-  verify: false,
-  userfaultfd: 'auto',
-  persistentSlots: 65536,
-  typeMapBytes: MIB,
-  safepointWarnMs: 5000,
-  stress: Object.freeze({}),
-});
+export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, 'retention' | 'nonMovingBytes'>> = Object.freeze(
+  {
+    heapBytes: 256 * MIB,
+    largeObjectBytes: 128 * KIB,
+    collector: 'concurrent',
+    fill: 'continue',
+    servers: 1,
+    placement: 'mutator',
+    trigger: 0.6,
+    verify: false,
+    userfaultfd: 'auto',
+    persistentSlots: 65536,
+    typeMapBytes: MIB,
+    safepointWarnMs: 5000,
+    stress: Object.freeze({}),
+  },
+);
 
 const DELAY_POINTS: readonly string[] = [
   'mark',
@@ -128,6 +142,14 @@ function oneOf(options: Record<string, unknown>, key: string, allowed: readonly 
   if (!allowed.includes(options[key] as string)) throw bad(key, options[key], `one of ${allowed.join(', ')}`);
 }
 
+/** Smallest non-moving space: the array of persistent handles takes some of it. */
+const MIN_NON_MOVING_BYTES: number = 64 * KIB;
+
+function defaultNonMovingBytes({ heapBytes, persistentSlots }: ResolvedOptions): number {
+  const part = heapBytes > GIB ? heapBytes / 16 : Math.min(Math.max(heapBytes / 4, 4 * MIB), 256 * MIB);
+  return alignUp(part, PAGE_BYTES) + alignUp(persistentSlots * 4, PAGE_BYTES);
+}
+
 /**
  * Fills in the defaults and checks every value.
  * @throws TospaceError ERR_OPTION that names the key and what it may be.
@@ -139,7 +161,7 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
       `options must be an object, not ${given === null ? 'null' : typeof given}`,
     );
   }
-  const known = new Set([...Object.keys(DEFAULT_OPTIONS), 'retention']);
+  const known = new Set([...Object.keys(DEFAULT_OPTIONS), 'retention', 'nonMovingBytes']);
   for (const key of Object.keys(given)) {
     if (!known.has(key)) {
       throw new TospaceError('ERR_OPTION', `there is no option ${key}`, {
@@ -163,6 +185,10 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
   oneOf(loose, 'placement', ['mutator', 'any']);
   oneOf(loose, 'userfaultfd', ['auto', 'full', 'user-mode-only']);
   integer(loose, 'persistentSlots', 1, 2 ** 24);
+  // The only default that depends on other options.
+  if (loose.nonMovingBytes === undefined) loose.nonMovingBytes = defaultNonMovingBytes(options);
+  integer(loose, 'nonMovingBytes', MIN_NON_MOVING_BYTES, GIB, PAGE_BYTES);
+  integer(loose, 'largeObjectBytes', PAGE_BYTES, 2 ** 31);
   integer(loose, 'typeMapBytes', 4 * KIB, 64 * MIB, PAGE_BYTES);
   integer(loose, 'safepointWarnMs', 1, 2 ** 31);
   if (typeof options.verify !== 'boolean') throw bad('verify', options.verify, 'true or false');

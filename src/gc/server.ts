@@ -4,6 +4,7 @@
 
 import { invariant } from '../errors.ts';
 import {
+  CTL_NON_MOVING_HIDDEN,
   CTL_USED_BYTES,
   PAGE_BYTES,
   PAGE_LOG2,
@@ -35,6 +36,7 @@ export function serve(context: WorkerContext, setup: WorkerSetup): void {
   invariant(uffd !== undefined, 'a fault server has a userfaultfd');
   const reader = new FaultReader(kernel, uffd.fd);
   const heap = context.arena.real(tables.geometry.heap);
+  const nonMoving = tables.geometry.nonMoving - tables.geometry.heap;
   const service = tables.serviceHistogram(context.worker);
   const peers = new Peers(context);
 
@@ -55,7 +57,7 @@ export function serve(context: WorkerContext, setup: WorkerSetup): void {
         return;
       case PAGE_PROCESSED:
         record[W_FAULTS_SHARED] = record[W_FAULTS_SHARED]! + 1;
-        if (context.options.fill === 'continue') builder.mapProcessed(page, 1);
+        if (builder.mapsInPlace(page)) builder.mapProcessed(page, 1);
         return;
       default:
         // Being built or mapped: that worker's installation wakes the faulter.
@@ -80,9 +82,11 @@ export function serve(context: WorkerContext, setup: WorkerSetup): void {
       context.reach('fault');
       for (let i = 0; i < count; i++) {
         const offset = reader.address(i) - heap;
+        const inHeap = offset >= 0 && offset < context.control[CTL_USED_BYTES]!;
+        const hiddenEnd = context.control[CTL_NON_MOVING_HIDDEN]! - tables.geometry.heap;
         invariant(
-          offset >= 0 && offset < context.control[CTL_USED_BYTES]!,
-          'faults come from the registered part of the heap',
+          inHeap || (offset >= nonMoving && offset < hiddenEnd),
+          'faults come from the registered parts of the windows',
         );
         handle(offset >> PAGE_LOG2);
       }

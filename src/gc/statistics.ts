@@ -6,6 +6,8 @@ import {
   CTL_ABANDONED,
   CTL_CURSOR,
   CTL_CYCLE,
+  CTL_NON_MOVING_LIVE,
+  CTL_NON_MOVING_SINCE,
   CTL_PHASE,
   HISTOGRAM_FAULT,
   HISTOGRAM_FLIP,
@@ -35,6 +37,8 @@ export interface HeapStatistics {
   readonly phase: number;
   /** Bytes of the heap taken by blocks now. */
   readonly usedBytes: number;
+  /** Bytes of the non-moving space in use: what the last cycle left, and what was allocated since. */
+  readonly nonMovingBytes: number;
   /** Bytes of objects allocated since the heap was created. */
   readonly bytesAllocated: number;
   /** Bytes of to-space built by the collector and the servers. */
@@ -58,7 +62,7 @@ export interface HeapStatistics {
     readonly eexist: number;
     readonly eagain: number;
   };
-  /** Bytes that the two memfds hold now, and the most that the collector, or a reader of statistics, ever saw. */
+  /** Bytes that the heap's memfds hold now, and the most that the collector, or a reader of statistics, ever saw. */
   readonly sharedBytes: number;
   readonly sharedBytesPeak: number;
   /** Bytes of from-space given back to the system. */
@@ -82,6 +86,7 @@ export function readStatistics(tables: Tables, workers: number, sharedBytes: num
     abandonedCycles: control[CTL_ABANDONED]!,
     phase: control[CTL_PHASE]!,
     usedBytes: control[CTL_CURSOR]! - geometry.heap,
+    nonMovingBytes: control[CTL_NON_MOVING_LIVE]! + control[CTL_NON_MOVING_SINCE]!,
     bytesAllocated,
     bytesMoved: records.reduce((total, record) => total + Tables.float(record, W_BYTES_BUILT)[0]!, 0),
     pausesUs: { remark: over(HISTOGRAM_REMARK), flip: over(HISTOGRAM_FLIP), full: over(HISTOGRAM_FULL) },

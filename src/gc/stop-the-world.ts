@@ -3,6 +3,7 @@
 // userfaultfd is not to be had.
 
 import {
+  BATCH_PAGES,
   CTL_BLACK_LINE,
   CTL_COMPACTED_BYTES,
   CTL_CURSOR,
@@ -22,7 +23,9 @@ import {
 } from '../heap/layout.ts';
 import type { WorkerContext } from './context.ts';
 import { type Collector, type CycleReport, PhaseClock, type World } from './cycle.ts';
-import { clearAttic, flipMappings, rehearseFlip } from './flip.ts';
+import { clearAttics, flipMappings, rehearseFlip } from './flip.ts';
+import type { NonMoving } from './non-moving.ts';
+import { PageFixer } from './page-fixer.ts';
 import { planBlack, planCompaction } from './plan.ts';
 import { Retention } from './retention.ts';
 import type { Tracer } from './tracer.ts';
@@ -33,14 +36,22 @@ export class StopTheWorldCollector implements Collector {
   readonly #context: WorkerContext;
   readonly #world: World;
   readonly #tracer: Tracer;
+  readonly #nonMoving: NonMoving;
   readonly #verifier: Verifier | undefined;
   readonly #retention: Retention;
   readonly #checker: PageChecker | undefined;
 
-  constructor(context: WorkerContext, world: World, tracer: Tracer, verifier: Verifier | undefined) {
+  constructor(
+    context: WorkerContext,
+    world: World,
+    tracer: Tracer,
+    nonMoving: NonMoving,
+    verifier: Verifier | undefined,
+  ) {
     this.#context = context;
     this.#world = world;
     this.#tracer = tracer;
+    this.#nonMoving = nonMoving;
     this.#verifier = verifier;
     this.#retention = new Retention(context);
     this.#checker = createPageChecker(context);
@@ -67,6 +78,7 @@ export class StopTheWorldCollector implements Collector {
 
       this.#enter(PHASE_MARK, 'mark');
       this.#tracer.begin();
+      this.#nonMoving.forgetFresh();
       remarkCards = this.#tracer.finish();
       control[CTL_BLACK_LINE] = control[CTL_CURSOR]!;
       this.#verifier?.afterRemark();
@@ -74,6 +86,7 @@ export class StopTheWorldCollector implements Collector {
 
       this.#enter(PHASE_PLAN, 'plan');
       planKernelMs = planCompaction(this.#context, control[CTL_BLACK_LINE]!);
+      this.#nonMoving.sweep();
       this.#verifier?.afterPlan();
       usedBytes = planBlack(this.#context);
       this.#verifier?.beforeFlip(usedBytesBefore);
@@ -82,7 +95,8 @@ export class StopTheWorldCollector implements Collector {
       this.#enter(PHASE_FLIP, 'flip');
       this.#retention.beginWindow(usedBytesBefore);
       const dirtyBytes = this.#retention.backDirtyBytes;
-      const times = flipMappings(this.#context, usedBytes, false);
+      const hidden = { heapBytes: usedBytes, nonMovingBytes: 0 };
+      const times = flipMappings(this.#context, hidden, false);
       this.#world.adoptToSpace(usedBytes, dirtyBytes);
       this.#world.forwardRoots();
       this.#verifier?.afterFlip();
@@ -97,7 +111,7 @@ export class StopTheWorldCollector implements Collector {
 
     this.#enter(PHASE_CLOSE, 'close');
     if (releases) this.#retention.releaseAll();
-    clearAttic(this.#context, usedBytesBefore);
+    clearAttics(this.#context, { heapBytes: usedBytesBefore, nonMovingBytes: 0 });
     const verifier = this.#verifier;
     if (verifier !== undefined) {
       this.#world.paused(PAUSE_VERIFY, () => verifier.afterClose(this.#retention.backDirtyBytes));
@@ -131,9 +145,11 @@ export class StopTheWorldCollector implements Collector {
     const { kernels, control } = this.#context;
     const target = control[CTL_TO_ALIAS]! >>> 0;
     const pages = control[CTL_USED_BYTES]! >> PAGE_LOG2;
-    if (pages === 0) return;
-    kernels.buildPages(0, pages, target);
+    if (pages > 0) kernels.buildPages(0, pages, target);
     this.#checker?.check(0, pages, target);
     this.#context.countPages(pages, pages * PAGE_BYTES);
+    const fixer = new PageFixer(this.#context, this.#checker);
+    for (const [from, to] of this.#nonMoving.usedRuns(this.#nonMoving.usedBytes, BATCH_PAGES))
+      fixer.fix(from, to - from);
   }
 }

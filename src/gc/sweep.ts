@@ -4,6 +4,8 @@
 // Downwards, as Android does it: the newest objects are at the top and are touched first; and because compaction moves objects down
 // only, once all pages from i on are built nothing above the source of page i is needed any more.
 //
+// The pages of the non-moving space come last: they are rewritten where they are, in any order.
+//
 // Fault servers build single pages and leave hints; the neighbourhood of a fault is taken next, before the walk goes on.
 
 import { invariant } from '../errors.ts';
@@ -19,6 +21,7 @@ import {
   W_HINT,
 } from '../heap/layout.ts';
 import type { Builder } from './builder.ts';
+import type { NonMoving } from './non-moving.ts';
 import { sleep, type WorkerContext } from './context.ts';
 import type { Peers } from './peers.ts';
 import { deadFrom } from './plan.ts';
@@ -32,12 +35,20 @@ const DRAIN_CHECK_MS = 50;
 export class Sweep {
   readonly #context: WorkerContext;
   readonly #builder: Builder;
+  readonly #nonMoving: NonMoving;
   readonly #retention: Retention;
   readonly #peers: Peers;
 
-  constructor(context: WorkerContext, builder: Builder, retention: Retention, peers: Peers) {
+  constructor(
+    context: WorkerContext,
+    builder: Builder,
+    nonMoving: NonMoving,
+    retention: Retention,
+    peers: Peers,
+  ) {
     this.#context = context;
     this.#builder = builder;
+    this.#nonMoving = nonMoving;
     this.#retention = retention;
     this.#peers = peers;
   }
@@ -61,6 +72,11 @@ export class Sweep {
         this.#retention.releaseAbove(deadFrom(this.#context, done));
       }
     }
+    for (const [from, to] of this.#nonMoving.usedRuns(this.#nonMoving.windowBytes, BATCH_PAGES)) {
+      this.#context.reach('batch');
+      this.#followHints(pages);
+      this.#builder.buildRange(from, to);
+    }
     this.#drain(pages);
   }
 
@@ -71,6 +87,8 @@ export class Sweep {
       const record = tables.workers[i]!;
       if (Atomics.load(record, W_HINT) === 0) continue;
       const page = Atomics.exchange(record, W_HINT, 0) - 1;
+      // Neighbours in the non-moving space have nothing to do with each other.
+      if (page >= pages) continue;
       const begin = page - (page % BATCH_PAGES);
       this.#builder.buildRange(begin, Math.min(begin + BATCH_PAGES, pages));
     }
@@ -84,6 +102,7 @@ export class Sweep {
       page = kernels.firstPageBelow(page, pages, PAGE_MAPPED);
       if (page === pages) break;
     }
+    while (this.#nonMoving.unfinished) pause();
     this.awaitServers();
     invariant(
       kernels.firstPageBelow(0, pages, PAGE_MAPPED) === pages,

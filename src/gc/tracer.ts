@@ -5,8 +5,8 @@ import {
   CARD_FIRST_ROUND,
   CARD_LAST_ROUND,
   CTL_CURSOR,
+  CTL_NON_MOVING_TOP,
   CTL_PERSISTENT,
-  CTL_PERSISTENT_TOP,
   T_SHADOW_BASE,
   T_SHADOW_TOP,
 } from '../heap/layout.ts';
@@ -42,8 +42,9 @@ export class Tracer {
       const thread = tables.threads[i]!;
       kernels.markRoots(thread[T_SHADOW_BASE]!, Atomics.load(thread, T_SHADOW_TOP));
     }
-    const persistent = control[CTL_PERSISTENT]!;
-    kernels.markRoots(persistent, persistent + Atomics.load(control, CTL_PERSISTENT_TOP) * 4);
+    // The persistent handles are an object. Once marked, cards tell of its changes: a remark pause does not read it again.
+    const persistent = control.byteOffset + CTL_PERSISTENT * 4;
+    kernels.markRoots(persistent, persistent + 4);
   }
 
   /** Traces until the mark stack is empty. */
@@ -60,12 +61,16 @@ export class Tracer {
     const { kernels } = this.#context;
     const round = this.#round++;
     invariant(round <= CARD_LAST_ROUND, 'rounds of card cleaning fit a byte');
+    const { heap, nonMoving } = this.#context.arena.geometry;
     const end = this.#cursor;
-    const dirty = kernels.ageCards(end, round);
+    const nonMovingEnd = this.#nonMovingTop;
+    const dirty = kernels.ageCards(heap, end, round);
+    const nonMovingDirty = kernels.ageCards(nonMoving, nonMovingEnd, round);
     between();
-    if (dirty > 0) kernels.scanAgedCards(end, round);
+    if (dirty > 0) kernels.scanAgedCards(heap, end, round);
+    if (nonMovingDirty > 0) kernels.scanAgedCards(nonMoving, nonMovingEnd, round);
     this.drain();
-    return dirty;
+    return dirty + nonMovingDirty;
   }
 
   /**
@@ -74,13 +79,15 @@ export class Tracer {
    */
   finish(): number {
     const { kernels } = this.#context;
+    const { heap, nonMoving } = this.#context.arena.geometry;
     this.markRoots();
     this.drain();
     // One pass, but where the mark stack overflowed: what did not fit waits on cards that the tracer dirtied itself.
     let cards = 0;
     for (let overflows = -1; overflows !== kernels.markOverflows(); ) {
       overflows = kernels.markOverflows();
-      cards += kernels.scanDirtyCards(this.#cursor);
+      cards +=
+        kernels.scanDirtyCards(heap, this.#cursor) + kernels.scanDirtyCards(nonMoving, this.#nonMovingTop);
       this.drain();
     }
     return cards;
@@ -88,5 +95,9 @@ export class Tracer {
 
   get #cursor(): number {
     return Atomics.load(this.#context.control, CTL_CURSOR);
+  }
+
+  get #nonMovingTop(): number {
+    return Atomics.load(this.#context.control, CTL_NON_MOVING_TOP);
   }
 }

@@ -9,6 +9,8 @@ import {
   CTL_ALLOC_EPOCH,
   CTL_COMPACTED_BYTES,
   CTL_LIMIT,
+  CTL_NON_MOVING_LIVE,
+  CTL_NON_MOVING_SINCE,
   CTL_PACE_US,
   HISTOGRAM_STALL,
   PAGE_BYTES,
@@ -19,6 +21,7 @@ import {
   T_LIMIT,
   T_STALLS,
 } from './layout.ts';
+import { NonMovingSpace } from './non-moving.ts';
 import { Tables } from './tables.ts';
 import type { MutatorThread } from './thread.ts';
 
@@ -35,6 +38,9 @@ export interface AllocatorOptions {
   readonly collects: boolean;
 }
 
+/** Part of the room left in the non-moving space that may be allocated before the next cycle is asked for. */
+const NON_MOVING_TRIGGER = 0.6;
+
 export class Allocator {
   readonly #control: Int32Array<SharedArrayBuffer>;
   readonly #heapBase: number;
@@ -43,6 +49,8 @@ export class Allocator {
   readonly #requests: CycleRequests;
   readonly #options: AllocatorOptions;
   readonly #blocks: BlockSource;
+  readonly #nonMoving: NonMovingSpace;
+  readonly #nonMovingBytes: number;
   readonly #stalls: Histogram;
   readonly #allocatedBytes: Float64Array<SharedArrayBuffer>;
   /** Limit of the buffer that stress hides. */
@@ -56,6 +64,8 @@ export class Allocator {
     this.#requests = requests;
     this.#options = options;
     this.#blocks = new BlockSource(tables);
+    this.#nonMoving = new NonMovingSpace(tables);
+    this.#nonMovingBytes = tables.geometry.nonMovingBytes;
     this.#stalls = tables.histogram(thread.index, HISTOGRAM_STALL);
     this.#allocatedBytes = Tables.float(thread.record, T_ALLOCATED_BYTES);
   }
@@ -105,6 +115,46 @@ export class Allocator {
     }
   }
 
+  /** Finds room for a large object: in the non-moving space, or where that has none in pages of its own in the heap. */
+  placeLarge(bytes: number, raw: boolean): number {
+    return this.#takePinned(bytes, raw) || this.place(bytes);
+  }
+
+  /**
+   * Finds room for an object that does not move. As {@link place}.
+   * @throws TospaceError ERR_OUT_OF_MEMORY
+   */
+  placePinned(bytes: number, raw: boolean): number {
+    for (let ticket: number | undefined; ; ) {
+      // Before the look at the ticket, as in #stall.
+      const seen = Atomics.load(this.#control, CTL_ALLOC_EPOCH);
+      const ref = this.#takePinned(bytes, raw);
+      if (ref !== 0) return ref;
+      const over = ticket !== undefined && this.#requests.isDone(ticket);
+      if (!this.#options.collects || bytes > this.#nonMovingBytes || over) {
+        throw new TospaceError(
+          'ERR_OUT_OF_MEMORY',
+          `no room for ${bytes} bytes in a non-moving space of ${this.#nonMovingBytes}`,
+          {
+            hint: 'Raise nonMovingBytes, keep fewer pinned objects alive, or allocate what need not stay where it is unpinned.',
+          },
+        );
+      }
+      ticket ??= this.#requests.ask();
+      this.#waitForCycle(seen);
+    }
+  }
+
+  #takePinned(bytes: number, raw: boolean): number {
+    const ref = this.#nonMoving.take(bytes, raw);
+    if (ref === 0) return 0;
+    this.#allocatedBytes[0] = this.#allocatedBytes[0]! + bytes;
+    const room = this.#nonMovingBytes - this.#control[CTL_NON_MOVING_LIVE]!;
+    if (this.#options.collects && this.#control[CTL_NON_MOVING_SINCE]! > room * NON_MOVING_TRIGGER)
+      this.#requests.suggest();
+    return ref;
+  }
+
   /** Waits for the time that the collector asks of everybody who allocates, or until it no longer does. */
   #pace(): void {
     const start = performance.now();
@@ -139,12 +189,17 @@ export class Allocator {
           : 'The collector is none: choose another, or raise heapBytes.',
       });
     }
+    const waitFor = over || ticket === undefined ? this.#requests.ask() : ticket;
+    this.#waitForCycle(seen);
+    return waitFor;
+  }
+
+  /** Waits until the epoch is no longer `seen`: a cycle has made room, or is over. */
+  #waitForCycle(seen: number): void {
     const start = performance.now();
     this.#record[T_STALLS] = this.#record[T_STALLS]! + 1;
-    const waitFor = over || ticket === undefined ? this.#requests.ask() : ticket;
     this.#thread.blocking(() => this.#requests.waitForChange(CTL_ALLOC_EPOCH, seen));
     this.#thread.assertUsable();
     this.#stalls.record((performance.now() - start) * 1e6);
-    return waitFor;
   }
 }

@@ -3,7 +3,7 @@
 // V8 only reserves the memory's address range; overlaying parts of it by mmap(MAP_FIXED) works because nothing of V8 maps there
 // again (the memory never grows: initial = maximum). This file and gc/flip.ts are the only places that change mappings under it.
 
-import { TospaceError } from '../errors.ts';
+import { invariant, TospaceError } from '../errors.ts';
 import {
   addressOf,
   check,
@@ -16,26 +16,44 @@ import {
   PROT_NONE,
   Reservation,
 } from '../uffd/index.ts';
-import { GIB, type Geometry, type GeometryOptions, layOut, MEMORY_BYTES, MIB } from './geometry.ts';
 import {
+  GIB,
+  type Geometry,
+  type GeometryOptions,
+  layOut,
+  MEMORY_BYTES,
+  MIB,
+  STEERED_RESIDUE,
+} from './geometry.ts';
+import {
+  CTL_ALLOCATED,
   CTL_CARD_BUFFER,
   CTL_CARDS,
   CTL_CHUNKS,
   CTL_CURSOR,
   CTL_DIRTY_END,
+  CTL_FRESH,
   CTL_FROM_ALIAS,
   CTL_HEAP_BASE,
   CTL_HEAP_BYTES,
   CTL_LIMIT,
   CTL_LIVES,
+  CTL_MANAGED_BYTES,
   CTL_MARK_STACK,
   CTL_MARK_STACK_END,
   CTL_MARKS,
+  CTL_NON_MOVING,
+  CTL_NON_MOVING_ALIAS,
+  CTL_NON_MOVING_BYTES,
+  CTL_NON_MOVING_HIDDEN,
+  CTL_NON_MOVING_RAW,
+  CTL_NON_MOVING_TOP,
   CTL_PAGE_FIRST,
   CTL_PAGE_SOURCE,
   CTL_PAGE_WORDS,
   CTL_PERSISTENT,
   CTL_PERSISTENT_SLOTS,
+  CTL_SPANS,
   CTL_TO_ALIAS,
   CTL_TRIGGER,
   CTL_TYPE_COUNT,
@@ -43,14 +61,21 @@ import {
   CTL_TYPE_MAPS,
   CTL_TYPE_MAPS_END,
   CTL_TYPES,
+  HEADER_BYTES,
   SHADOW_SLOTS,
   T_SHADOW_BASE,
   T_SHADOW_TOP,
+  TYPE_PERSISTENT,
 } from './layout.ts';
+import { NonMovingSpace } from './non-moving.ts';
 import { Tables } from './tables.ts';
+import { TypeRegistry } from './types.ts';
 
-/** Names of the two files in /proc/self/maps. */
-const MEMFD_NAMES = ['tospace-a', 'tospace-b'] as const;
+/** Names of the files in /proc/self/maps: the two of the heap, in turns, and that of the non-moving space. */
+const MEMFD_NAMES = ['tospace-a', 'tospace-b', 'tospace-n'] as const;
+
+/** Memories made to get one that begins where the address map has most room. One or two are enough as a rule. */
+const STEERING_ATTEMPTS = 8;
 
 /** Bytes of each of the two places on the stage where flips are rehearsed. */
 export const STAGE_BYTES: number = 2 * MIB;
@@ -59,10 +84,13 @@ export const STAGE_BYTES: number = 2 * MIB;
 export interface ArenaHandle {
   readonly memory: WebAssembly.Memory;
   readonly geometry: Geometry;
-  /** File descriptors of the two memfds. */
+  /** File descriptors of the two memfds of the heap, and of that of the non-moving space. */
   readonly memfds: readonly [number, number];
+  readonly nonMovingMemfd: number;
   /** Where the flip moves the old page tables: a reservation outside the memory. */
   readonly attic: number;
+  /** The same for the non-moving space. */
+  readonly nonMovingAttic: number;
   /** Where flips are rehearsed: a small reservation outside the memory. */
   readonly stage: number;
 }
@@ -71,7 +99,9 @@ export class Arena {
   readonly tables: Tables;
   readonly geometry: Geometry;
   readonly memfds: readonly [Memfd, Memfd];
+  readonly nonMovingMemfd: Memfd;
   readonly attic: Reservation;
+  readonly nonMovingAttic: Reservation;
   readonly stage: Reservation;
   readonly #kernel: Kernel;
   #open = true;
@@ -79,16 +109,15 @@ export class Arena {
   private constructor(
     kernel: Kernel,
     tables: Tables,
-    memfds: readonly [Memfd, Memfd],
-    attic: Reservation,
-    stage: Reservation,
+    memfds: readonly [Memfd, Memfd, Memfd],
+    reservations: readonly [attic: Reservation, nonMovingAttic: Reservation, stage: Reservation],
   ) {
     this.#kernel = kernel;
-    this.stage = stage;
     this.tables = tables;
     this.geometry = tables.geometry;
-    this.memfds = memfds;
-    this.attic = attic;
+    this.memfds = [memfds[0], memfds[1]];
+    this.nonMovingMemfd = memfds[2];
+    [this.attic, this.nonMovingAttic, this.stage] = reservations;
   }
 
   /**
@@ -97,29 +126,39 @@ export class Arena {
    * left behind then.
    */
   static create(kernel: Kernel, options: GeometryOptions): Arena {
-    const memory = createMemory();
+    const memory = createMemory(kernel);
     const geometry = layOut(addressOf(new Uint8Array(memory.buffer)), options);
     const undo: (() => void)[] = [];
     try {
-      const files = MEMFD_NAMES.map((name) => {
-        const memfd = Memfd.create(kernel, name, geometry.windowBytes);
+      const sizes = [geometry.windowBytes, geometry.windowBytes, geometry.nonMovingWindowBytes];
+      const files = MEMFD_NAMES.map((name, i) => {
+        const memfd = Memfd.create(kernel, name, sizes[i]!);
         undo.push(() => memfd.close());
         return memfd;
-      }) as unknown as readonly [Memfd, Memfd];
-      const attic = Reservation.reserve(kernel, geometry.windowBytes, {
-        // Whatever the windows' own alignment is: whole GiB inside them then move by one entry each.
-        alignBytes: GIB,
-        congruentTo: geometry.memoryAddress + geometry.heap,
-      });
-      undo.push(() => attic.close());
+      }) as unknown as readonly [Memfd, Memfd, Memfd];
+      // Whatever the windows' own alignment is: whole GiB inside them then move by one entry each.
+      const reserve = (window: number, bytes: number): Reservation => {
+        const place = Reservation.reserve(kernel, bytes, {
+          alignBytes: GIB,
+          congruentTo: geometry.memoryAddress + window,
+        });
+        undo.push(() => place.close());
+        return place;
+      };
+      const attic = reserve(geometry.heap, geometry.windowBytes);
+      const nonMovingAttic = reserve(geometry.nonMoving, geometry.nonMovingWindowBytes);
       const stage = Reservation.reserve(kernel, 2 * STAGE_BYTES, { alignBytes: STAGE_BYTES });
       undo.push(() => stage.close());
-      const arena = new Arena(kernel, new Tables(memory, geometry), files, attic, stage);
+      const tables = new Tables(memory, geometry);
+      const arena = new Arena(kernel, tables, files, [attic, nonMovingAttic, stage]);
       undo.push(() => arena.#unmapWindows());
       files[0].map(arena.real(geometry.heap), geometry.windowBytes);
-      files[0].map(arena.real(geometry.aliases[0]), geometry.windowBytes);
-      files[1].map(arena.real(geometry.aliases[1]), geometry.windowBytes);
+      files[0].map(arena.real(geometry.aliases[0]), geometry.heapBytes);
+      files[1].map(arena.real(geometry.aliases[1]), geometry.heapBytes);
+      files[2].map(arena.real(geometry.nonMoving), geometry.nonMovingWindowBytes);
+      files[2].map(arena.real(geometry.nonMovingAlias), geometry.nonMovingBytes);
       arena.#writeControl();
+      createPersistentArray(tables);
       return arena;
     } catch (error) {
       // Every step, whatever the others do; what is thrown is why the heap could not be made.
@@ -135,15 +174,20 @@ export class Arena {
   /** The arena as another thread sees it: the same files and mappings, not owned. */
   static adopt(kernel: Kernel, handle: ArenaHandle): Arena {
     const { geometry } = handle;
+    const { windowBytes, nonMovingWindowBytes } = geometry;
     return new Arena(
       kernel,
       new Tables(handle.memory, geometry),
       [
-        Memfd.adopt(kernel, MEMFD_NAMES[0], handle.memfds[0], geometry.windowBytes),
-        Memfd.adopt(kernel, MEMFD_NAMES[1], handle.memfds[1], geometry.windowBytes),
+        Memfd.adopt(kernel, MEMFD_NAMES[0], handle.memfds[0], windowBytes),
+        Memfd.adopt(kernel, MEMFD_NAMES[1], handle.memfds[1], windowBytes),
+        Memfd.adopt(kernel, MEMFD_NAMES[2], handle.nonMovingMemfd, nonMovingWindowBytes),
       ],
-      Reservation.adopt(kernel, handle.attic, geometry.windowBytes),
-      Reservation.adopt(kernel, handle.stage, 2 * STAGE_BYTES),
+      [
+        Reservation.adopt(kernel, handle.attic, windowBytes),
+        Reservation.adopt(kernel, handle.nonMovingAttic, nonMovingWindowBytes),
+        Reservation.adopt(kernel, handle.stage, 2 * STAGE_BYTES),
+      ],
     );
   }
 
@@ -152,7 +196,9 @@ export class Arena {
       memory: this.tables.memory,
       geometry: this.geometry,
       memfds: [this.memfds[0].fd, this.memfds[1].fd],
+      nonMovingMemfd: this.nonMovingMemfd.fd,
       attic: this.attic.address,
+      nonMovingAttic: this.nonMovingAttic.address,
       stage: this.stage.address,
     };
   }
@@ -162,9 +208,11 @@ export class Arena {
     return this.geometry.memoryAddress + offset;
   }
 
-  /** Bytes of memory that the two memfds hold now. */
+  /** Bytes of memory that the memfds hold now. */
   sharedBytes(): number {
-    return this.memfds[0].allocatedBytes() + this.memfds[1].allocatedBytes();
+    return (
+      this.memfds[0].allocatedBytes() + this.memfds[1].allocatedBytes() + this.nonMovingMemfd.allocatedBytes()
+    );
   }
 
   /** Gives everything back. The windows become inaccessible: a stray access ends the process instead of reading zeroes. */
@@ -176,18 +224,26 @@ export class Arena {
       this.#open = false;
     } finally {
       this.attic.close();
+      this.nonMovingAttic.close();
       this.stage.close();
-      for (const memfd of this.memfds) memfd.close();
+      for (const memfd of [...this.memfds, this.nonMovingMemfd]) memfd.close();
     }
   }
 
   /** Windows are replaced, never unmapped: the address range belongs to V8, which unmaps it with the memory. */
   #unmapWindows(): void {
     const { geometry } = this;
-    const results = [geometry.heap, ...geometry.aliases].map((window) =>
+    const windows: readonly (readonly [number, number])[] = [
+      [geometry.heap, geometry.windowBytes],
+      [geometry.aliases[0], geometry.heapBytes],
+      [geometry.aliases[1], geometry.heapBytes],
+      [geometry.nonMoving, geometry.nonMovingWindowBytes],
+      [geometry.nonMovingAlias, geometry.nonMovingBytes],
+    ];
+    const results = windows.map(([window, bytes]) =>
       this.#kernel.mmap(
         this.real(window),
-        geometry.windowBytes,
+        bytes,
         PROT_NONE,
         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
         -1,
@@ -219,8 +275,17 @@ export class Arena {
       [CTL_TYPE_COUNT, 1],
       [CTL_MARK_STACK, g.markStack],
       [CTL_MARK_STACK_END, g.markStack + g.markStackBytes],
-      [CTL_PERSISTENT, g.persistent],
       [CTL_PERSISTENT_SLOTS, g.persistentSlots],
+      [CTL_MANAGED_BYTES, g.managedBytes],
+      [CTL_NON_MOVING, g.nonMoving],
+      [CTL_NON_MOVING_BYTES, g.nonMovingBytes],
+      [CTL_NON_MOVING_ALIAS, g.nonMovingAlias],
+      [CTL_NON_MOVING_TOP, g.nonMoving],
+      [CTL_NON_MOVING_RAW, g.nonMoving + g.nonMovingBytes],
+      [CTL_NON_MOVING_HIDDEN, g.nonMoving],
+      [CTL_SPANS, g.spans],
+      [CTL_ALLOCATED, g.allocated],
+      [CTL_FRESH, g.fresh],
       [CTL_CURSOR, g.heap],
       [CTL_LIMIT, end],
       [CTL_TRIGGER, end],
@@ -237,7 +302,44 @@ export class Arena {
   }
 }
 
-function createMemory(): WebAssembly.Memory {
+/** The persistent handles are the elements of one pinned array. Its length is raised as they come into use. */
+function createPersistentArray(tables: Tables): void {
+  const type = new TypeRegistry(tables).refArray('persistent handles');
+  invariant(type.id === TYPE_PERSISTENT, 'the array of persistent handles has the first type');
+  const { persistentSlots } = tables.geometry;
+  const ref = new NonMovingSpace(tables).take(HEADER_BYTES + persistentSlots * 4, false);
+  if (ref === 0) {
+    throw new TospaceError(
+      'ERR_OPTION',
+      `${persistentSlots} persistent handles do not fit into a non-moving space of ${tables.geometry.nonMovingBytes} bytes`,
+      { hint: 'Raise nonMovingBytes, or lower persistentSlots.' },
+    );
+  }
+  tables.words(ref, 2).set([type.id, 0]);
+  tables.control[CTL_PERSISTENT] = ref;
+}
+
+/**
+ * A memory that begins where the address map has most room. V8 puts memories one below the other, so that a mapping of the right length in
+ * between moves the next one to any place modulo 1 GiB. Where that does not come about the last one is taken: every place will do.
+ */
+function createMemory(kernel: Kernel): WebAssembly.Memory {
+  const fillers: Reservation[] = [];
+  try {
+    let memory = reserveMemory();
+    for (let i = 1; i < STEERING_ATTEMPTS; i++) {
+      const off = (addressOf(new Uint8Array(memory.buffer)) - STEERED_RESIDUE) % GIB;
+      if (off === 0) break;
+      fillers.push(Reservation.reserve(kernel, off < 0 ? off + GIB : off));
+      memory = reserveMemory();
+    }
+    return memory;
+  } finally {
+    for (const filler of fillers) filler.close();
+  }
+}
+
+function reserveMemory(): WebAssembly.Memory {
   const pages = MEMORY_BYTES / 65536;
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });

@@ -4,6 +4,7 @@
 import { TospaceError } from '../errors.ts';
 import { CTL_CURSOR, HEADER_BYTES, KIND_RECORD, KIND_REF_ARRAY, TYPE_ID_MASK } from './layout.ts';
 import { Mutator, type MutatorOptions } from './mutator.ts';
+import { NonMovingSpace } from './non-moving.ts';
 import type { Persistent } from './persistent.ts';
 import type { Local, Ref } from './ref.ts';
 import type { Tables } from './tables.ts';
@@ -17,11 +18,13 @@ function misuse(what: string): TospaceError {
 
 export class CheckedMutator extends Mutator {
   readonly #tables: Tables;
+  readonly #nonMovingSpace: NonMovingSpace;
   readonly #typeEntries: Int32Array<SharedArrayBuffer>;
 
   constructor(tables: Tables, host: ThreadHost, options: MutatorOptions, onDetach: () => void) {
     super(tables, host, options, onDetach);
     this.#tables = tables;
+    this.#nonMovingSpace = new NonMovingSpace(tables);
     this.#typeEntries = tables.words(tables.geometry.types, (TYPE_ID_MASK + 1) * 4);
   }
 
@@ -30,12 +33,18 @@ export class CheckedMutator extends Mutator {
     this.assertRunning();
     const { geometry, control } = this.#tables;
     if (ref === 0) throw misuse(`${what}: the reference is null`);
-    if (!Number.isInteger(ref) || ref % 8 !== 0 || ref < geometry.heap || ref >= control[CTL_CURSOR]!) {
+    const inHeap = ref >= geometry.heap && ref < control[CTL_CURSOR]!;
+    if (!Number.isInteger(ref) || ref % 8 !== 0 || !(inHeap || this.#isPinnedObject(ref))) {
       throw misuse(`${what}: ${ref} is not a reference into the heap`);
     }
     const id = this.i32[ref >> 2]! & TYPE_ID_MASK;
     if (this.#typeEntries[id * 4] === 0) throw misuse(`${what}: there is no object at ${ref} (type ${id})`);
     return id * 4;
+  }
+
+  #isPinnedObject(ref: Ref): boolean {
+    const { nonMoving, nonMovingBytes } = this.#tables.geometry;
+    return ref >= nonMoving && ref < nonMoving + nonMovingBytes && this.#nonMovingSpace.isAllocated(ref);
   }
 
   #slot(ref: Ref, offset: number, what: string): void {

@@ -1,17 +1,20 @@
 // The address map of a heap: where each window and table lies in the shared WebAssembly.Memory.
 //
-//   0            null guard (64 KiB)
-//   head         free space in front of the first window, as large as the memory's real address leaves it
-//   heap         what mutators see: memfd A or B, in turns
-//   alias A, B   lasting read-write aliases of the two memfds: one is from-space, the other the shadow, in turns
-//   tail         free space behind the last window
+//   0              null guard (64 KiB)
+//   heap           what mutators see of the moving space: memfd A or B, in turns
+//   non-moving     what mutators see of the space whose objects stay where they are: one memfd, always the same
+//   alias A, B     lasting read-write aliases of the heap's two memfds: one is from-space, the other the shadow, in turns
+//   alias N        lasting read-write alias of the non-moving space, through which its pages are rewritten in place
+//   tables         side tables, roots, records
 //
-// Windows are whole GiB and begin on a GiB boundary of the *real* address space, so that one mremap moves their page tables by
-// 1 GiB entries: about 3 µs whatever is populated (Linux 5.11 and later). A heap above 1 GiB does not leave room for that in 4 GiB
-// of memory: its windows are 2 MiB-congruent. The destination of the moved page tables is a reservation outside the memory,
-// congruent to the heap window: no kernel reads it, because from-space is read through its alias, whose page tables are warm.
-// The heap window is the first, so that every reference is below 2^31 and stays a small integer in V8.
-// The tables lie in the head or the tail, whichever is larger.
+// The first two are flipped: a pause moves their page tables away. They begin on a GiB boundary of the *real* address space and are whole
+// GiB, so that one mremap moves them by 1 GiB entries: about 3 µs whatever is populated (Linux 5.11 and later). Where 4 GiB of memory do
+// not leave room for that (a heap above some 700 MiB; one above 1 GiB) the non-moving window, then the heap too, are 2 MiB-congruent only.
+// The destinations of the moved page tables are reservations outside the memory, congruent to the windows: no kernel reads them, because
+// from-space is read through its alias, whose page tables are warm.
+//
+// The two windows come first, so that every reference is below 2^31 and stays a small integer in V8. The arena sees to it that the memory
+// begins just below a GiB boundary (`steered`); anywhere else works too, with less room.
 
 import { TospaceError } from '../errors.ts';
 import {
@@ -19,6 +22,7 @@ import {
   CARD_BYTES,
   CHUNK_BYTES,
   CTL_WORDS,
+  GRANULE_BYTES,
   HISTOGRAM_WORDS,
   HISTOGRAMS_PER_THREAD,
   MAX_THREADS,
@@ -46,6 +50,8 @@ export const MIN_HEAP_BYTES: number = 256 * KIB;
 export interface GeometryOptions {
   /** Capacity of the moving space, a multiple of 4 KiB. */
   readonly heapBytes: number;
+  /** Capacity of the non-moving space, a multiple of 4 KiB. Default: a sixteenth of the heap, at least 1 MiB. */
+  readonly nonMovingBytes?: number;
   /** Entries of the mark stack. */
   readonly markStackEntries: number;
   /** Persistent handles that may exist at a time. */
@@ -58,12 +64,20 @@ export interface GeometryOptions {
 export interface Geometry {
   readonly memoryAddress: number;
   readonly heapBytes: number;
-  /** Length of each window; the memfds have the same length and are sparse. */
+  /** Length of the heap window and of the two memfds, which are sparse. The aliases show `heapBytes` of them. */
   readonly windowBytes: number;
-  /** Boundary of the real address space on which windows begin. */
+  /** Boundary of the real address space on which the heap window begins. */
   readonly alignBytes: number;
   readonly heap: number;
   readonly aliases: readonly [number, number];
+  readonly nonMoving: number;
+  readonly nonMovingBytes: number;
+  /** Length of the non-moving window and of its memfd, a multiple of `nonMovingAlignBytes`. */
+  readonly nonMovingWindowBytes: number;
+  readonly nonMovingAlignBytes: number;
+  readonly nonMovingAlias: number;
+  /** From the heap's first byte to the non-moving space's last: what marks, cards and page words are indexed by. */
+  readonly managedBytes: number;
   readonly control: number;
   readonly threads: number;
   readonly workers: number;
@@ -78,7 +92,12 @@ export interface Geometry {
   readonly pageWords: number;
   readonly pageFirst: number;
   readonly pageSource: number;
-  readonly persistent: number;
+  /** One word for each page of the non-moving space (see non-moving.ts). */
+  readonly spans: number;
+  /** One bit for each granule of the non-moving space at which an object begins. */
+  readonly allocated: number;
+  /** The same for objects allocated between remark and flip. */
+  readonly fresh: number;
   readonly persistentSlots: number;
   readonly shadowStacks: number;
   readonly markStack: number;
@@ -103,36 +122,110 @@ export const STAGING_BYTES: number = 16 * PAGE_BYTES;
 /** References, and the address behind the heap, are below this. */
 const REFERENCE_LIMIT = 2 ** 31;
 
-/** Offset of the first place for a window behind the null guard. */
-function firstWindow(memoryAddress: number, alignBytes: number): number {
-  const at = alignUp(memoryAddress, alignBytes) - memoryAddress;
-  return at < NULL_GUARD_BYTES ? at + alignBytes : at;
+/** Where a memory should begin, modulo 1 GiB: its null guard then ends on a GiB boundary, and the first window begins there. */
+export const STEERED_RESIDUE: number = GIB - NULL_GUARD_BYTES;
+
+/** Boundaries of the heap window and of the non-moving one, the fastest first. */
+const ALIGNMENTS: readonly (readonly [number, number])[] = [
+  [GIB, GIB],
+  [GIB, 2 * MIB],
+  [2 * MIB, 2 * MIB],
+];
+
+/** Offset of the first place at or behind `from` that is on a boundary of the real address space. */
+function onBoundary(memoryAddress: number, from: number, alignBytes: number): number {
+  return alignUp(memoryAddress + from, alignBytes) - memoryAddress;
+}
+
+/** Free ranges of the memory, from which regions are cut. */
+class Room {
+  readonly #free: { at: number; end: number }[];
+
+  constructor(free: readonly (readonly [at: number, end: number])[]) {
+    this.#free = free.map(([at, end]) => ({ at, end }));
+  }
+
+  /** The start of `bytes` taken from the smallest range that holds them, or undefined. */
+  take(bytes: number): number | undefined {
+    const fits = this.#free.filter(({ at, end }) => end - at >= bytes);
+    const best = fits.sort((a, b) => a.end - a.at - (b.end - b.at))[0];
+    if (best === undefined) return undefined;
+    const at = best.at;
+    best.at += bytes;
+    return at;
+  }
 }
 
 /**
  * Lays out a heap for a memory that begins at `memoryAddress`.
- * @throws TospaceError ERR_OPTION when the heap does not fit into 4 GiB of memory three times over.
+ * @throws TospaceError ERR_OPTION when it does not fit into 4 GiB of memory.
  */
 export function layOut(memoryAddress: number, options: GeometryOptions): Geometry {
-  const alignBytes = options.heapBytes <= GIB ? GIB : 2 * MIB;
-  const heap = firstWindow(memoryAddress, alignBytes);
-  // Addresses are kept in signed words, so that not even the heap's end may be 2^31: where a memory begins on a whole GiB (one in
-  // sixteen does), a heap of 1 GiB is a page smaller than asked for.
-  const heapBytes =
-    heap + options.heapBytes === REFERENCE_LIMIT ? options.heapBytes - PAGE_BYTES : options.heapBytes;
-  const windowBytes = alignUp(heapBytes, alignBytes);
-  const end = heap + 3 * windowBytes;
+  const { heapBytes, nonMovingBytes = Math.max(MIB, alignUp(heapBytes / 16, PAGE_BYTES)) } = options;
+  for (const [heapAlign, nonMovingAlign] of ALIGNMENTS) {
+    const heap = onBoundary(memoryAddress, NULL_GUARD_BYTES, heapAlign);
+    const windowBytes = alignUp(heapBytes, heapAlign);
+    const nonMoving = onBoundary(memoryAddress, heap + windowBytes, nonMovingAlign);
+    const nonMovingWindowBytes = alignUp(nonMovingBytes, nonMovingAlign);
+    const end = nonMoving + nonMovingWindowBytes;
+    if (nonMoving + nonMovingBytes >= REFERENCE_LIMIT || end > MEMORY_BYTES) continue;
+    const managedBytes = nonMoving + nonMovingBytes - heap;
+    const { relative, tablesBytes } = placeTables(options, nonMovingBytes, managedBytes);
+    const room = new Room([
+      [NULL_GUARD_BYTES, heap],
+      [heap + windowBytes, nonMoving],
+      [end, MEMORY_BYTES],
+    ]);
+    const a = room.take(heapBytes);
+    const b = room.take(heapBytes);
+    const n = room.take(nonMovingBytes);
+    const base = room.take(tablesBytes);
+    if (a === undefined || b === undefined || n === undefined || base === undefined) continue;
+    const placed = Object.fromEntries(
+      Object.entries(relative).map(([name, at]) => [name, base + at]),
+    ) as typeof relative;
+    return {
+      memoryAddress,
+      heapBytes,
+      windowBytes,
+      alignBytes: heapAlign,
+      heap,
+      aliases: [a, b],
+      nonMoving,
+      nonMovingBytes,
+      nonMovingWindowBytes,
+      nonMovingAlignBytes: nonMovingAlign,
+      nonMovingAlias: n,
+      managedBytes,
+      ...placed,
+      typeMapBytes: options.typeMapBytes,
+      persistentSlots: options.persistentSlots,
+      markStackBytes: options.markStackEntries * 4,
+      tablesBytes,
+    };
+  }
+  throw new TospaceError(
+    'ERR_OPTION',
+    `a heap of ${heapBytes} bytes with a non-moving space of ${nonMovingBytes} does not fit into the 4 GiB of a WebAssembly memory`,
+    {
+      hint: 'Choose heapBytes of at most 1 GiB (about 1.2 GiB is the largest that can be laid out), or a smaller nonMovingBytes.',
+    },
+  );
+}
 
-  // Tables are placed one behind the other from 0 first, then moved to where there is room.
+/** Places the tables one behind the other, from 0. */
+function placeTables(options: GeometryOptions, nonMovingBytes: number, managedBytes: number) {
   let next = 0;
   const place = (bytes: number): number => {
     const at = next;
     next += alignUp(bytes, PAGE_BYTES);
     return at;
   };
+  const { heapBytes } = options;
   const pages = heapBytes >>> PAGE_LOG2;
   // One more than there are, so that no end needs a look of its own.
-  const chunkCount = heapBytes / CHUNK_BYTES + 1;
+  const chunkCount = managedBytes / CHUNK_BYTES + 1;
+  const granuleBits = nonMovingBytes / GRANULE_BYTES / 8;
   const relative = {
     control: place(CTL_WORDS * 4),
     threads: place(MAX_THREADS * THREAD_BYTES),
@@ -142,44 +235,18 @@ export function layOut(memoryAddress: number, options: GeometryOptions): Geometr
     typeMaps: place(options.typeMapBytes),
     marks: place(chunkCount * 8),
     lives: place(chunkCount * 8),
-    chunks: place(chunkCount * 4),
-    cards: place(alignUp(heapBytes / CARD_BYTES, CARD_GROUP)),
-    pageWords: place(pages * 4),
+    chunks: place((heapBytes / CHUNK_BYTES + 1) * 4),
+    cards: place(alignUp(managedBytes / CARD_BYTES, CARD_GROUP)),
+    pageWords: place((managedBytes >>> PAGE_LOG2) * 4),
     pageFirst: place((pages + 1) * 4),
     pageSource: place((pages + 1) * 4),
-    persistent: place(options.persistentSlots * 4),
+    spans: place((nonMovingBytes >>> PAGE_LOG2) * 4),
+    allocated: place(granuleBits),
+    fresh: place(granuleBits),
     shadowStacks: place(MAX_THREADS * SHADOW_SLOTS * 4),
     markStack: place(options.markStackEntries * 4),
     staging: place(MAX_WORKERS * STAGING_BYTES),
     cardBuffer: place(CARD_BUFFER_ENTRIES * 4),
   };
-  const tablesBytes = next;
-  const headBytes = heap - NULL_GUARD_BYTES;
-  const tailBytes = MEMORY_BYTES - end;
-  if (tailBytes < 0 || Math.max(headBytes, tailBytes) < tablesBytes) {
-    throw new TospaceError(
-      'ERR_OPTION',
-      `a heap of ${heapBytes} bytes does not fit into the 4 GiB of a WebAssembly memory`,
-      {
-        hint: 'Choose heapBytes of at most 1 GiB (about 1.2 GiB is the largest that can be laid out).',
-      },
-    );
-  }
-  const base = headBytes >= tablesBytes && headBytes >= tailBytes ? NULL_GUARD_BYTES : end;
-  const placed = Object.fromEntries(
-    Object.entries(relative).map(([name, at]) => [name, base + at]),
-  ) as typeof relative;
-  return {
-    memoryAddress,
-    heapBytes,
-    windowBytes,
-    alignBytes,
-    heap,
-    aliases: [heap + windowBytes, heap + 2 * windowBytes],
-    ...placed,
-    typeMapBytes: options.typeMapBytes,
-    persistentSlots: options.persistentSlots,
-    markStackBytes: options.markStackEntries * 4,
-    tablesBytes,
-  };
+  return { relative, tablesBytes: next };
 }

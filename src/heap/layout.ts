@@ -67,6 +67,23 @@ export const KIND_REF_ARRAY = 2;
 export const KIND_RAW_ARRAY = 3;
 
 // ---------------------------------------------------------------------------------------------------------------------------
+// Spans of the non-moving space: one word for each of its pages, `value << 2 | kind`.
+//
+//   FREE  0             the page is a hole of the file: it reads as zeroes and takes no memory
+//   CELLS value: bytes  a page of equal cells; a cell holds one object, or is free
+//   FIRST value: pages  the first page of an object that has pages of its own
+//   REST  value: pages  a later one: so many pages back is its first
+export const SPAN_FREE = 0;
+export const SPAN_CELLS = 1;
+export const SPAN_FIRST = 2;
+export const SPAN_REST = 3;
+export const SPAN_KIND_MASK = 3;
+export const SPAN_VALUE_SHIFT = 2;
+
+/** The type of the array of persistent handles: the first one, registered with the arena. */
+export const TYPE_PERSISTENT = 1;
+
+// ---------------------------------------------------------------------------------------------------------------------------
 // Cards: one byte per 128 bytes of heap. A mutator stores CARD_DIRTY after every reference store. The collector only ever turns
 // dirty into the number of its current round (ageing); it never cleans a card while mutators run, so it cannot wipe out a store.
 export const CARD_CLEAN = 0;
@@ -177,6 +194,7 @@ export const CTL_PAGE_SOURCE = 88;
 export const CTL_TYPES = 89;
 export const CTL_MARK_STACK = 90;
 export const CTL_MARK_STACK_END = 91;
+/** Reference to the array that holds the persistent handles: a pinned object. */
 export const CTL_PERSISTENT = 92;
 export const CTL_PERSISTENT_SLOTS = 93;
 export const CTL_TYPE_MAPS = 94;
@@ -195,6 +213,31 @@ export const CTL_PERSISTENT_TOP = 100;
 
 // line 7: geometry, continued
 export const CTL_CARD_BUFFER = 112;
+/** Bytes from the heap's first to the non-moving space's last: marks, cards and page words reach so far. */
+export const CTL_MANAGED_BYTES = 113;
+export const CTL_NON_MOVING = 114;
+export const CTL_NON_MOVING_BYTES = 115;
+export const CTL_NON_MOVING_ALIAS = 116;
+export const CTL_SPANS = 117;
+export const CTL_ALLOCATED = 118;
+export const CTL_FRESH = 119;
+
+// line 11: the non-moving space; written under its lock, or by the collector in a pause
+export const CTL_NON_MOVING_LOCK = 176;
+/** Address behind the highest page with references that was ever used; a multiple of a page. Only below it pages are hidden by a flip. */
+export const CTL_NON_MOVING_TOP = 177;
+/** Address of the lowest page of raw data that was ever used. Objects without references are placed from the end of the space down. */
+export const CTL_NON_MOVING_RAW = 178;
+/** 1 from remark to flip: what is allocated now is live in this cycle. */
+export const CTL_NON_MOVING_FRESH = 179;
+/** Bytes allocated in the space since the last sweep. */
+export const CTL_NON_MOVING_SINCE = 180;
+/** Bytes of it in use after the last sweep. */
+export const CTL_NON_MOVING_LIVE = 181;
+/** Address behind the last page that the open window hides; the space's base where it hides none. */
+export const CTL_NON_MOVING_HIDDEN = 182;
+/** Bumped when a sweep has made room; threads that found none sleep on CTL_ALLOC_EPOCH all the same. */
+export const CTL_NON_MOVING_SWEEPS = 183;
 
 export const CTL_WORDS = 1024;
 

@@ -1,10 +1,21 @@
 // Persistent handles: slots of one table that outlive scopes and may be used by any thread.
 //
+// The table is a pinned array of references, which the collector treats as any other: its elements are marked concurrently, stores dirty
+// their cards, and after a flip its pages are rewritten one by one when they are touched. So no pause grows with the number of handles.
+//
 // A free slot holds a link to the next free one, written so that it can never be taken for a reference: the complement of an index
 // lies at the very top of the 32-bit range, above every window, and both marking and forwarding leave such words alone.
 
 import { TospaceError } from '../errors.ts';
-import { CTL_PERSISTENT_FREE, CTL_PERSISTENT_TOP, CTL_REGISTRY_LOCK } from './layout.ts';
+import {
+  CARD_DIRTY,
+  CARD_LOG2,
+  CTL_PERSISTENT,
+  CTL_PERSISTENT_FREE,
+  CTL_PERSISTENT_TOP,
+  CTL_REGISTRY_LOCK,
+  HEADER_BYTES,
+} from './layout.ts';
 import { withLock } from './lock.ts';
 import type { Ref } from './ref.ts';
 import type { Tables } from './tables.ts';
@@ -65,12 +76,21 @@ export class Persistent {
 export class PersistentTable {
   readonly #control: Int32Array<SharedArrayBuffer>;
   readonly #slots: Int32Array<SharedArrayBuffer>;
+  /** Length word of the array: slots that were ever used. */
+  readonly #length: Int32Array<SharedArrayBuffer>;
+  readonly #cards: Uint8Array<SharedArrayBuffer>;
+  readonly #heapBase: number;
   readonly #owner: PersistentOwner;
   readonly #open = new Set<Persistent>();
 
   constructor(tables: Tables, owner: PersistentOwner) {
     this.#control = tables.control;
-    this.#slots = tables.words(tables.geometry.persistent, tables.geometry.persistentSlots);
+    const { heap, persistentSlots, cards, managedBytes } = tables.geometry;
+    const array = tables.control[CTL_PERSISTENT]!;
+    this.#length = tables.words(array + 4, 1);
+    this.#slots = tables.words(array + HEADER_BYTES, persistentSlots);
+    this.#cards = tables.bytes(cards, managedBytes >>> CARD_LOG2);
+    this.#heapBase = heap;
     this.#owner = owner;
   }
 
@@ -82,7 +102,7 @@ export class PersistentTable {
       const free = control[CTL_PERSISTENT_FREE]!;
       if (free !== 0) {
         control[CTL_PERSISTENT_FREE] = ~slots[free - 1]!;
-        slots[free - 1] = ref;
+        this.#write(free - 1, ref);
         return free - 1;
       }
       const top = control[CTL_PERSISTENT_TOP]!;
@@ -91,8 +111,10 @@ export class PersistentTable {
           hint: 'Close handles that are no longer needed, raise persistentSlots, or keep references in a heap array.',
         });
       }
-      slots[top] = ref;
-      Atomics.store(control, CTL_PERSISTENT_TOP, top + 1);
+      // Before the card is dirtied: its scan reads as far as the array is long.
+      this.#length[0] = top + 1;
+      this.#write(top, ref);
+      control[CTL_PERSISTENT_TOP] = top + 1;
       return top;
     });
     const handle = new Persistent(this, index);
@@ -108,7 +130,13 @@ export class PersistentTable {
   store(index: number, ref: Ref): void {
     this.#owner.assertRunning();
     this.#owner.assertReference(ref);
+    this.#write(index, ref);
+  }
+
+  #write(index: number, ref: Ref): void {
     this.#slots[index] = ref;
+    const at = this.#slots.byteOffset + index * 4 - this.#heapBase;
+    this.#cards[at >> CARD_LOG2] = CARD_DIRTY;
   }
 
   /** Closes all handles of this thread. */

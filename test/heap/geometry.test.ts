@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Geometry, GIB, KIB, layOut, MEMORY_BYTES, MIB } from '#src/heap/geometry.js';
+import { type Geometry, GIB, KIB, layOut, MEMORY_BYTES, MIB, STEERED_RESIDUE } from '#src/heap/geometry.js';
 import {
   CARD_BUFFER_ENTRIES,
   CARD_BYTES,
@@ -31,13 +31,16 @@ function layOutFor(memoryAddress: number, heapBytes: number): Geometry {
 
 /** Every region of a geometry with the bytes that its users touch. */
 function regions(g: Geometry): [name: string, at: number, bytes: number][] {
-  const chunks = g.heapBytes / 512;
+  const chunks = g.managedBytes / 512;
   const pages = g.heapBytes / 4096;
+  const granuleBits = g.nonMovingBytes / 64;
   return [
     ['null guard', 0, NULL_GUARD_BYTES],
     ['heap', g.heap, g.windowBytes],
-    ['alias A', g.aliases[0], g.windowBytes],
-    ['alias B', g.aliases[1], g.windowBytes],
+    ['non-moving window', g.nonMoving, g.nonMovingWindowBytes],
+    ['alias A', g.aliases[0], g.heapBytes],
+    ['alias B', g.aliases[1], g.heapBytes],
+    ['alias N', g.nonMovingAlias, g.nonMovingBytes],
     ['control', g.control, CTL_WORDS * 4],
     ['threads', g.threads, MAX_THREADS * THREAD_BYTES],
     ['workers', g.workers, MAX_WORKERS * WORKER_BYTES],
@@ -47,13 +50,15 @@ function regions(g: Geometry): [name: string, at: number, bytes: number][] {
     // A run of live bits, or eight cards that are read at once, may be looked at up to one word behind the last.
     ['marks', g.marks, chunks * 8 + 8],
     ['lives', g.lives, chunks * 8 + 8],
-    ['chunks', g.chunks, chunks * 4],
+    ['chunks', g.chunks, (g.heapBytes / 512) * 4],
     // Cards are read in groups of 64.
-    ['cards', g.cards, Math.ceil(g.heapBytes / CARD_BYTES / 64) * 64],
-    ['pageWords', g.pageWords, pages * 4],
+    ['cards', g.cards, Math.ceil(g.managedBytes / CARD_BYTES / 64) * 64],
+    ['pageWords', g.pageWords, g.managedBytes / 1024],
     ['pageFirst', g.pageFirst, (pages + 1) * 4],
     ['pageSource', g.pageSource, (pages + 1) * 4],
-    ['persistent', g.persistent, g.persistentSlots * 4],
+    ['spans', g.spans, g.nonMovingBytes / 1024],
+    ['allocated', g.allocated, granuleBits],
+    ['fresh', g.fresh, granuleBits],
     ['shadowStacks', g.shadowStacks, MAX_THREADS * SHADOW_SLOTS * 4],
     ['markStack', g.markStack, g.markStackBytes],
     ['staging', g.staging, MAX_WORKERS * 65536],
@@ -70,17 +75,21 @@ function check(g: Geometry): void {
     const limit = next?.[1] ?? MEMORY_BYTES;
     if (at + bytes > limit) throw new Error(`${name} reaches into ${next?.[0] ?? 'nowhere'}`);
   }
-  for (const window of [g.heap, ...g.aliases]) {
-    if ((g.memoryAddress + window) % g.alignBytes !== 0) throw new Error('a window is not on its boundary');
-  }
+  if ((g.memoryAddress + g.heap) % g.alignBytes !== 0) throw new Error('the heap is not on its boundary');
+  if ((g.memoryAddress + g.nonMoving) % g.nonMovingAlignBytes !== 0)
+    throw new Error('the non-moving window is not on its boundary');
   if (g.windowBytes % g.alignBytes !== 0 || g.windowBytes < g.heapBytes)
-    throw new Error('windows are not whole');
-  // The heap's end is kept in a signed word, and references are small integers.
-  if (g.heap + g.heapBytes >= 2 ** 31) throw new Error(`the heap ends at ${g.heap + g.heapBytes}`);
-  if (g.heap + g.windowBytes > 2 ** 31 + 2 * MIB)
-    throw new Error(`the heap window ends at ${g.heap + g.windowBytes}`);
-  if (g.aliases.some((alias) => alias < g.heap)) throw new Error('the heap is not the first window');
+    throw new Error('the heap window is not whole');
+  if (g.nonMovingWindowBytes % g.nonMovingAlignBytes !== 0 || g.nonMovingWindowBytes < g.nonMovingBytes)
+    throw new Error('the non-moving window is not whole');
+  // Ends are kept in signed words, and references are small integers.
+  if (g.nonMoving + g.nonMovingBytes >= 2 ** 31) throw new Error('references reach 2^31');
+  if (g.nonMoving < g.heap + g.windowBytes) throw new Error('the non-moving window is not behind the heap');
+  if (g.managedBytes !== g.nonMoving + g.nonMovingBytes - g.heap) throw new Error('side tables do not reach');
 }
+
+/** Where the arena has a memory begin. */
+const STEERED = BASE + STEERED_RESIDUE;
 
 const SIZES = [
   256 * KIB,
@@ -116,26 +125,20 @@ describe.each(SIZES)('a heap of %i bytes', (heapBytes) => {
   });
 
   test('has windows of whole GiB where they fit, so that a flip moves its page tables by 1 GiB entries', () => {
-    for (const rest of [WASM_PAGE, GIB / 2, GIB - WASM_PAGE]) {
-      expect(layOutFor(BASE + rest, heapBytes).alignBytes).toBe(heapBytes <= GIB ? GIB : 2 * MIB);
-    }
+    const g = layOutFor(STEERED, heapBytes);
+    expect(g.heap).toBe(NULL_GUARD_BYTES);
+    expect(g.alignBytes).toBe(heapBytes <= GIB ? GIB : 2 * MIB);
+    expect(g.nonMovingAlignBytes).toBe(heapBytes <= 768 * MIB + 4096 ? GIB : 2 * MIB);
   });
-});
-
-test('a memory that begins on a whole GiB: the end of a 1 GiB heap stays below 2^31', () => {
-  check(layOutFor(BASE, GIB));
-  expect(layOutFor(BASE, GIB).alignBytes).toBe(GIB);
-  expect(layOutFor(BASE, GIB).heapBytes).toBe(GIB - 4096);
-  expect(layOutFor(BASE + WASM_PAGE, GIB).heapBytes).toBe(GIB);
-  expect(layOutFor(BASE, GIB - 4096).alignBytes).toBe(GIB);
 });
 
 test('random addresses, sizes and tables', () => {
   forSeeds(300, (random) => {
-    const heapBytes = random.int(64, 1.1 * 262144) * 4096;
+    const heapBytes = random.int(64, 262144) * 4096;
     const geometry = layOut(BASE + random.int(0, 16383) * WASM_PAGE, {
       heapBytes,
       markStackEntries: random.pick([8, 16384, 4 * MIB, 4097]),
+      nonMovingBytes: random.int(16, 65536) * 4096,
       persistentSlots: random.pick([1, 1000, 65536, MIB]),
       typeMapBytes: random.int(1, 1024) * 4096,
     });

@@ -34,7 +34,7 @@ describe('persistent handles', () => {
   };
   const table = (): PersistentTable => new PersistentTable(h.tables, owner);
   const slots = (): number[] => [
-    ...h.words.subarray(g.persistent / 4, g.persistent / 4 + h.control[CTL_PERSISTENT_TOP]!),
+    ...h.words.subarray(h.persistent / 4, h.persistent / 4 + h.control[CTL_PERSISTENT_TOP]!),
   ];
   beforeEach(() => {
     running = true;
@@ -46,7 +46,7 @@ describe('persistent handles', () => {
     expect(handle.get()).toBe(ref(1));
     handle.set(ref(2));
     expect(slots()).toEqual([ref(2)]);
-    h.words[g.persistent / 4] = ref(3);
+    h.words[h.persistent / 4] = ref(3);
     expect(handle.get()).toBe(ref(3));
   });
 
@@ -68,10 +68,10 @@ describe('persistent handles', () => {
     // Above every window, wherever the heap lies.
     for (const link of links) expect(link).toBeGreaterThan(2 ** 32 - 2 ** 25);
     h.kernels.markBegin(h.end);
-    h.markRoots();
+    h.kernels.markRoots(h.persistent, h.persistent + SLOTS * 4);
     expect(h.kernels.markPending()).toBe(0);
     h.setPlan({ compacted: 0, blackLine: h.end, used: 0 });
-    h.kernels.forwardRoots(g.persistent, g.persistent + SLOTS * 4);
+    h.kernels.forwardRoots(h.persistent, h.persistent + SLOTS * 4);
     expect(slots()).toEqual(links);
     // The chain is whole: all of them can be taken again.
     const again = Array.from({ length: SLOTS }, (_, i) => table().create(ref(i)));

@@ -151,20 +151,20 @@ describe('registration', () => {
     const small = new ArenaHarness({ typeMapBytes: 4096 });
     try {
       const wide = (): number => small.types.recordLayout('wide', 65536, [65532]);
-      expect([wide(), wide()]).toEqual([1, 2]);
+      expect([wide(), wide()]).toEqual([2, 3]);
       const error = refusal(wide);
       expect([error.code, error.hint.includes('typeMapBytes')]).toEqual(['ERR_TYPE', true]);
-      expect(small.types.refArray('refs').id).toBe(3);
+      expect(small.types.refArray('refs').id).toBe(4);
     } finally {
       small.close();
     }
   });
 
-  test('65 535 types and no more', () => {
+  test('65 534 types besides that of the persistent handles, and no more', () => {
     const full = new ArenaHarness();
     try {
-      const ids = Array.from({ length: MAX_TYPES - 1 }, () => full.types.recordLayout('t', 8, []));
-      expect([ids[0], ids.at(-1), new Set(ids).size]).toEqual([1, 65535, 65535]);
+      const ids = Array.from({ length: MAX_TYPES - 2 }, () => full.types.recordLayout('t', 8, []));
+      expect([ids[0], ids.at(-1), new Set(ids).size]).toEqual([2, 65535, 65534]);
       for (let i = 0; i < 2; i++) {
         const error = refusal(() => full.types.refArray('one too many'));
         expect([error.code, error.message.includes('65535'), error.hint.length > 0]).toEqual([

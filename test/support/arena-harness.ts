@@ -11,6 +11,7 @@ import {
   CTL_COMPACTED_BYTES,
   CTL_CURSOR,
   CTL_LIMIT,
+  CTL_PERSISTENT,
   CTL_PERSISTENT_TOP,
   CTL_USED_BYTES,
   CTL_WORDS,
@@ -72,7 +73,9 @@ export class ArenaHarness {
     this.bytes.fill(0, g.heap, g.heap + g.heapBytes);
     this.bytes.fill(0, g.aliases[1], g.aliases[1] + g.heapBytes);
     // marks … pageSource lie behind each other.
-    this.bytes.fill(0, g.marks, g.persistent + g.persistentSlots * 4);
+    this.bytes.fill(0, g.marks, g.spans);
+    // The array of persistent handles is the only object of the non-moving space.
+    this.bytes.fill(0, this.persistent - 4, this.persistent + g.persistentSlots * 4);
     this.bytes.fill(0, g.threads, g.threads + THREAD_BYTES * this.tables.threads.length);
     this.kernels.markBegin(this.heap);
   }
@@ -98,15 +101,20 @@ export class ArenaHarness {
     this.control[CTL_CURSOR] = cursor;
   }
 
+  /** Address of the first persistent slot. */
+  get persistent(): number {
+    return this.#pristine[CTL_PERSISTENT]! + 8;
+  }
+
   /** Makes `refs` the persistent roots. */
   setRoots(refs: readonly number[]): void {
-    this.words.set(refs, this.tables.geometry.persistent / 4);
+    this.words.set(refs, this.persistent / 4);
+    this.words[this.persistent / 4 - 1] = refs.length;
     this.control[CTL_PERSISTENT_TOP] = refs.length;
   }
 
   markRoots(): void {
-    const { persistent } = this.tables.geometry;
-    this.kernels.markRoots(persistent, persistent + this.control[CTL_PERSISTENT_TOP]! * 4);
+    this.kernels.markRoots(this.persistent, this.persistent + this.control[CTL_PERSISTENT_TOP]! * 4);
   }
 
   #bit(table: number, at: number): boolean {

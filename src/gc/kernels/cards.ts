@@ -10,7 +10,7 @@ import { cardBuffer, cards, heapBase, marks } from './geometry';
 import { scanClipped, takeOverflowFloor } from './mark';
 import { sizeOf, typeOf } from './objects';
 
-/** Cards of the heap below the address `end`. */
+/** Cards below the address `end`. */
 // @ts-ignore: decorator
 @inline
 function cardCount(end: u32): u32 {
@@ -47,11 +47,18 @@ function cardsEqual(group: u32, value: u8): u64 {
   );
 }
 
-/** Turns every dirty card below the address `end` into `round`; returns how many there were. */
-export function ageCards(end: u32, round: u32): u32 {
+/** The card at the address `from`, which begins a group of 64. */
+// @ts-ignore: decorator
+@inline
+function firstCard(from: u32): u32 {
+  return (from - heapBase) >> CARD_LOG2;
+}
+
+/** Turns every dirty card of the addresses [from, end) into `round`; returns how many there were. `from` begins a group of 64 cards. */
+export function ageCards(from: u32, end: u32, round: u32): u32 {
   const count = cardCount(end);
   let aged: u32 = 0;
-  for (let group = skipClean(0, count); group < count; group = skipClean(group + 64, count)) {
+  for (let group = skipClean(firstCard(from), count); group < count; group = skipClean(group + 64, count)) {
     let bits = cardsEqual(group, <u8>CARD_DIRTY);
     aged += <u32>popcnt(bits);
     while (bits) {
@@ -63,20 +70,21 @@ export function ageCards(end: u32, round: u32): u32 {
   return aged;
 }
 
-/** Rescans the marked objects on every card that carries `round`. Leaves what it finds on the mark stack. */
-export function scanAgedCards(end: u32, round: u32): void {
-  scanCards(end, round);
+/** Rescans the marked objects on every card of [from, end) that carries `round`. Leaves what it finds on the mark stack. */
+export function scanAgedCards(from: u32, end: u32, round: u32): void {
+  scanCards(from, end, round);
 }
 
 /**
  * The same for every dirty card, and cleans it. Only while mutators are stopped. Cards that an overflowing mark stack dirties behind
  * the scan stay dirty. Returns how many cards it scanned.
  */
-export function scanDirtyCards(end: u32): u32 {
-  return scanCards(end, CARD_DIRTY);
+export function scanDirtyCards(from: u32, end: u32): u32 {
+  return scanCards(from, end, CARD_DIRTY);
 }
 
 // The last marked object that starts below chunk-granular progress `known`, and its end: it may reach over the cards that follow.
+let firstChunk: u32 = 0;
 let known: u32 = 0;
 let ref: u32 = 0;
 let refEnd: u32 = 0;
@@ -86,15 +94,17 @@ const AHEAD: u32 = 12;
 /** What the loads ahead read, so that they are not dropped. */
 let ahead: u64 = 0;
 
-function scanCards(end: u32, value: u32): u32 {
+function scanCards(from: u32, end: u32, value: u32): u32 {
   const count = cardCount(end);
   const bufferEnd = cardBuffer + ((CARD_BUFFER_ENTRIES - 64) << 2);
   let scanned: u32 = 0;
   let next = cardBuffer;
-  known = 0;
+  // Objects do not reach from one space into the other.
+  firstChunk = (from - heapBase) >> CHUNK_LOG2;
+  known = firstChunk;
   ref = 0;
   refEnd = 0;
-  for (let group = skipClean(0, count); group < count; group = skipClean(group + 64, count)) {
+  for (let group = skipClean(firstCard(from), count); group < count; group = skipClean(group + 64, count)) {
     let bits = cardsEqual(group, <u8>value);
     while (bits) {
       const card = group + <u32>ctz(bits);
@@ -134,7 +144,7 @@ function scanCard(card: u32): void {
   // Every mark word is looked at once in the whole scan, however many cards are dirty and however few objects are marked. An object that
   // this very scan marks below `known` is on the mark stack and will be scanned whole, so that not seeing it here loses nothing; unless it
   // did not fit there, and these very cards are what must not be cleaned without scanning it.
-  known = min(known, takeOverflowFloor());
+  known = max(firstChunk, min(known, takeOverflowFloor()));
   let word = chunk;
   let bits = starts & ((<u64>1 << shift) - 1);
   while (!bits && word > known) {

@@ -110,7 +110,7 @@ function buildCompacted(low: u32, high: u32, destination: u32): void {
  * Rewrites those references of the object at `source` that lie in its bytes [begin, end). `target` is where the object's first byte
  * is, or would be if it lay in the run.
  */
-function fixClipped(source: u32, type: u32, target: u32, begin: u32, end: u32, black: u32, delta: u32): void {
+export function fixClipped(source: u32, type: u32, target: u32, begin: u32, end: u32, black: u32, delta: u32): void {
   const kind = load<u32>(type, TYPE_KIND);
   if (kind == KIND_REF_ARRAY) {
     let byte = max(begin, <u32>HEADER_BYTES);

@@ -1,13 +1,15 @@
 // Where everything is: read once from the control block, constant afterwards. Each thread has its own instance of this module,
 // and so its own copy of these globals.
 import {
-  CTL_CARD_BUFFER, CTL_CARDS, CTL_CHUNKS, CTL_HEAP_BASE, CTL_HEAP_BYTES, CTL_LIVES, CTL_MARKS, CTL_MARK_STACK, CTL_MARK_STACK_END,
+  CTL_CARD_BUFFER, CTL_CARDS, CTL_CHUNKS, CTL_HEAP_BASE, CTL_HEAP_BYTES, CTL_LIVES, CTL_MANAGED_BYTES, CTL_MARKS, CTL_MARK_STACK, CTL_MARK_STACK_END,
   CTL_PAGE_FIRST, CTL_PAGE_SOURCE, CTL_PAGE_WORDS, CTL_TYPES,
 } from '../../heap/layout';
 
 export let control: usize = 0;
 export let heapBase: u32 = 0;
 export let heapBytes: u32 = 0;
+/** From the heap's first byte to the non-moving space's last. */
+export let managedBytes: u32 = 0;
 export let marks: u32 = 0;
 export let lives: u32 = 0;
 export let chunks: u32 = 0;
@@ -33,6 +35,7 @@ export function bind(controlAddress: u32): void {
   control = controlAddress;
   heapBase = controlWord(CTL_HEAP_BASE);
   heapBytes = controlWord(CTL_HEAP_BYTES);
+  managedBytes = controlWord(CTL_MANAGED_BYTES);
   marks = controlWord(CTL_MARKS);
   lives = controlWord(CTL_LIVES);
   chunks = controlWord(CTL_CHUNKS);

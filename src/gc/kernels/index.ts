@@ -6,6 +6,7 @@ export { ageCards, countDirtyCards, scanAgedCards, scanDirtyCards } from './card
 export { plan } from './plan';
 export { forwardOne, forwardRoots } from './forward';
 export { buildPages, slideBlackFirsts } from './compact';
+export { fixPages } from './non-moving';
 export {
   claimPages,
   clearPageWords,

@@ -8,9 +8,9 @@
 // The mark stack never grows. When it is full, the object that does not fit stays marked but unscanned, and its cards are dirtied:
 // the next card scan takes it up. Overflow therefore costs time and loses nothing, and no second mechanism exists for it.
 import {
-  CARD_DIRTY, CARD_LOG2, CHUNK_LOG2, GRANULE_LOG2, HEADER_BYTES, TYPE_KIND, TYPE_MAP, TYPE_MAP_WORDS, TYPE_SIZE,
+  CARD_DIRTY, CARD_LOG2, CHUNK_LOG2, CTL_NON_MOVING, CTL_NON_MOVING_BYTES, CTL_NON_MOVING_RAW, CTL_NON_MOVING_TOP, GRANULE_LOG2, HEADER_BYTES, TYPE_KIND, TYPE_MAP, TYPE_MAP_WORDS, TYPE_SIZE,
 } from '../../heap/layout';
-import { cards, heapBase, heapBytes, lives, marks, markStack, markStackEnd } from './geometry';
+import { cards, controlWord, heapBase, heapBytes, lives, managedBytes, marks, markStack, markStackEnd } from './geometry';
 import { arrayBytes, KIND_RECORD, KIND_REF_ARRAY, sizeOf, typeOf } from './objects';
 
 let top: u32 = 0;
@@ -18,14 +18,25 @@ let overflows: u32 = 0;
 /** Lowest chunk in which an object begins that did not fit, since a card scan last asked. */
 let overflowFloor: u32 = 0xffffffff;
 
-/** Starts a trace: empties the stack and clears both bitmaps up to `end` (an address). */
+/** Starts a trace: empties the stack, and clears both bitmaps up to `end` (an address in the heap) and for the non-moving space. */
 export function markBegin(end: u32): void {
   top = markStack;
   overflows = 0;
-  const bytes = (end - heapBase + ((1 << CHUNK_LOG2) - 1)) >> CHUNK_LOG2 << 3;
-  memory.fill(marks, 0, bytes);
-  memory.fill(lives, 0, bytes);
+  clearBitmaps(heapBase, end);
   memory.fill(cards, 0, heapBytes >> CARD_LOG2);
+  const nonMoving = controlWord(CTL_NON_MOVING);
+  const nonMovingTop = controlWord(CTL_NON_MOVING_TOP);
+  clearBitmaps(nonMoving, nonMovingTop);
+  memory.fill(cards + ((nonMoving - heapBase) >> CARD_LOG2), 0, (nonMovingTop - nonMoving) >> CARD_LOG2);
+  clearBitmaps(controlWord(CTL_NON_MOVING_RAW), nonMoving + controlWord(CTL_NON_MOVING_BYTES));
+}
+
+/** Clears both bitmaps for the addresses [from, to), which begin a chunk. */
+function clearBitmaps(from: u32, to: u32): void {
+  const at = (from - heapBase) >> CHUNK_LOG2 << 3;
+  const bytes = (to - from + ((1 << CHUNK_LOG2) - 1)) >> CHUNK_LOG2 << 3;
+  memory.fill(marks + at, 0, bytes);
+  memory.fill(lives + at, 0, bytes);
 }
 
 /** Objects that did not fit on the mark stack since `markBegin`. */
@@ -50,8 +61,8 @@ export function markPending(): u32 {
 @inline
 export function visit(ref: u32): void {
   const offset = ref - heapBase;
-  // Null and references outside the moving space wrap round or lie above: one comparison refuses them all.
-  if (offset >= heapBytes) return;
+  // Null and what is no reference wrap round or lie above: one comparison refuses them all.
+  if (offset >= managedBytes) return;
   const word = marks + (offset >> CHUNK_LOG2 << 3);
   const bit: u64 = (<u64>1) << <u64>(offset >> GRANULE_LOG2 & 63);
   const old = load<u64>(word);

@@ -48,7 +48,7 @@ export function lowestPageAtLeast(page: u32, state: u32): u32 {
   return page;
 }
 
-/** Opens a window of `count` pages: all unprocessed. */
-export function clearPageWords(count: u32): void {
-  memory.fill(pageWords, <u8>PAGE_UNPROCESSED, count << 2);
+/** Makes `count` pages from `page` on unprocessed, for the next window. */
+export function clearPageWords(page: u32, count: u32): void {
+  memory.fill(pageWords + (page << 2), <u8>PAGE_UNPROCESSED, count << 2);
 }

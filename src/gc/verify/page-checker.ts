@@ -8,6 +8,8 @@ import { corrupt, HeapView, hex, type ObjectShape, slotsWithin } from './view.ts
 export interface PageChecker {
   /** Checks `count` pages from `page` on, built at the address `target`. @throws TospaceError ERR_VERIFY */
   check(page: number, count: number, target: number): void;
+  /** Checks `count` pages of the non-moving space, rewritten in place; `before` is what they held. @throws TospaceError ERR_VERIFY */
+  checkFixed(page: number, count: number, before: Uint8Array): void;
 }
 
 /** A checker when the heap verifies, else undefined. */
@@ -41,6 +43,33 @@ class NaiveBuilder implements PageChecker {
           `page ${page} was built with ${this.#bytes[target + i]} instead of ${expected[i]} at byte ${i} (heap address ${hex(
             this.#view.base + page * PAGE_BYTES + i,
           )})`,
+        );
+      }
+    }
+  }
+
+  checkFixed(page: number, count: number, before: Uint8Array): void {
+    const view = this.#view;
+    const { nonMoving, nonMovingAlias } = this.#context.tables.geometry;
+    const low = view.base + page * PAGE_BYTES;
+    const high = low + count * PAGE_BYTES;
+    const expected = before.slice();
+    const out = new DataView(expected.buffer);
+    for (const ref of view.nonMoving.objects()) {
+      if (ref >= high || ref + view.nonMoving.extent(ref) <= low) continue;
+      // What was allocated since the flip has new references already.
+      if (!view.bit(view.marks, ref) && !view.isFresh(ref)) continue;
+      const shape = view.shape(ref, nonMovingAlias - nonMoving, high, () => `page ${page}`);
+      for (const slot of slotsWithin(shape, Math.max(0, low - ref), Math.min(shape.bytes, high - ref))) {
+        const at = ref + slot - low;
+        out.setUint32(at, view.forward(out.getUint32(at, true)), true);
+      }
+    }
+    const target = low - nonMoving + nonMovingAlias;
+    for (let i = 0; i < expected.length; i++) {
+      if (this.#bytes[target + i] !== expected[i]) {
+        throw corrupt(
+          `pinned page ${page} holds ${this.#bytes[target + i]} instead of ${expected[i]} at byte ${i} (address ${hex(low + i)})`,
         );
       }
     }

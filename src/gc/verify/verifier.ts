@@ -28,6 +28,9 @@ import { corrupt, HeapView, hex, slotsWithin } from './view.ts';
 /** What idle pages hold in a verifying heap: not a reference, not a header, and easy to recognise in a report. */
 export const POISON = 0xdeadbeef;
 
+/** Words from here on are links between free persistent slots: complements of small numbers, above every address. */
+const FREE_LINK = 0xff000000;
+
 export class Verifier {
   readonly #context: WorkerContext;
   readonly #view: HeapView;
@@ -50,11 +53,14 @@ export class Verifier {
   #trace(visit: (ref: number) => void): void {
     const view = this.#view;
     const end = this.#context.control[CTL_CURSOR]!;
-    const seen = new Uint32Array(Math.ceil((end - view.base) / GRANULE_BYTES / 32));
+    const { managedBytes } = view.tables.geometry;
+    const seen = new Uint32Array(Math.ceil(managedBytes / GRANULE_BYTES / 32));
     const stack: number[] = [];
     const reach = (ref: number, whence: () => string): void => {
-      if (ref === 0) return;
-      if (ref % GRANULE_BYTES !== 0 || ref < view.base || ref >= end) view.shape(ref, 0, end, whence);
+      // A free slot among the persistent handles holds a link, which is no reference (persistent.ts).
+      if (ref === 0 || ref >= FREE_LINK) return;
+      if (ref % GRANULE_BYTES !== 0 || ref < view.base || ref >= view.base + managedBytes)
+        view.shape(ref, 0, end, whence);
       const granule = (ref - view.base) / GRANULE_BYTES;
       if ((seen[granule >>> 5]! >>> (granule & 31)) & 1) return;
       seen[granule >>> 5]! |= 1 << (granule & 31);
@@ -102,9 +108,10 @@ export class Verifier {
     }
   }
 
+  /** Visits the marked objects of the heap. */
   #eachMarked(visit: (ref: number) => void): void {
-    const { marks, base } = this.#view;
-    for (let i = 0; i < marks.length; i++) {
+    const { marks, base, lives } = this.#view;
+    for (let i = 0; i < lives.length; i++) {
       for (let bits = marks[i]!; bits !== 0; bits &= bits - 1) {
         visit(base + (i * 32 + 31 - Math.clz32(bits & -bits)) * GRANULE_BYTES);
       }
@@ -172,17 +179,30 @@ export class Verifier {
       const object = ref;
       const shape = view.shape(ref, 0, end, () => 'an allocation buffer');
       for (const slot of slotsWithin(shape, 0, shape.bytes)) {
-        const target = view.words[(object + slot) / 4]!;
-        if (target === 0) continue;
-        view.shape(target, 0, end, () => `field +${slot} of the black object at ${hex(object)}`);
-        if (target < line && !view.bit(view.marks, target)) {
-          throw corrupt(`the black object at ${hex(object)} refers to ${hex(target)}, which is not marked`);
-        }
+        this.#checkAlive(view.words[(object + slot) / 4]!, end, () => `the black object at ${hex(object)}`);
       }
       ref += shape.bytes;
     }
+    for (const object of view.nonMoving.objects()) {
+      const shape = view.shape(object, 0, end, () => 'the non-moving space');
+      for (const slot of slotsWithin(shape, 0, shape.bytes)) {
+        this.#checkAlive(view.words[(object + slot) / 4]!, end, () => `the pinned object at ${hex(object)}`);
+      }
+    }
     this.#expectedRoots.clear();
     for (const { at } of view.roots()) this.#expectedRoots.set(at, view.forward(view.words[at / 4]!));
+  }
+
+  /** What a live object refers to is marked, or was allocated since remark. */
+  #checkAlive(target: number, end: number, whence: () => string): void {
+    if (target === 0 || target >= FREE_LINK) return;
+    const view = this.#view;
+    view.shape(target, 0, end, whence);
+    const young = view.inNonMoving(target)
+      ? view.isFresh(target)
+      : target >= this.#context.control[CTL_BLACK_LINE]!;
+    if (!young && !view.bit(view.marks, target))
+      throw corrupt(`${whence()} refers to ${hex(target)}, which is not marked`);
   }
 
   afterFlip(): void {
@@ -220,7 +240,7 @@ export class Verifier {
     if (bytes > 0) kernels.fillWords(alias, alias + bytes, POISON | 0);
     this.#poisoned[memfd] = bytes;
     check(
-      kernel.mprotect(arena.real(alias), geometry.windowBytes, PROT_NONE),
+      kernel.mprotect(arena.real(alias), geometry.heapBytes, PROT_NONE),
       'mprotect',
       'closing the alias of idle pages',
     );
@@ -231,7 +251,7 @@ export class Verifier {
     const { arena, kernel } = this.#context;
     const alias = arena.real(arena.geometry.aliases[memfd]!);
     check(
-      kernel.mprotect(alias, arena.geometry.windowBytes, PROT_READ | PROT_WRITE),
+      kernel.mprotect(alias, arena.geometry.heapBytes, PROT_READ | PROT_WRITE),
       'mprotect',
       'opening the alias of to-space',
     );
@@ -267,19 +287,24 @@ export class Verifier {
         to: Number.parseInt(to!, 16),
         mode: mode!,
       }));
-    const over = (address: number): { from: number; to: number; mode: string }[] =>
-      maps.filter((map) => map.from < address + geometry.windowBytes && map.to > address);
-    const heap = arena.real(geometry.heap);
-    const [window, ...rest] = over(heap);
-    // One mapping, or the next move would have to touch every page alone. It may have grown together with its neighbours.
-    if (rest.length > 0 || window === undefined || window.mode !== 'rw-s' || window.from > heap) {
-      throw corrupt(`the heap window is mapped as ${JSON.stringify(over(heap))}`);
-    }
-    for (const [name, address] of [
-      ['the attic', arena.attic.address],
-      ['the alias of idle pages', arena.real(geometry.aliases[back]!)],
+    const over = (address: number, bytes: number): { from: number; to: number; mode: string }[] =>
+      maps.filter((map) => map.from < address + bytes && map.to > address);
+    // One mapping each, or the next move would have to touch every page alone. It may have grown together with its neighbours.
+    for (const [name, address, bytes] of [
+      ['the heap', arena.real(geometry.heap), geometry.windowBytes],
+      ['the non-moving space', arena.real(geometry.nonMoving), geometry.nonMovingWindowBytes],
     ] as const) {
-      const reachable = over(address).filter((map) => map.mode[0] !== '-' || map.mode[1] !== '-');
+      const [window, ...rest] = over(address, bytes);
+      if (rest.length > 0 || window === undefined || window.mode !== 'rw-s' || window.from > address) {
+        throw corrupt(`the window of ${name} is mapped as ${JSON.stringify(over(address, bytes))}`);
+      }
+    }
+    for (const [name, address, bytes] of [
+      ['the attic', arena.attic.address, geometry.windowBytes],
+      ['the attic of the non-moving space', arena.nonMovingAttic.address, geometry.nonMovingWindowBytes],
+      ['the alias of idle pages', arena.real(geometry.aliases[back]!), geometry.heapBytes],
+    ] as const) {
+      const reachable = over(address, bytes).filter((map) => map.mode[0] !== '-' || map.mode[1] !== '-');
       if (reachable.length > 0)
         throw corrupt(`${name} is reachable between cycles: ${JSON.stringify(reachable)}`);
     }

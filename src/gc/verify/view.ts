@@ -2,12 +2,12 @@
 // is not repeated in its check. Slow, and meant to be.
 
 import { TospaceError } from '../../errors.ts';
+import { NonMovingSpace } from '../../heap/non-moving.ts';
 import {
   CHUNK_BYTES,
   CTL_BLACK_DELTA,
   CTL_BLACK_LINE,
   CTL_PERSISTENT,
-  CTL_PERSISTENT_TOP,
   CTL_TYPE_COUNT,
   GRANULE_BYTES,
   HEADER_BYTES,
@@ -61,8 +61,11 @@ export class HeapView {
   readonly bytes: number;
   /** The whole memory in 32-bit words. */
   readonly words: Uint32Array;
+  /** Of the heap and the non-moving space. */
   readonly marks: Uint32Array;
+  /** Of the heap. */
   readonly lives: Uint32Array;
+  readonly nonMoving: NonMovingSpace;
   readonly #recordSlots: Map<number, readonly number[]>;
 
   constructor(tables: Tables) {
@@ -72,7 +75,8 @@ export class HeapView {
     this.bytes = geometry.heapBytes;
     this.words = new Uint32Array(tables.buffer);
     const chunks = Math.ceil(geometry.heapBytes / CHUNK_BYTES);
-    this.marks = new Uint32Array(tables.buffer, geometry.marks, chunks * 2);
+    this.marks = new Uint32Array(tables.buffer, geometry.marks, (geometry.managedBytes / CHUNK_BYTES) * 2);
+    this.nonMoving = new NonMovingSpace(tables);
     this.lives = new Uint32Array(tables.buffer, geometry.lives, chunks * 2);
     let slots = RECORD_SLOTS.get(tables);
     if (slots === undefined) {
@@ -86,15 +90,37 @@ export class HeapView {
     return ref >= this.base && ref < this.base + this.bytes;
   }
 
+  inNonMoving(ref: number): boolean {
+    const { nonMoving, nonMovingBytes } = this.tables.geometry;
+    return ref >= nonMoving && ref < nonMoving + nonMovingBytes;
+  }
+
+  /** Bit of the granule at `ref`, an address of the non-moving space, among the objects allocated since remark. */
+  isFresh(ref: number): boolean {
+    const { fresh, nonMoving } = this.tables.geometry;
+    const granule = (ref - nonMoving) / GRANULE_BYTES;
+    return ((this.words[fresh / 4 + (granule >>> 5)]! >>> (granule & 31)) & 1) === 1;
+  }
+
+  /** @throws TospaceError ERR_VERIFY unless an object begins at `ref`, an address of the non-moving space. Returns its room's end. */
+  #nonMovingEnd(ref: number, whence: () => string): number {
+    if (!this.nonMoving.isAllocated(ref))
+      throw corrupt(`${whence()} holds ${hex(ref)}, where the non-moving space has no object`);
+    return ref + this.nonMoving.extent(ref);
+  }
+
   /**
-   * Shape of the object that `ref` names, read through the alias or window at `bias` from the heap's addresses.
+   * Shape of the object that `ref` names, read through the alias or window at `bias` from its space's addresses. Objects of the heap end at
+   * or below `end`.
    * @throws TospaceError ERR_VERIFY when there is no well-formed object that ends at or below `end`.
    */
   shape(ref: number, bias: number, end: number, whence: () => string): ObjectShape {
     if (ref % GRANULE_BYTES !== 0)
       throw corrupt(`${whence()} holds ${hex(ref)}, which is not on an 8-byte boundary`);
-    if (!this.inHeap(ref) || ref >= end)
+    const stays = this.inNonMoving(ref);
+    if (!stays && (!this.inHeap(ref) || ref >= end))
       throw corrupt(`${whence()} holds ${hex(ref)}, which lies outside the heap in use`);
+    const limit = stays ? this.#nonMovingEnd(ref, whence) : end;
     const at = (ref + bias) / 4;
     const id = this.words[at]! & TYPE_ID_MASK;
     if (id === 0 || id >= this.tables.control[CTL_TYPE_COUNT]!) {
@@ -115,8 +141,8 @@ export class HeapView {
     } else {
       throw corrupt(`type ${id} has the kind ${kind}`);
     }
-    if (ref + bytes > end)
-      throw corrupt(`the object at ${hex(ref)} (from ${whence()}) ends behind the heap in use`);
+    if (ref + bytes > limit)
+      throw corrupt(`the object at ${hex(ref)} (from ${whence()}) ends behind the space in use`);
     return { bytes, kind, slots, elements: kind === KIND_REF_ARRAY ? length : 0 };
   }
 
@@ -163,12 +189,9 @@ export class HeapView {
       for (let at = base; at < top; at += 4)
         yield { at, name: `slot ${(at - base) / 4} of thread ${i}'s shadow stack` };
     }
-    const base = tables.control[CTL_PERSISTENT]! >>> 0;
-    const count = tables.control[CTL_PERSISTENT_TOP]!;
-    for (let i = 0; i < count; i++) {
-      // The complement of a small number is a link of the free list.
-      if (this.words[base / 4 + i]! >= 0xff000000) continue;
-      yield { at: base + i * 4, name: `persistent handle ${i}` };
-    }
+    yield {
+      at: (tables.control.byteOffset >>> 0) + CTL_PERSISTENT * 4,
+      name: 'the array of persistent handles',
+    };
   }
 }

@@ -255,8 +255,8 @@ describe('cases by hand', () => {
     h.put(h.end - 16, pair);
     build([[h.end - 16, 16, [8, 12]]]);
     h.setRoots([h.end - 16, 0, ~7, h.end - 16]);
-    kernels.forwardRoots(g.persistent, g.persistent + 12);
-    expect([0, 1, 2, 3].map((slot) => h.words[g.persistent / 4 + slot])).toEqual([
+    kernels.forwardRoots(h.persistent, h.persistent + 12);
+    expect([0, 1, 2, 3].map((slot) => h.words[h.persistent / 4 + slot])).toEqual([
       heap,
       0,
       ~7 >>> 0,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { WorkerContext } from '#src/gc/context.js';
-import { clearAttic, flipMappings } from '#src/gc/flip.js';
+import { clearAttics, flipMappings } from '#src/gc/flip.js';
 import { Arena } from '#src/heap/arena.js';
 import { CTL_FRONT } from '#src/heap/layout.js';
 import {
@@ -16,25 +16,27 @@ import { ArenaHarness } from '../../support/arena-harness.ts';
 import { openDescriptors } from '../../support/resources.ts';
 
 const USED = 64 * 4096;
+const HIDDEN = { heapBytes: USED, nonMovingBytes: 0 };
 let h: ArenaHarness;
 
 /** What is mapped in the windows and in the attic: `start-end permissions name` relative to the window, as in /proc/self/maps. */
 function mappings(): string[] {
   const { arena } = h;
   const { geometry } = arena;
-  const windows: [string, number][] = [
-    ['heap', arena.real(geometry.heap)],
-    ['alias A', arena.real(geometry.aliases[0])],
-    ['alias B', arena.real(geometry.aliases[1])],
-    ['attic', arena.attic.address],
+  const { windowBytes, heapBytes } = geometry;
+  const windows: [string, number, number][] = [
+    ['heap', arena.real(geometry.heap), windowBytes],
+    ['alias A', arena.real(geometry.aliases[0]), heapBytes],
+    ['alias B', arena.real(geometry.aliases[1]), heapBytes],
+    ['attic', arena.attic.address, windowBytes],
   ];
   const lines = readFileSync('/proc/self/maps', 'utf8').trim().split('\n');
-  return windows.flatMap(([name, at]) =>
+  return windows.flatMap(([name, at, bytes]) =>
     lines.flatMap((line) => {
       const [range, permissions, offset, , , ...path] = line.split(/ +/);
       const [from, to] = range!.split('-').map((hex) => Number.parseInt(hex, 16));
       const low = Math.max(from!, at);
-      const high = Math.min(to!, at + geometry.windowBytes);
+      const high = Math.min(to!, at + bytes);
       return low < high
         ? [`${name} ${low - at}-${high - at} ${permissions} ${offset} ${path.join(' ')}`]
         : [];
@@ -91,7 +93,7 @@ test('a flip puts the other memfd under the heap, the old page tables into the a
     expect.stringMatching(/^attic 0-\d+ ---p/),
   ]);
   const uffd = fakeUffd();
-  const times = flipMappings(h.context({ uffd }), USED, true);
+  const times = flipMappings(h.context({ uffd }), HIDDEN, true);
   expect(Object.values(times).every((us) => us >= 0 && us < 1e6)).toBe(true);
   expect(uffd.registered).toEqual([[h.arena.real(h.heap), USED, 5]]);
   expect(mappings()).toEqual([
@@ -102,13 +104,13 @@ test('a flip puts the other memfd under the heap, the old page tables into the a
   ]);
   expect([holds(h.heap, 5000), holds(h.tables.geometry.aliases[0], 1000)]).toEqual([true, true]);
   // The attic is an empty reservation again before the next flip, and no page of the file is lost.
-  clearAttic(h.context(), USED);
+  clearAttics(h.context(), HIDDEN);
   expect(mappings()[3]).toBe(before[3]);
   expect(holds(h.tables.geometry.aliases[0], 1000)).toBe(true);
   // And back again.
   h.control[CTL_FRONT] = 1;
-  flipMappings(h.context({ uffd }), USED, true);
-  clearAttic(h.context(), USED);
+  flipMappings(h.context({ uffd }), HIDDEN, true);
+  clearAttics(h.context(), HIDDEN);
   expect(mappings()).toEqual(before);
   expect(holds(h.heap, 1000)).toBe(true);
 });
@@ -118,7 +120,7 @@ test.each([
   ['the collector needs none', USED, false],
 ])('no registration where %s', (_, used, register) => {
   const uffd = fakeUffd();
-  flipMappings(h.context({ uffd }), used, register);
+  flipMappings(h.context({ uffd }), { heapBytes: used, nonMovingBytes: 0 }, register);
   expect(uffd.registered).toEqual([]);
 });
 
@@ -129,7 +131,7 @@ test('the attic is cleared in steps that cover all that was used', () => {
     madvise: (at: number, bytes: number) => calls.push([at - h.arena.attic.address, bytes]) * 0,
   };
   const used = 20 * 1024 * 1024 + 4096;
-  clearAttic(h.context({ kernel, arena: h.arena }), used);
+  clearAttics(h.context({ kernel, arena: h.arena }), { heapBytes: used, nonMovingBytes: 0 });
   let end = 0;
   for (const [at, bytes] of calls) {
     expect(at).toBe(end);
@@ -164,7 +166,7 @@ describe('a flip that fails leaves everything as it was', () => {
       const before = mappings();
       let error: unknown;
       try {
-        flipMappings(contextWith(plan, uffd), USED, true);
+        flipMappings(contextWith(plan, uffd), HIDDEN, true);
       } catch (e) {
         error = e;
       }
@@ -182,7 +184,7 @@ describe('a flip that fails leaves everything as it was', () => {
       expect(holds(h.tables.geometry.aliases[0], 7000)).toBe(true);
       expect(h.control[CTL_FRONT]).toBe(0);
       // And the next flip succeeds.
-      flipMappings(h.context({ uffd: fakeUffd() }), USED, true);
+      flipMappings(h.context({ uffd: fakeUffd() }), HIDDEN, true);
       expect(holds(h.heap, 5000)).toBe(true);
     } finally {
       uffd.close();
@@ -196,7 +198,7 @@ describe('a flip that fails leaves everything as it was', () => {
     ];
     let error: unknown;
     try {
-      flipMappings(contextWith(plan), USED, true);
+      flipMappings(contextWith(plan), HIDDEN, true);
     } catch (e) {
       error = e;
     }

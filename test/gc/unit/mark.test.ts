@@ -81,8 +81,9 @@ describe('tracing', () => {
     expect(liveGranules(h.end - 64, h.end)).toEqual([last]);
   });
 
-  test('null, and references below, behind and far outside the heap window, are left alone', () => {
-    const outside = [0, 8, heap - 8, h.end, h.end + 8, 0x8000_0000, 0xffff_ffff, ~5];
+  test('null, and references below, behind and far outside the two spaces, are left alone', () => {
+    const behind = heap + h.tables.geometry.managedBytes;
+    const outside = [0, 8, heap - 8, behind, behind + 8, 0x8000_0000, 0xffff_ffff, ~5];
     const a = h.put(heap + 8, refs, outside.length);
     for (const [i, ref] of outside.entries()) h.set(a, 8 + 4 * i, ref);
     const { marks, lives, cards } = h.tables.geometry;
@@ -210,12 +211,12 @@ describe('cards', () => {
     for (const card of [0, 9, 63, 64, 127, 128]) h.setCard(heap + card * CARD, CARD_DIRTY);
     h.setCard(heap + 10 * CARD, 7);
     expect(kernels.countDirtyCards(end)).toBe(5);
-    expect(kernels.ageCards(end, ROUND)).toBe(5);
+    expect(kernels.ageCards(h.heap, end, ROUND)).toBe(5);
     const found = [0, 9, 10, 63, 64, 127, 128].map((card) => h.card(heap + card * CARD));
     expect(found).toEqual([ROUND, ROUND, 7, ROUND, ROUND, ROUND, CARD_DIRTY]);
     expect(kernels.countDirtyCards(end)).toBe(0);
-    expect(kernels.ageCards(end, ROUND + 1)).toBe(0);
-    expect(kernels.ageCards(h.end, ROUND + 1)).toBe(1);
+    expect(kernels.ageCards(h.heap, end, ROUND + 1)).toBe(0);
+    expect(kernels.ageCards(h.heap, h.end, ROUND + 1)).toBe(1);
   });
 
   test('every card may be dirty: each is scanned once, and nothing is written behind the buffer of cards', () => {
@@ -237,7 +238,7 @@ describe('cards', () => {
     let scanned = 0;
     // More references than the mark stack holds: what overflows is dirty again, and found in the next round.
     for (let round = 0; kernels.countDirtyCards(h.end) > 0 && round < 10; round++) {
-      scanned = Math.max(scanned, kernels.scanDirtyCards(h.end));
+      scanned = Math.max(scanned, kernels.scanDirtyCards(h.heap, h.end));
       while (kernels.markDrain(10_000) > 0);
     }
     expect(scanned).toBe(cards);
@@ -255,7 +256,7 @@ describe('cards', () => {
     h.setCard(a!, ROUND);
     h.setCard(b!, ROUND + 1);
     h.setCard(c!, CARD_DIRTY);
-    kernels.scanAgedCards(h.end, ROUND);
+    kernels.scanAgedCards(h.heap, h.end, ROUND);
     expect(kernels.markPending()).toBe(1);
     expect([x!, y!, z!].map((ref) => h.isMarked(ref))).toEqual([true, false, false]);
   });
@@ -268,7 +269,7 @@ describe('cards', () => {
     h.set(dead, 8, x!);
     h.set(marked, 8, y!);
     h.setCard(heap, ROUND);
-    kernels.scanAgedCards(h.end, ROUND);
+    kernels.scanAgedCards(h.heap, h.end, ROUND);
     expect([h.isMarked(x!), h.isMarked(y!), h.isLive(dead)]).toEqual([false, true, false]);
   });
 
@@ -277,13 +278,13 @@ describe('cards', () => {
     const x = h.put(heap + 8192, empty);
     mark([a]);
     h.setCard(a, CARD_DIRTY);
-    expect(kernels.ageCards(h.end, ROUND)).toBe(1);
+    expect(kernels.ageCards(h.heap, h.end, ROUND)).toBe(1);
     h.set(a, 8, x);
     h.setCard(a, CARD_DIRTY);
-    kernels.scanAgedCards(h.end, ROUND);
+    kernels.scanAgedCards(h.heap, h.end, ROUND);
     expect([h.isMarked(x), h.card(a)]).toEqual([false, CARD_DIRTY]);
-    expect(kernels.ageCards(h.end, ROUND + 1)).toBe(1);
-    kernels.scanAgedCards(h.end, ROUND + 1);
+    expect(kernels.ageCards(h.heap, h.end, ROUND + 1)).toBe(1);
+    kernels.scanAgedCards(h.heap, h.end, ROUND + 1);
     expect(h.isMarked(x)).toBe(true);
   });
 
@@ -296,7 +297,7 @@ describe('cards', () => {
       const targets = Array.from({ length }, (_, i) => h.put(heap + 65536 + 8 * i, empty));
       for (const [i, ref] of targets.entries()) h.set(array, 8 + 4 * i, ref);
       h.setCard(heap + card * CARD, ROUND);
-      kernels.scanAgedCards(h.end, ROUND);
+      kernels.scanAgedCards(h.heap, h.end, ROUND);
       for (let i = 0; i < length; i++) {
         const at = array + 8 + 4 * i;
         expect(h.isMarked(targets[i]!), `slot ${i}`).toBe(
@@ -317,7 +318,7 @@ describe('cards', () => {
       return target;
     });
     h.setCard(a + slots[slots.length >> 1]!, ROUND);
-    kernels.scanAgedCards(h.end, ROUND);
+    kernels.scanAgedCards(h.heap, h.end, ROUND);
     expect(targets.every((ref) => h.isMarked(ref))).toBe(true);
   });
 
@@ -332,7 +333,7 @@ describe('cards', () => {
     h.set(array, slot, targets[1]!);
     h.set(behind, 8, targets[2]!);
     for (const at of [small, array + slot, behind]) h.setCard(at, ROUND);
-    kernels.scanAgedCards(h.end, ROUND);
+    kernels.scanAgedCards(h.heap, h.end, ROUND);
     expect(targets.map((ref) => h.isMarked(ref))).toEqual([true, true, true]);
   });
 
@@ -346,7 +347,7 @@ describe('cards', () => {
     h.setCard(a!, CARD_DIRTY);
     h.setCard(b!, ROUND);
     h.setCard(c!, CARD_DIRTY);
-    expect(kernels.scanDirtyCards(heap + 64 * CARD)).toBe(1);
+    expect(kernels.scanDirtyCards(h.heap, heap + 64 * CARD)).toBe(1);
     expect([x!, y!, z!].map((ref) => h.isMarked(ref))).toEqual([true, false, false]);
     expect([a!, b!, c!].map((ref) => h.card(ref))).toEqual([CARD_CLEAN, ROUND, CARD_DIRTY]);
   });

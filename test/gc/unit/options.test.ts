@@ -17,6 +17,8 @@ const NOT_INTEGERS = [Number.NaN, Number.POSITIVE_INFINITY, 1.5, -1, '4096', nul
 
 const BAD: Record<string, readonly unknown[]> = {
   heapBytes: [...NOT_INTEGERS, 0, 256 * KIB - 4096, 256 * KIB + 1, 256 * KIB + 2048, 1.25 * GIB + 4096],
+  nonMovingBytes: [...NOT_INTEGERS, 0, 60 * KIB, 64 * KIB + 1, GIB + 4096],
+  largeObjectBytes: [...NOT_INTEGERS, 0, 4095, 2 ** 31 + 1],
   collector: ['', 'generational', null, 1, ['concurrent'], Symbol('x')],
   fill: ['zero', 'CONTINUE', null, false],
   retention: ['keep', null, 0],
@@ -32,7 +34,7 @@ const BAD: Record<string, readonly unknown[]> = {
 };
 
 test('every option has bad values here', () => {
-  expect(Object.keys(BAD).sort()).toEqual([...Object.keys(DEFAULT_OPTIONS), 'retention'].sort());
+  expect(Object.keys(BAD).sort()).toEqual([...Object.keys(DEFAULT_OPTIONS), 'retention', 'nonMovingBytes'].sort());
 });
 
 describe.each(Object.entries(BAD))('%s', (key, values) => {

@@ -23,7 +23,7 @@ const setState = (page: number, to: number, by = 0): void => {
   words[page] = to | (by << PAGE_OWNER_SHIFT);
 };
 
-beforeEach(() => kernels.clearPageWords(PAGES));
+beforeEach(() => kernels.clearPageWords(0, PAGES));
 afterEach(endThreads);
 afterAll(() => h.close());
 
@@ -106,7 +106,7 @@ test('lowestPageAtLeast walks down to the beginning of the run that has reached 
 
 test('clearPageWords opens a window of exactly so many pages', () => {
   for (let page = 0; page < 10; page++) setState(page, PAGE_MAPPED, 9);
-  kernels.clearPageWords(6);
+  kernels.clearPageWords(0, 6);
   expect(Array.from({ length: 10 }, (_, page) => kernels.pageWord(page) & PAGE_STATE_MASK)).toEqual([
     0, 0, 0, 0, 0, 0, 4, 4, 4, 4,
   ]);
@@ -120,7 +120,7 @@ test('of two threads that race for 10 000 pages exactly one gets each', async ()
   );
   await Promise.all(threads.map((thread) => thread.ready));
   for (let round = 1; round <= rounds; round++) {
-    kernels.clearPageWords(PAGES);
+    kernels.clearPageWords(0, PAGES);
     Atomics.store(shared, 0, round);
     while (Atomics.load(shared, 5) < 2 * round) expect(Atomics.wait(shared, 6, 0, 5)).toBe('timed-out');
   }
