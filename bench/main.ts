@@ -13,6 +13,7 @@ const BENCHMARKS: Readonly<Record<string, Command>> = {
 };
 
 const COMMANDS: Readonly<Record<string, Command>> = {
+  doctor: async (args) => (await import('./doctor.ts')).doctor(args),
   run: async (args) => (await import('./run.ts')).run(args),
   bench: (args) => dispatch('bench: ', 'benchmark', BENCHMARKS, args),
 };
