@@ -10,6 +10,7 @@ import {
   limited,
   missing,
   ok,
+  outcome,
 } from './experiment.ts';
 import { accessFacts, DEVICE, explain, obstacle, type Obstacle } from './obstacle.ts';
 import { Pad, request, useScratch } from './scratch.ts';
@@ -136,9 +137,7 @@ function handshake(lab: Lab): Finding {
   // It can be agreed on once.
   const again = request(lab.kernel, uffd.fd, UFFDIO_API, [UFFD_API, 0, 0]);
   if (again !== -EINVAL)
-    throw contradiction(
-      `a second UFFDIO_API ended with ${again < 0 ? errnoName(again) : 'success'} instead of EINVAL`,
-    );
+    throw contradiction(`a second UFFDIO_API ended with ${outcome(again)} instead of EINVAL`);
   const features = `0x${uffd.features.toString(16)}`;
   return ok(`UFFDIO_API agrees; the kernel names features ${features}, each of which is tried below`, {
     features,

@@ -1,7 +1,7 @@
 // What an experiment is: a row of the report before it has an answer. The tables of experiments are in the files beside this one, one
 // per subject; catalogue.ts puts them in order.
 import { TospaceError } from '../../errors.ts';
-import { EINVAL, ENOSYS, ENOTTY, EOPNOTSUPP } from '../errno.ts';
+import { EINVAL, ENOSYS, ENOTTY, EOPNOTSUPP, errnoName } from '../errno.ts';
 import type { Kernel } from '../kernel.ts';
 import type { ProbeHost } from './host.ts';
 import type { ProbeGroup, ProbeRow, ProbeStatus } from './report.ts';
@@ -73,15 +73,14 @@ const UNKNOWN_TO_KERNEL: ReadonlySet<number> = new Set([EINVAL, ENOSYS, ENOTTY, 
 export function failed(error: unknown, since?: string): Finding {
   if (!(error instanceof TospaceError))
     return missing(error instanceof Error ? error.message : String(error));
-  const { errno, errnoName } = error;
+  const { errno, errnoName: name } = error;
   const old = since !== undefined && errno !== undefined && UNKNOWN_TO_KERNEL.has(errno);
   const repair = old ? `boot ${since} or later` : undefined;
-  return missing(
-    `${error.message}. ${error.hint}`,
-    repair,
-    errnoName === undefined ? {} : { errno: errnoName },
-  );
+  return missing(`${error.message}. ${error.hint}`, repair, name === undefined ? {} : { errno: name });
 }
+
+/** How a call ended, in words. */
+export const outcome = (result: number): string => (result < 0 ? errnoName(result) : 'success');
 
 /** What a kernel does that it should not: the experiment's own way to fail. */
 export function contradiction(message: string): TospaceError {

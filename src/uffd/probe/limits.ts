@@ -13,6 +13,7 @@ import {
   SYS_PRLIMIT64,
 } from '../abi.ts';
 import { check } from '../check.ts';
+import { errnoName } from '../errno.ts';
 import type { Kernel } from '../kernel.ts';
 import { addressOf } from '../libc.ts';
 import { type ExperimentGroup, type Finding, info, type Lab, limited, missing, ok } from './experiment.ts';
@@ -21,11 +22,14 @@ import { memoryBytes, size, sysctl } from './host.ts';
 const GIB = 2 ** 30;
 /** What V8 makes writable for a heap: all that 32-bit WebAssembly can address. */
 const MEMORY_BYTES = 4 * GIB;
-/** What V8 reserves for it, with guards for every offset, and the smallest place beside it for the moved page tables. */
-const ADDRESS_BYTES = 11 * GIB;
-/** A heap with one server takes about 40: two files, its userfaultfd and events, and what Node.js opens for every thread. */
+/**
+ * What the smallest heap takes: 10 GiB that V8 reserves for such a memory, so that no offset leads out of it; 2 GiB to find an aligned
+ * place for the moved page tables; and what the threads of the collector reserve.
+ */
+const ADDRESS_BYTES = 12.5 * GIB;
+/** A heap takes a dozen, a few heaps and the program's own files some more. */
 const DESCRIPTORS_WANTED = 128;
-/** A heap takes a few dozen; V8 and the C library grow by hundreds. */
+/** A heap takes about a hundred; V8 and the C library grow by hundreds. */
 const MAPPINGS_WANTED = 1024;
 
 /** Soft and hard limit; undefined without one. */
@@ -57,13 +61,19 @@ function addressSpace(lab: Lab): Finding {
   const limit = `RLIMIT_AS is ${bytesOr(soft)}`;
   const repair = soft === undefined ? undefined : 'ulimit -v unlimited';
   if (address < 0)
-    return missing(`${size(ADDRESS_BYTES)} of address space cannot be reserved; ${limit}`, repair, values);
+    return missing(
+      `${size(ADDRESS_BYTES)} of address space cannot be reserved (${errnoName(address)}); ${limit}`,
+      repair,
+      values,
+    );
   const result = kernel.mprotect(address, MEMORY_BYTES, PROT_READ | PROT_WRITE);
   kernel.munmap(address, ADDRESS_BYTES);
   if (result < 0) {
     const policy = sysctl(lab.host, 'vm.overcommit_memory') ?? 'unknown';
-    const found = `${size(MEMORY_BYTES)} of reserved address space cannot be made writable: vm.overcommit_memory is ${policy}; ${limit}`;
-    return missing(found, 'sudo sysctl -w vm.overcommit_memory=0', values);
+    const found =
+      `${size(MEMORY_BYTES)} of reserved address space cannot be made writable (${errnoName(result)}): ` +
+      `vm.overcommit_memory is ${policy}; ${limit}`;
+    return missing(found, policy === '2' ? 'sudo sysctl -w vm.overcommit_memory=0' : repair, values);
   }
   const found = `${size(ADDRESS_BYTES)} of address space can be reserved, as for the memory of a heap; ${limit}`;
   return soft === undefined ? ok(found, values) : limited(found, repair, values);

@@ -64,8 +64,8 @@ export function obstacle(errno: number, userModeOnly: boolean, facts: AccessFact
   if (errno === ENOSYS) {
     // Where the kernel shows the setting or the device it has the call, and somebody hides it.
     const exists = facts.sysctl !== null || facts.device !== errnoName(ENOENT);
-    if (filtered) return 'seccomp';
-    return exists ? 'sandbox' : 'kernel';
+    if (!exists) return 'kernel';
+    return filtered ? 'seccomp' : 'sandbox';
   }
   if (errno !== EPERM && errno !== EACCES)
     return filtered && !facts.callReachesKernel ? 'seccomp' : undefined;

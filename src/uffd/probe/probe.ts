@@ -11,7 +11,7 @@ import { type ProbeHost, systemHost } from './host.ts';
 import type { ProbeGroup, ProbeReport, ProbeRow, ProbeVerdict } from './report.ts';
 
 export interface ProbeOptions {
-  /** Only what decides whether the concurrent collector can run: well under a millisecond when warm. Default false. */
+  /** Only what decides whether the concurrent collector can run: under a millisecond when warm. Default false. */
   readonly quick?: boolean;
   /** Where settings and limits are read. Default: this machine. For tests. */
   readonly host?: ProbeHost;

@@ -15,7 +15,15 @@ import { check } from '../check.ts';
 import { EEXIST, EFAULT, EINVAL, ENOENT, errnoName } from '../errno.ts';
 import type { Kernel } from '../kernel.ts';
 import { Userfaultfd } from '../userfaultfd.ts';
-import { contradiction, type ExperimentGroup, type Finding, info, type Lab, ok } from './experiment.ts';
+import {
+  contradiction,
+  type ExperimentGroup,
+  type Finding,
+  info,
+  type Lab,
+  ok,
+  outcome,
+} from './experiment.ts';
 import { expectWord, installsOnce, PATTERN, Pad, request, type Scratch, useScratch } from './scratch.ts';
 
 /** What an experiment on scratch memory has at hand. */
@@ -48,9 +56,8 @@ function expectStopped({ uffd, pad }: Bench, address: number, access: 'read' | '
   if (uffd.kind !== 'user-mode-only') return;
   const answer = access === 'read' ? pad.tryRead(address) : pad.tryWrite(address);
   if (answer === -EFAULT) return;
-  const seen = answer < 0 ? errnoName(answer) : 'success';
   throw contradiction(
-    `a ${access} of ${what} ended with ${seen}: the page is not watched, although it was accepted`,
+    `a ${access} of ${what} ended with ${outcome(answer)}: the page is not watched, although it was accepted`,
   );
 }
 
@@ -120,7 +127,9 @@ function unregister(lab: Lab): Finding {
     check(uffd.unregister(window, bytes), 'UFFDIO_UNREGISTER', 'giving scratch memory back');
     const after = uffd.zeropage(window, bytes);
     if (after !== -ENOENT)
-      throw contradiction(`after UFFDIO_UNREGISTER, UFFDIO_ZEROPAGE gave ${after} instead of ENOENT`);
+      throw contradiction(
+        `after UFFDIO_UNREGISTER, UFFDIO_ZEROPAGE ended with ${outcome(after)} instead of ENOENT`,
+      );
     // A hole again, which the kernel fills by itself: still registered, this read would fail or wait.
     expectWord(pad, window, 0, 'a page that is watched no more');
     return ok('UFFDIO_UNREGISTER gives the range back: the kernel fills its pages again');
@@ -188,7 +197,8 @@ function poison(lab: Lab): Finding {
     const poisons = (): number => request(lab.kernel, uffd.fd, UFFDIO_POISON, [window, bytes, 0, 0]);
     check(poisons(), 'UFFDIO_POISON', 'poisoning scratch memory');
     const again = poisons();
-    if (again !== -EEXIST) throw contradiction(`a second UFFDIO_POISON gave ${again} instead of EEXIST`);
+    if (again !== -EEXIST)
+      throw contradiction(`a second UFFDIO_POISON ended with ${outcome(again)} instead of EEXIST`);
     uffd.close();
     const answer = pad.tryRead(window);
     if (answer >= 0) throw contradiction('a poisoned page could be touched');

@@ -15,12 +15,12 @@ import {
   UFFDIO_API,
 } from '../abi.ts';
 import { check, hex } from '../check.ts';
-import { EEXIST, EPERM, errnoName } from '../errno.ts';
+import { EEXIST, EPERM } from '../errno.ts';
 import type { Kernel } from '../kernel.ts';
 import { Memfd } from '../memfd.ts';
 import { Reservation } from '../reservation.ts';
 import { openFullByDevice, openFullBySyscall, openUserModeOnly } from '../userfaultfd.ts';
-import { contradiction } from './experiment.ts';
+import { contradiction, outcome } from './experiment.ts';
 
 /** A memory file of a few pages, mapped; and as much private memory. */
 export interface Scratch {
@@ -131,8 +131,7 @@ export function installsOnce(request: string, bytes: number, install: () => numb
     throw contradiction(`${request} installed ${first} of ${bytes} bytes in scratch memory`);
   const second = install();
   if (second !== -EEXIST) {
-    const ended = second < 0 ? errnoName(second) : 'success';
-    throw contradiction(`a second ${request} ended with ${ended} instead of EEXIST`);
+    throw contradiction(`a second ${request} ended with ${outcome(second)} instead of EEXIST`);
   }
 }
 
