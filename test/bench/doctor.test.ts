@@ -82,7 +82,7 @@ it('sees few descriptors', async () => {
   expect(row(stdout, 'limit-descriptors')).toMatchObject({
     status: 'limited',
     values: { soft: 64, hard: 64, used: expect.any(Number) },
-    repair: 'ulimit -n 64',
+    repair: 'sudo prlimit --pid $$ --nofile=4096',
   });
 });
 
@@ -91,7 +91,7 @@ it('sees an address space that is too small for a heap, and one that is just lim
   expect(row(small.stdout, 'limit-address-space')).toMatchObject({
     status: 'missing',
     found: expect.stringMatching(/RLIMIT_AS is 8 GiB/),
-    repair: 'ulimit -v unlimited',
+    repair: 'sudo prlimit --pid $$ --as=unlimited',
   });
   expect(small.status).toBe(1);
   expect((JSON.parse(small.stdout) as ProbeReport).verdict.missing).toEqual(['limit-address-space']);

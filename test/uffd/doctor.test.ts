@@ -217,6 +217,21 @@ describe('control groups', () => {
     });
   });
 
+  test('with little room, nothing big is tried', () => {
+    const files = {
+      '/proc/meminfo': MEMINFO,
+      '/proc/self/mountinfo': '30 23 0:26 / /cg rw - cgroup2 cgroup2 rw\n',
+      '/proc/self/cgroup': '0::/\n',
+      '/cg/memory.max': `${GIB / 4}\n`,
+      '/cg/memory.current': `${GIB / 8}\n`,
+    };
+    const report = probe(kernel, { host: machine(files) });
+    expect(row(report, 'move-granularity')).toMatchObject({
+      status: 'info',
+      found: expect.stringMatching(/128 MiB/),
+    });
+  });
+
   test('no limit', () => {
     const found = ceiling({
       '/proc/self/mountinfo': '30 23 0:26 / /cg rw - cgroup2 cgroup2 rw\n',
@@ -282,6 +297,22 @@ describe('limits', () => {
       repair: expect.stringMatching(/vm\.max_map_count/),
     });
   });
+});
+
+test('where no setting can be read, what can be tried still is', () => {
+  const host: ProbeHost = {
+    ...systemHost(),
+    read: () => undefined,
+    count: () => undefined,
+    access: () => -ENOENT,
+  };
+  const report = probe(kernel, { host });
+  expect(report.verdict.concurrent).toBe(true);
+  // Only what the kernel tells by such a file is not known.
+  expect(report.rows.filter((found) => found.required && found.status === 'missing')).toEqual([]);
+  expect(row(report, 'limit-overcommit').status).toBe('info');
+  expect(row(report, 'limit-mappings').status).toBe('info');
+  expect(row(report, 'ioctl-move').status).toBe(row(probe(), 'ioctl-move').status);
 });
 
 test('docs/doctor.md explains every row, and nothing else', () => {

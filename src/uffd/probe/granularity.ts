@@ -5,7 +5,9 @@ import { MADV_POPULATE_WRITE } from '../abi.ts';
 import { check } from '../check.ts';
 import { Memfd } from '../memfd.ts';
 import { Reservation } from '../reservation.ts';
-import { type Finding, type Lab, limited, ok } from './experiment.ts';
+import { cgroupMemory } from './cgroups.ts';
+import { type Finding, info, type Lab, limited, ok } from './experiment.ts';
+import { size } from './host.ts';
 import { MOVE_FLAGS } from './scratch.ts';
 
 const GIB = 2 ** 30;
@@ -14,6 +16,8 @@ const MIB = 2 ** 20;
 const WINDOW_BYTES = GIB;
 /** Enough pages that the regimes lie far apart (about 3, 15 and 180 µs), few enough to be had everywhere. */
 const POPULATED_BYTES = 64 * MIB;
+/** Where a limit leaves less, nothing is populated. */
+const ROOM_BYTES = 256 * MIB;
 const ROUNDS = 9;
 /** Far below what separates two regimes (4 and more), far above noise. */
 const APART = 1.6;
@@ -28,7 +32,15 @@ const PLACES = [
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 const round = (us: number): number => Math.round(us * 10) / 10;
 
-export function measureGranularity({ kernel }: Lab): Finding {
+export function measureGranularity({ kernel, host }: Lab): Finding {
+  const [ceiling] = cgroupMemory(host).ceilings;
+  const room =
+    ceiling === undefined ? Number.POSITIVE_INFINITY : ceiling.limitBytes - (ceiling.usedBytes ?? 0);
+  // A question must not get the process killed.
+  if (room < ROOM_BYTES)
+    return info(
+      `not measured: the control group leaves ${size(Math.max(0, room))} of memory (memory-ceiling)`,
+    );
   using file = Memfd.create(kernel, 'tospace-moves', WINDOW_BYTES);
   using place = Reservation.reserve(kernel, 5 * GIB, { alignBytes: GIB });
   const window = place.address;

@@ -29,8 +29,12 @@ const MEMORY_BYTES = 4 * GIB;
 const ADDRESS_BYTES = 12.5 * GIB;
 /** A heap takes a dozen, a few heaps and the program's own files some more. */
 const DESCRIPTORS_WANTED = 128;
+/** What the advice raises the limit to: what shells usually allow. */
+const DESCRIPTORS = 4096;
 /** A heap takes about a hundred; V8 and the C library grow by hundreds. */
 const MAPPINGS_WANTED = 1024;
+/** The kernel's default. */
+const MAPPINGS_DEFAULT = 65530;
 
 /** Soft and hard limit; undefined without one. */
 function limitOf(
@@ -59,7 +63,12 @@ function addressSpace(lab: Lab): Finding {
     0,
   );
   const limit = `RLIMIT_AS is ${bytesOr(soft)}`;
-  const repair = soft === undefined ? undefined : 'ulimit -v unlimited';
+  const repair =
+    soft === undefined
+      ? undefined
+      : hard === undefined
+        ? 'ulimit -v unlimited'
+        : 'sudo prlimit --pid $$ --as=unlimited';
   if (address < 0)
     return missing(
       `${size(ADDRESS_BYTES)} of address space cannot be reserved (${errnoName(address)}); ${limit}`,
@@ -108,7 +117,7 @@ function mappings({ host }: Lab): Finding {
   const found = `${used} of ${limit} mappings (vm.max_map_count) are in use`;
   const values = { used, limit };
   if (limit - used >= MAPPINGS_WANTED) return ok(found, values);
-  return limited(found, 'sudo sysctl -w vm.max_map_count=65530', values);
+  return limited(found, `sudo sysctl -w vm.max_map_count=${Math.max(MAPPINGS_DEFAULT, 2 * limit)}`, values);
 }
 
 function descriptors({ kernel, host }: Lab): Finding {
@@ -118,7 +127,13 @@ function descriptors({ kernel, host }: Lab): Finding {
   if (soft === undefined) return ok(`${used} descriptors are open; RLIMIT_NOFILE is unlimited`, values);
   const found = `${used} of ${soft} descriptors (RLIMIT_NOFILE) are open`;
   if (soft - used >= DESCRIPTORS_WANTED) return ok(found, values);
-  return limited(found, `ulimit -n ${Math.min(hard ?? 4096, 4096)}`, values);
+  return limited(
+    found,
+    (hard ?? DESCRIPTORS) >= DESCRIPTORS
+      ? `ulimit -n ${DESCRIPTORS}`
+      : `sudo prlimit --pid $$ --nofile=${DESCRIPTORS}`,
+    values,
+  );
 }
 
 function lockedMemory({ kernel }: Lab): Finding {
