@@ -4,6 +4,7 @@ import {
   createLibcKernel,
   EACCES,
   EAGAIN,
+  EFAULT,
   EINVAL,
   EMFILE,
   ENOENT,
@@ -212,6 +213,19 @@ describe('what is missing is said, with what to do', () => {
     });
   });
 
+  test('an MREMAP_DONTUNMAP that unmaps', () => {
+    // Flag 4, forgotten: the old place is gone.
+    const forgetful: Kernel = {
+      ...kernel,
+      mremap: (oldAddr, oldLength, newLength, flags, newAddr) =>
+        kernel.mremap(oldAddr, oldLength, newLength, flags & ~4, newAddr),
+    };
+    const report = probe(forgetful);
+    expect(row(report, 'dontunmap-shmem')).toMatchObject(missing(/EFAULT/));
+    expect(row(report, 'dontunmap-anon')).toMatchObject(missing(/EFAULT/));
+    expect(report.verdict.concurrent).toBe(false);
+  });
+
   test('no minor faults', () => {
     const old: Kernel = {
       ...kernel,
@@ -278,6 +292,20 @@ describe('what is missing is said, with what to do', () => {
     expect(row(report, 'dontunmap-shmem')).toMatchObject(missing(/reading from 0x.*EFAULT/));
   });
 
+  test('a user-mode-only kind that lets system calls pass', () => {
+    // They are told that they have read what they could not read.
+    const porous: Kernel = {
+      ...kernel,
+      syscall(number, ...args) {
+        const result = kernel.syscall(number, ...args);
+        return result === -EFAULT ? 4 : result;
+      },
+    };
+    expect(row(probe(porous), 'uffd-user-mode-only')).toMatchObject(
+      missing(/a system call read 4 bytes of a missing page/),
+    );
+  });
+
   test('no descriptors', () => {
     const report = probeWith(
       always({ call: 'userfaultfd', errno: EMFILE }),
@@ -303,7 +331,7 @@ describe('the granularity of moves is what was measured', () => {
     ['1 GiB', 'ok', (distance: number) => (distance % GIB === 0 ? 0 : 5)],
     ['2 MiB', 'limited', (distance: number) => (distance % (2 * MIB) === 0 ? 5 : 15)],
     ['4 KiB', 'limited', () => 10],
-  ] as const)('%s', (regime, expected, delayMs) => {
+  ] as const)('%s', { retry: 2 }, (regime, expected, delayMs) => {
     const { status, values, found } = row(probe(slowed(delayMs)), 'move-granularity');
     expect(values.regime, found).toBe(regime);
     expect(status).toBe(expected);

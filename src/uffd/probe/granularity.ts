@@ -64,16 +64,20 @@ export function measureGranularity({ kernel, host }: Lab): Finding {
       place.reset(target, WINDOW_BYTES);
     }
   }
-  const [gib, mib, page] = [median(times.gib), median(times.mib), median(times.page)];
+  // Disturbances only ever add: the fastest of each tells the kernel's way, the median what a pause would see.
+  const [gib, mib, page] = [Math.min(...times.gib), Math.min(...times.mib), Math.min(...times.page)];
   const regime = gib * APART < mib ? '1 GiB' : mib * APART < page ? '2 MiB' : '4 KiB';
   const values = {
     regime,
     congruent1GibUs: round(gib),
     congruent2MibUs: round(mib),
     congruent4KibUs: round(page),
+    median1GibUs: round(median(times.gib)),
+    median2MibUs: round(median(times.mib)),
+    median4KibUs: round(median(times.page)),
   };
   const found =
-    `the kernel moves page tables of ${regime} at a time: 1 GiB with 64 MiB in it took ${round(gib)} µs to a place congruent ` +
+    `the kernel moves page tables of ${regime} at a time: 1 GiB with 64 MiB in it took at best ${round(gib)} µs to a place congruent ` +
     `modulo 1 GiB, ${round(mib)} µs modulo 2 MiB, ${round(page)} µs modulo 4 KiB`;
   return regime === '1 GiB' ? ok(found, values) : limited(found, undefined, values);
 }
