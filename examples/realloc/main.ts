@@ -34,7 +34,7 @@ interface SizeReport {
   readonly verified: { readonly arrived: boolean; readonly grown: boolean; readonly sourceZero: boolean };
 }
 
-interface ReallocReport {
+export interface ReallocReport {
   readonly example: 'realloc';
   readonly machine: Machine;
   readonly rounds: number;
@@ -161,8 +161,7 @@ function main(): number {
   process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : describe(report));
   // Nothing measured is nothing shown.
   const isRight =
-    report.sizes.length > 0 &&
-    report.sizes.every(({ verified }) => Object.values(verified).every(Boolean));
+    report.sizes.length > 0 && report.sizes.every(({ verified }) => Object.values(verified).every(Boolean));
   return isRight ? 0 : 1;
 }
 
