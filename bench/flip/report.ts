@@ -152,9 +152,9 @@ function describeRegimes({ sizeBytes, gib, mib2, kib4, ratios, apart }: Regimes)
         : `NO: each should be at least ${REGIME_RATIO_MIN} times the one before`;
   return [
     `Regimes at ${formatBytes(sizeBytes)} of populated shmem:`,
-    `  by entries of 1 GiB  ${short(gib)} µs`,
-    `  by entries of 2 MiB  ${short(mib2)} µs, ${times(ratios.mib2ToGib)} that`,
-    `  page by page         ${short(kib4)} µs, ${times(ratios.kib4ToMib2)} that`,
+    `  congruent modulo 1 GiB  ${short(gib)} µs`,
+    `  congruent modulo 2 MiB  ${short(mib2)} µs, ${times(ratios.mib2ToGib)} that`,
+    `  shifted by 4 KiB        ${short(kib4)} µs, ${times(ratios.kib4ToMib2)} that`,
     `  apart: ${verdict}`,
   ];
 }
