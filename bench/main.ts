@@ -10,6 +10,7 @@ type Command = (args: string[]) => Promise<number>;
 
 const BENCHMARKS: Readonly<Record<string, Command>> = {
   floor: async (args) => (await import('./floor.ts')).floor(args),
+  flip: async (args) => (await import('./flip.ts')).flip(args),
 };
 
 const COMMANDS: Readonly<Record<string, Command>> = {
