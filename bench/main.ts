@@ -10,9 +10,11 @@ type Command = (args: string[]) => Promise<number>;
 
 const BENCHMARKS: Readonly<Record<string, Command>> = {
   floor: async (args) => (await import('./floor.ts')).floor(args),
+  flip: async (args) => (await import('./flip.ts')).flip(args),
 };
 
 const COMMANDS: Readonly<Record<string, Command>> = {
+  doctor: async (args) => (await import('./doctor.ts')).doctor(args),
   run: async (args) => (await import('./run.ts')).run(args),
   bench: (args) => dispatch('bench: ', 'benchmark', BENCHMARKS, args),
 };

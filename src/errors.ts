@@ -29,8 +29,9 @@ export type ErrorCode =
 /** What a hint says when the thrower gave none. */
 const DEFAULT_HINTS: Readonly<Record<ErrorCode, string>> = {
   ERR_OPTION: 'Correct the option that the message names.',
-  ERR_UNSUPPORTED: 'Run probe() from tospace/uffd: it says what this machine lacks.',
-  ERR_PERMISSION: 'Run probe() from tospace/uffd: it says what is refused and who can allow it.',
+  ERR_UNSUPPORTED: 'Run `npx tospace doctor` (or probe() of tospace/uffd): it says what this machine lacks.',
+  ERR_PERMISSION:
+    'Run `npx tospace doctor` (or probe() of tospace/uffd): it says what is refused and what allows it.',
   ERR_SYSCALL: 'Look up errnoName in the manual page of the system call.',
   ERR_OUT_OF_MEMORY: 'Use a smaller heap or give the process more memory.',
   ERR_TYPE: 'Use the object as the type that it was allocated with.',

@@ -11,8 +11,10 @@ export class UsageError extends Error {
 export const USAGE = `Usage: tospace COMMAND [OPTIONS]
 
 Commands:
+  doctor          try what this kernel and process give a heap, and say what repairs the rest
   run WORKLOAD    run a workload on a heap and report pauses, faults, throughput and memory
   bench floor     measure what the kernel alone takes for the steps of a collection
+  bench flip      measure what moves of page tables cost, and what makes them cheap
 
 Options:
   --help          show this help, or a command's with \`tospace COMMAND --help\`

@@ -62,9 +62,12 @@ export const POLLERR = 0x008;
 export const POLLHUP = 0x010;
 export const POLLNVAL = 0x020;
 
-// --- system calls without a glibc wrapper (x86-64 numbers) --------------------------------------------------
+// --- numbers of system calls that are made by number (x86-64) -----------------------------------------------
+export const SYS_PREAD64 = 17;
+export const SYS_PWRITE64 = 18;
 export const SYS_GETTID = 186;
 export const SYS_TGKILL = 234;
+export const SYS_PRLIMIT64 = 302;
 export const SYS_USERFAULTFD = 323;
 
 // --- signals ------------------------------------------------------------------------------------------------
@@ -147,3 +150,47 @@ export const UFFD_EVENT_UNMAP = 0x16;
 export const UFFD_PAGEFAULT_FLAG_WRITE = 1;
 export const UFFD_PAGEFAULT_FLAG_WP = 2;
 export const UFFD_PAGEFAULT_FLAG_MINOR = 4;
+
+/** struct uffdio_writeprotect, 24 bytes: u64 start, len, mode. */
+export const UFFDIO_WRITEPROTECT_MODE_WP = 1;
+
+/** Every feature bit, by the name behind UFFD_FEATURE_. */
+export const UFFD_FEATURES: Readonly<Record<string, bigint>> = {
+  PAGEFAULT_FLAG_WP: UFFD_FEATURE_PAGEFAULT_FLAG_WP,
+  EVENT_FORK: UFFD_FEATURE_EVENT_FORK,
+  EVENT_REMAP: UFFD_FEATURE_EVENT_REMAP,
+  EVENT_REMOVE: UFFD_FEATURE_EVENT_REMOVE,
+  MISSING_HUGETLBFS: UFFD_FEATURE_MISSING_HUGETLBFS,
+  MISSING_SHMEM: UFFD_FEATURE_MISSING_SHMEM,
+  EVENT_UNMAP: UFFD_FEATURE_EVENT_UNMAP,
+  SIGBUS: UFFD_FEATURE_SIGBUS,
+  THREAD_ID: UFFD_FEATURE_THREAD_ID,
+  MINOR_HUGETLBFS: UFFD_FEATURE_MINOR_HUGETLBFS,
+  MINOR_SHMEM: UFFD_FEATURE_MINOR_SHMEM,
+  EXACT_ADDRESS: UFFD_FEATURE_EXACT_ADDRESS,
+  WP_HUGETLBFS_SHMEM: UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
+  WP_UNPOPULATED: UFFD_FEATURE_WP_UNPOPULATED,
+  POISON: UFFD_FEATURE_POISON,
+  WP_ASYNC: UFFD_FEATURE_WP_ASYNC,
+  MOVE: UFFD_FEATURE_MOVE,
+};
+
+// --- /proc/self/pagemap, linux/fs.h -------------------------------------------------------------------------
+/**
+ * Linux 6.7. struct pm_scan_arg, 12 u64: size, flags, start, end, walk_end, vec, vec_len, max_pages, category_inverted,
+ * category_mask, category_anyof_mask, return_mask. Fills `vec` with struct page_region, 3 u64 each: start, end, categories.
+ */
+export const PAGEMAP_SCAN = 0xc0606610;
+export const PM_SCAN_ARG_WORDS = 12;
+/** Write-protects the pages that are reported: the next store to one makes it WRITTEN again. */
+export const PM_SCAN_WP_MATCHING = 1;
+/** EPERM for memory that is not watched for asynchronous write-protection faults, instead of skipping it. */
+export const PM_SCAN_CHECK_WPASYNC = 2;
+export const PAGE_IS_WRITTEN = 2;
+export const PAGE_IS_PRESENT = 8;
+
+// --- prlimit64(2) -------------------------------------------------------------------------------------------
+export const RLIMIT_NOFILE = 7;
+export const RLIMIT_MEMLOCK = 8;
+export const RLIMIT_AS = 9;
+export const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;

@@ -24,7 +24,8 @@ import {
 export const HINT_UFFD_PERMISSION: string =
   'Grant CAP_SYS_PTRACE, or set vm.unprivileged_userfaultfd=1 (sysctl), or give access to /dev/userfaultfd. ' +
   'If even the user-mode-only kind is refused, a seccomp profile blocks it (the default one of Docker does): ' +
-  'run with a profile that allows userfaultfd, or --security-opt seccomp=unconfined.';
+  'run with a profile that allows userfaultfd, or --security-opt seccomp=unconfined. ' +
+  '`npx tospace doctor` says which of these it is.';
 
 export const HINT_UFFD_MISSING: string =
   'The kernel has no userfaultfd: Linux 5.14 or later with CONFIG_USERFAULTFD=y is needed. ' +

@@ -17,7 +17,9 @@ export { type InjectionPlan, type InjectionRule, injectFaults } from './injectio
 export type { Kernel, KernelBuffer } from './kernel.ts';
 export { addressOf, createLibcKernel, viewOf } from './libc.ts';
 export { Memfd, type MemfdMapOptions } from './memfd.ts';
-export { type Capabilities, probe, type Support } from './probe.ts';
+export type { ProbeHost } from './probe/host.ts';
+export { type ProbeOptions, probe } from './probe/probe.ts';
+export type { ProbeGroup, ProbeReport, ProbeRow, ProbeStatus, ProbeVerdict } from './probe/report.ts';
 export { Reservation, type ReserveOptions } from './reservation.ts';
 export { type ServeFaultsOptions, serveFaults } from './serve.ts';
 export { StopSignal } from './stop-signal.ts';

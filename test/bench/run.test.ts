@@ -155,8 +155,8 @@ it('says that a heap without a collector is full, with a hint and no stack', asy
 });
 
 it.each([
-  [[], /name a command, one of run, bench/],
-  [['walk'], /there is no command "walk"; there are: run, bench/],
+  [[], /name a command, one of doctor, run, bench/],
+  [['walk'], /there is no command "walk"; there are: doctor, run, bench/],
   [['bench'], /bench: name a benchmark, one of floor/],
   [['bench', 'roof'], /bench: there is no benchmark "roof"; there are: floor/],
   [['run'], /run: name a workload, one of gcbench, binary-trees, lru-cache, random-graph/],

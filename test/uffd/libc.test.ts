@@ -131,7 +131,8 @@ describe('other platforms', () => {
       expect.objectContaining({ code: 'ERR_UNSUPPORTED', message: expect.stringMatching(message) }),
     );
     const found = fresh.probe();
-    expect(found.concurrent).toEqual({ ok: false, reason: expect.stringMatching(message) });
+    expect(found.verdict).toMatchObject({ concurrent: false, reason: expect.stringMatching(message) });
+    expect(new Set(found.rows.map(({ status }) => status))).toEqual(new Set(['missing']));
     expect(found.pageBytes).toBe(0);
   });
 });

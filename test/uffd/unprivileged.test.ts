@@ -1,32 +1,19 @@
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type ChildResult, runCommand, supportScript } from '../support/child.ts';
+import type { ProbeReport } from '#src/uffd/index.js';
+import { supportScript } from '../support/child.ts';
+import { runUnprivileged, unprivilegedObstacle } from '../support/unprivileged.ts';
 
-// The package promises to work without privileges. As root, the tests become nobody to see it; otherwise they are enough of one.
-const isRoot = process.getuid?.() === 0;
-const asNobody = ['--reuid=65534', '--regid=65534', '--clear-groups', '--'];
-const run = (command: string, ...args: string[]): Promise<ChildResult> =>
-  isRoot ? runCommand('setpriv', [...asNobody, command, ...args]) : runCommand(command, args);
+// The package promises to work without privileges.
 const report = async (script: string, ...args: string[]) => {
-  const { status, stdout, stderr } = await run(process.execPath, supportScript(script), ...args);
+  const { status, stdout, stderr } = await runUnprivileged(process.execPath, supportScript(script), ...args);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   return JSON.parse(stdout);
 };
 
 let obstacle: string | undefined;
 beforeAll(async () => {
-  // Nobody may be kept out of the working copy, of node, or (without util-linux) never come to be.
-  const needed = [
-    process.execPath,
-    fileURLToPath(import.meta.resolve('koffi')),
-    supportScript('unprivileged.mjs'),
-  ];
-  for (const file of needed) {
-    const result = await run('test', '-r', file).catch((e: Error) => e);
-    if (result instanceof Error) obstacle = `setpriv cannot be run: ${result.message}`;
-    else if (result.status !== 0) obstacle = `an unprivileged user cannot read ${file}: ${result.stderr}`;
-  }
+  obstacle = await unprivilegedObstacle();
 });
 
 describe('as an unprivileged user', () => {
@@ -34,11 +21,33 @@ describe('as an unprivileged user', () => {
     if (obstacle !== undefined) context.skip(obstacle);
     const { uid, kind, probed } = await report('unprivileged.mjs');
     expect(uid).not.toBe(0);
+    const row = (id: string) => (probed as ProbeReport).rows.find((found) => found.id === id)!;
     const allowed = readFileSync('/proc/sys/vm/unprivileged_userfaultfd', 'utf8').trim() === '1';
-    expect(kind).toBe(allowed || probed.userfaultfd.device.ok ? 'full' : 'user-mode-only');
-    expect(probed.userfaultfd.userModeOnly.ok).toBe(true);
-    expect(probed.concurrent.ok).toBe(true);
-    if (!allowed) expect(probed.userfaultfd.full.reason).toMatch(/EPERM.*vm\.unprivileged_userfaultfd/);
+    const full = allowed || row('uffd-device').status === 'ok';
+    expect(kind).toBe(full ? 'full' : 'user-mode-only');
+    expect(probed.verdict).toMatchObject({ concurrent: true, userfaultfd: kind });
+    expect(row('uffd-user-mode-only')).toMatchObject({
+      status: 'ok',
+      values: { systemCallOnMissingPage: 'EFAULT' },
+    });
+    if (full) return;
+    // The limits of this kind, who sets them, and how they are lifted.
+    expect(row('uffd-access')).toMatchObject({
+      status: 'limited',
+      found: expect.stringMatching(
+        /user-mode-only.*EFAULT.*vm\.unprivileged_userfaultfd is 0.*CAP_SYS_PTRACE/,
+      ),
+      repair: 'sudo sysctl -w vm.unprivileged_userfaultfd=1',
+      values: {
+        sysctl: 0,
+        capSysPtrace: false,
+        obstacle: 'privilege',
+        device: expect.stringMatching(/EACCES|ENOENT/),
+      },
+    });
+    expect(row('uffd-full')).toMatchObject({ status: 'missing', values: { errno: 'EPERM' } });
+    expect(row('feature-event-fork')).toMatchObject({ status: 'missing', values: { errno: 'EPERM' } });
+    expect(probed.verdict.reason).toMatch(/user-mode-only.*EFAULT/);
   });
 
   for (const scenario of ['serve-copy', 'serve-continue-write']) {

@@ -283,7 +283,7 @@ async function manyRequests({ options }) {
 /** 8: objects of all sizes are allocated between remark and flip; with `fill` until the heap is full. */
 async function black({ options, fill }) {
   const result = await withHeap(
-    { heapBytes: 4 * 1024 * 1024, trigger: 0.4, ...options, stress: { delayMs: { plan: fill ? 60 : 25 } } },
+    { heapBytes: 4 * 1024 * 1024, trigger: 0.4, ...options, stress: { delayMs: { plan: fill ? 400 : 25 } } },
     (heap, m, list) => {
       const bytes = heap.defineArray('Bytes', 'u8');
       const refs = heap.defineRefArray('Refs');

@@ -1,0 +1,168 @@
+// npm run example realloc: growing a block by moving its pages, against copying it. README.md says what that proves.
+import { parseArgs } from 'node:util';
+import { createLibcKernel } from 'tospace/uffd';
+import { type Machine, thisMachine, writeMachine } from '../support/machine.ts';
+import { type Spread, spreadOf, writeTable, writeUs } from '../support/samples.ts';
+import { readSize, writeSize } from '../support/sizes.ts';
+import { GROWTH, growOnce, METHODS, type Method } from './grow.ts';
+import { Pattern } from './pattern.ts';
+
+const MIB = 1024 * 1024;
+const SIZES_BYTES = [1, 4, 16, 64, 256, 1024].map((mib) => mib * MIB);
+const ROUNDS = 5;
+/** Copying holds the block twice; room for the process besides. */
+const MEMORY_FACTOR = 2.25;
+const MEMORY_BASE_BYTES = 64 * MIB;
+
+const USAGE = `npm run example realloc [-- OPTIONS]
+
+Doubles blocks of memory: by moving their pages, by copying into fresh memory, by copying into memory that is there already.
+
+  --max SIZE   the largest block, from 1MiB to 1GiB (default 1GiB)
+  --rounds N   growths of each kind and size, from 1 to 100 (default ${ROUNDS})
+  --json       one JSON document on standard output
+  --help       this text
+`;
+
+interface SizeReport {
+  readonly bytes: number;
+  /** Microseconds. */
+  readonly us: Readonly<Record<Method, Spread>>;
+  /** Medians: how many times as long as moving. */
+  readonly ratios: { readonly copy: number; readonly copyWarm: number };
+  /** All rounds of all methods: every byte arrived, the tail is usable, the source reads as zero. */
+  readonly verified: { readonly arrived: boolean; readonly grown: boolean; readonly sourceZero: boolean };
+}
+
+export interface ReallocReport {
+  readonly example: 'realloc';
+  readonly machine: Machine;
+  readonly rounds: number;
+  readonly sizes: readonly SizeReport[];
+  /** Sizes that this machine has no memory for. */
+  readonly cut: readonly { readonly bytes: number; readonly reason: string }[];
+}
+
+function measure(maxBytes: number, rounds: number): ReallocReport {
+  const kernel = createLibcKernel();
+  const pattern = new Pattern();
+  const sizes: SizeReport[] = [];
+  const cut: { bytes: number; reason: string }[] = [];
+  const availableBytes = process.availableMemory();
+  for (const bytes of SIZES_BYTES.filter((size) => size <= maxBytes)) {
+    const needBytes = Math.ceil(bytes * MEMORY_FACTOR + MEMORY_BASE_BYTES);
+    if (needBytes > availableBytes) {
+      cut.push({
+        bytes,
+        reason: `needs ${writeSize(needBytes)}, ${writeSize(availableBytes)} are available`,
+      });
+      continue;
+    }
+    const us: Record<Method, number[]> = { move: [], copy: [], copyWarm: [] };
+    const verified = { arrived: true, grown: true, sourceZero: true };
+    // One round more than counts: the first finds memory that the machine has not touched yet.
+    for (let round = 0; round <= rounds; round++) {
+      for (let i = 0; i < METHODS.length; i++) {
+        const method = METHODS[(i + round) % METHODS.length]!;
+        const growth = growOnce(kernel, pattern, method, bytes);
+        if (round > 0) us[method].push(growth.us);
+        verified.arrived &&= growth.arrived;
+        verified.grown &&= growth.grown;
+        verified.sourceZero &&= growth.sourceZero;
+      }
+    }
+    const spreads = { move: spreadOf(us.move), copy: spreadOf(us.copy), copyWarm: spreadOf(us.copyWarm) };
+    const ratio = (method: Method): number =>
+      Number((spreads[method].median / spreads.move.median).toPrecision(3));
+    sizes.push({
+      bytes,
+      us: spreads,
+      ratios: { copy: ratio('copy'), copyWarm: ratio('copyWarm') },
+      verified,
+    });
+  }
+  return { example: 'realloc', machine: thisMachine(), rounds, sizes, cut };
+}
+
+const LABELS: Readonly<Record<Method, string>> = {
+  move: 'move the pages',
+  copy: 'copy',
+  copyWarm: 'copy, target warm',
+};
+/** Characters for a factor of ten. */
+const DECADE = 9;
+
+function describe({ machine, rounds, sizes, cut }: ReallocReport): string {
+  const cell = ({ median, min, max }: Spread): string =>
+    `${writeUs(median)} (${writeUs(min)}–${writeUs(max)})`;
+  const rows = sizes.map(({ bytes, us, ratios }) => [
+    writeSize(bytes),
+    ...METHODS.map((method) => cell(us[method])),
+    `${ratios.copy}`,
+    `${ratios.copyWarm}`,
+  ]);
+  const bars = sizes.flatMap(({ bytes, us }) =>
+    METHODS.map((method, i) => {
+      const length = Math.max(1, Math.round((Math.log10(us[method].median) + 1) * DECADE));
+      const label = `${(i === 0 ? writeSize(bytes) : '').padEnd(9)}${LABELS[method].padEnd(18)}`;
+      return `${label}${'▇'.repeat(length)} ${writeUs(us[method].median)}`;
+    }),
+  );
+  const all = (key: 'arrived' | 'grown' | 'sourceZero'): string =>
+    sizes.length > 0 && sizes.every(({ verified }) => verified[key]) ? 'yes' : 'NO';
+  return [
+    writeMachine(machine),
+    `A block of anonymous memory is given a place ${GROWTH} times as large: median (min–max) of ${rounds} rounds, taken in turns.`,
+    ...cut.map(({ bytes, reason }) => `Left out: ${writeSize(bytes)} ${reason}.`),
+    '',
+    writeTable(['block', ...METHODS.map((method) => LABELS[method]), 'copy/move', 'warm/move'], rows),
+    '',
+    `Logarithmic: ${DECADE} characters are a factor of ten.`,
+    ...bars,
+    '',
+    `every byte arrived: ${all('arrived')}`,
+    `the rest of the new place is usable: ${all('grown')}`,
+    `the old place is still mapped and reads as zero: ${all('sourceZero')}`,
+    '',
+  ].join('\n');
+}
+
+function readArguments(): { max: number; rounds: number; json: boolean; help: boolean } {
+  const { values } = parseArgs({
+    options: {
+      max: { type: 'string', default: '1GiB' },
+      rounds: { type: 'string', default: String(ROUNDS) },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const max = readSize('--max', values.max);
+  if (max < SIZES_BYTES[0]! || max > SIZES_BYTES.at(-1)!)
+    throw new RangeError(`--max: from 1MiB to 1GiB, not ${values.max}`);
+  const rounds = Number(values.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100)
+    throw new RangeError(`--rounds: an integer from 1 to 100, not ${values.rounds}`);
+  return { max, rounds, json: values.json, help: values.help };
+}
+
+function main(): number {
+  let options: ReturnType<typeof readArguments>;
+  try {
+    options = readArguments();
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
+    return 2;
+  }
+  if (options.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const report = measure(options.max, options.rounds);
+  process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : describe(report));
+  // Nothing measured is nothing shown.
+  const isRight =
+    report.sizes.length > 0 && report.sizes.every(({ verified }) => Object.values(verified).every(Boolean));
+  return isRight ? 0 : 1;
+}
+
+process.exitCode = main();

@@ -1,0 +1,16 @@
+// Runs a built example in a process of its own, with a hard kill timer.
+import { fileURLToPath } from 'node:url';
+import { type ChildResult, runCommand } from '../support/child.ts';
+
+export function example(name: string, ...args: string[]): Promise<ChildResult> {
+  const main = fileURLToPath(new URL(`../../dist/examples/${name}/main.js`, import.meta.url));
+  return runCommand(process.execPath, [main, ...args]);
+}
+
+/** What the example prints with `--json`; fails with its output if it did not succeed. */
+export async function exampleReport<Report>(name: string, ...args: string[]): Promise<Report> {
+  const { status, signal, stdout, stderr } = await example(name, ...args, '--json');
+  if (status !== 0)
+    throw new Error(`${name} ${args.join(' ')}: status ${status}, signal ${signal}\n${stdout}${stderr}`);
+  return JSON.parse(stdout) as Report;
+}
