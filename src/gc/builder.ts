@@ -15,6 +15,7 @@ import { invariant, TospaceError } from '../errors.ts';
 import { STAGING_BYTES } from '../heap/geometry.ts';
 import {
   BATCH_PAGES,
+  CTL_NON_MOVING_CLOSING,
   CTL_TO_ALIAS,
   PAGE_BYTES,
   PAGE_MAPPED,
@@ -120,7 +121,7 @@ export class Builder {
   }
 
   #install(page: number, count: number): void {
-    const { record } = this.#context;
+    const { record, control } = this.#context;
     const uffd = this.#context.uffd!;
     this.#context.reach('install');
     let at = this.#heap + page * PAGE_BYTES;
@@ -152,6 +153,11 @@ export class Builder {
               'a page that was just built is not in the memfd: somebody released to-space',
             );
           case ENOENT:
+            // A page that was free when the window opened is not waited for at its close. Whoever touched it was woken by that.
+            if (page >= this.#nonMovingPage && Atomics.load(control, CTL_NON_MOVING_CLOSING) !== 0) {
+              done = PAGE_BYTES;
+              break;
+            }
             throw installError(
               page,
               -done,

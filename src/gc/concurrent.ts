@@ -257,6 +257,7 @@ export class ConcurrentCollector implements Collector {
   #close({ fromBytes, usedBytes, nonMovingBytes }: FlipOutcome, release: boolean): void {
     const { control, arena, options } = this.#context;
     const { heap, nonMoving } = arena.geometry;
+    this.#nonMoving.beginClose();
     this.#unregister(heap, usedBytes);
     this.#unregister(nonMoving, nonMovingBytes);
     // A fault that was read between the last look at its server and the unregistering is done with before the next plan is made.

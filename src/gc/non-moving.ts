@@ -10,6 +10,7 @@
 import { alignUp } from '../heap/geometry.ts';
 import {
   CHUNK_BYTES,
+  CTL_NON_MOVING_CLOSING,
   CTL_NON_MOVING_FRESH,
   CTL_NON_MOVING_HIDDEN,
   CTL_NON_MOVING_LIVE,
@@ -85,8 +86,15 @@ export class NonMoving {
     this.eraseLine();
   }
 
+  /** Before the window is unregistered: pages that were free are not waited for, and may be touched at this very moment. */
+  beginClose(): void {
+    Atomics.store(this.#context.control, CTL_NON_MOVING_CLOSING, 1);
+  }
+
+  /** When no server has a fault in hand any more. */
   closeWindow(): void {
     this.#context.control[CTL_NON_MOVING_HIDDEN] = this.#base;
+    Atomics.store(this.#context.control, CTL_NON_MOVING_CLOSING, 0);
   }
 
   /** Before marking, beside mutators: nobody sets these bits until the next remark. */

@@ -236,8 +236,10 @@ export const CTL_NON_MOVING_SINCE = 180;
 export const CTL_NON_MOVING_LIVE = 181;
 /** Address behind the last page that the open window hides; the space's base where it hides none. */
 export const CTL_NON_MOVING_HIDDEN = 182;
-/** Bumped when a sweep has made room; threads that found none sleep on CTL_ALLOC_EPOCH all the same. */
+/** Bumped when a sweep may have made room. */
 export const CTL_NON_MOVING_SWEEPS = 183;
+/** 1 while the window is being closed: a fault on a page that was free may then find it unregistered already. */
+export const CTL_NON_MOVING_CLOSING = 184;
 
 export const CTL_WORDS = 1024;
 

@@ -31,8 +31,9 @@ function fixPage(at: u32): void {
   const kind = span & SPAN_KIND_MASK;
   const black = blackOffset();
   const delta = blackDelta();
-  // In the page cache from here on, so that it can be mapped: a page that was never written is a hole.
-  store<u32>(at + bias, load<u32>(at + bias));
+  // In the page cache from here on, so that it can be mapped: a page that was never written is a hole. Atomically, because the window may
+  // be closing over a page that was free, and a mutator writing to it.
+  atomic.add<u32>(at + bias, 0);
   if (kind == SPAN_FREE) return;
   if (kind == SPAN_CELLS) {
     for (let chunk = at; chunk < at + PAGE_BYTES; chunk += 1 << CHUNK_LOG2) {

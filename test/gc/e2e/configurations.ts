@@ -9,6 +9,8 @@ export interface HistoryConfig {
   readonly maxArray?: number;
   readonly maxRaw?: number;
   readonly collectPercent?: number;
+  /** Part of all objects that is pinned; 10 by default. */
+  readonly pinnedPercent?: number;
 }
 
 const KIB = 1024;
@@ -142,6 +144,39 @@ export const HISTORIES: Readonly<Record<string, HistoryConfig>> = {
     steps: 6000,
     ...tiny,
   },
+  'half of it pinned, verified': {
+    options: {
+      heapBytes: MIB,
+      nonMovingBytes: 768 * KIB,
+      largeObjectBytes: 4096,
+      verify: true,
+      trigger: 0.1,
+    },
+    pinnedPercent: 50,
+    steps: 6000,
+    ...tiny,
+  },
+  'half of it pinned, copy, delays, 3 servers': {
+    options: {
+      heapBytes: 4 * MIB,
+      nonMovingBytes: 2 * MIB,
+      largeObjectBytes: 4096,
+      fill: 'copy',
+      servers: 3,
+      trigger: 0.1,
+      stress: { delayMs: DELAYS },
+    },
+    pinnedPercent: 50,
+    threads: 2,
+    steps: 10_000,
+    ...small,
+  },
+  'half of it pinned, stop-the-world': {
+    options: { heapBytes: MIB, collector: 'stop-the-world', largeObjectBytes: 4096, verify: true },
+    pinnedPercent: 50,
+    steps: 4000,
+    ...tiny,
+  },
   'four threads, stop-the-world, verified': {
     options: { heapBytes: 8 * MIB, collector: 'stop-the-world', verify: true },
     threads: 4,
@@ -178,6 +213,7 @@ export function randomHistory(seed: number, scale: number = 1): HistoryConfig {
       servers: pick(1, 2, 3),
       placement: pick('any', 'mutator'),
       trigger: pick(0.05, 0.2, 0.6, 0.95),
+      largeObjectBytes: pick(4096, 16 * KIB, 128 * KIB),
       verify,
       stress: {
         collectEveryAllocation: every,
@@ -186,6 +222,7 @@ export function randomHistory(seed: number, scale: number = 1): HistoryConfig {
       },
     },
     threads,
+    pinnedPercent: pick(0, 5, 20, 60),
     steps: Math.min(steps, 12_000 * scale),
     ...size,
   };

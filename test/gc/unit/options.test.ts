@@ -34,7 +34,9 @@ const BAD: Record<string, readonly unknown[]> = {
 };
 
 test('every option has bad values here', () => {
-  expect(Object.keys(BAD).sort()).toEqual([...Object.keys(DEFAULT_OPTIONS), 'retention', 'nonMovingBytes'].sort());
+  expect(Object.keys(BAD).sort()).toEqual(
+    [...Object.keys(DEFAULT_OPTIONS), 'retention', 'nonMovingBytes'].sort(),
+  );
 });
 
 describe.each(Object.entries(BAD))('%s', (key, values) => {

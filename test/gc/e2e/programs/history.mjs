@@ -158,6 +158,10 @@ export class History {
       }
       assert(ref > 0 && ref % 8 === 0, () => `${where()} is ${ref}, the model has a ${node.kind}`);
       assert(!owner.has(ref), () => `${where()} names ${ref}, which is another node already`);
+      assert(
+        node.pinnedAt === undefined || node.pinnedAt === ref,
+        () => `${where()}: a pinned ${node.kind} has moved`,
+      );
       at.set(node, ref);
       owner.set(ref, node);
       queue.push(node);
@@ -236,6 +240,13 @@ export class History {
 
   allocateOnce(node) {
     const { types } = this.shapes;
+    node.pinnedAt = undefined;
+    if (this.random.int(100) < (this.config.pinnedPercent ?? 10)) {
+      const ref = this.allocatePinned(node);
+      assert(this.m.isPinned(ref), () => `${ref} was allocated pinned and is not`);
+      node.pinnedAt = ref;
+      return ref;
+    }
     if (node.kind === 'refs') return this.m.allocateArray(types.refs, node.refs.length);
     if (node.kind === 'raw')
       return this.m.allocateArray(
@@ -243,6 +254,19 @@ export class History {
         node.length,
       );
     return this.m.allocate(node.kind === 'big' ? this.shapes.big : types[node.kind]);
+  }
+
+  allocatePinned(node) {
+    const { types } = this.shapes;
+    if (node.kind === 'refs') return this.m.allocatePinnedArray(types.refs, node.refs.length);
+    if (node.kind === 'raw')
+      return this.m.allocatePinnedArray(
+        { u8: types.bytes, i32: types.ints, f64: types.doubles }[node.view],
+        node.length,
+      );
+    // The layout of a big record is the embedder's own: it has references.
+    const big = { ...this.shapes.big, fields: { any: 'ref' } };
+    return this.m.allocatePinned(node.kind === 'big' ? big : types[node.kind]);
   }
 
   /** Allocates; when the heap is full, forgets roots until it fits. */
