@@ -6,6 +6,7 @@ import {
   check,
   createLibcKernel,
   EEXIST,
+  errnoName,
   type Kernel,
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -159,4 +160,9 @@ export function pageValues(address: number, pages: number): number[] {
 /** `count` times `value`. */
 export function times(count: number, value: number): number[] {
   return Array.from({ length: count }, () => value);
+}
+
+/** The result of a system call as a word: `ok`, or the name of its errno. */
+export function answer(result: number): string {
+  return result >= 0 ? 'ok' : errnoName(result);
 }
