@@ -65,7 +65,10 @@ export const POLLHUP = 0x010;
 export const POLLNVAL = 0x020;
 
 // --- system calls without a glibc wrapper (x86-64 numbers) --------------------------------------------------
-export const SYS_FORK = 57;
+export const SYS_PREAD64 = 17;
+export const SYS_PWRITE64 = 18;
+export const SYS_MREMAP = 25;
+export const SYS_CLONE = 56;
 export const SYS_WAIT4 = 61;
 export const SYS_KILL = 62;
 export const SYS_PRCTL = 157;
@@ -106,6 +109,7 @@ export const VM_FLAG_UFFD_WP = 'uw';
 export const SIGKILL = 9;
 export const SIGUSR1 = 10;
 export const SIGUSR2 = 12;
+export const SIGCHLD = 17;
 
 // --- userfaultfd(2), linux/userfaultfd.h --------------------------------------------------------------------
 /** Linux 5.11: needs no privilege; a fault taken inside the kernel is EFAULT instead of an event. */

@@ -84,6 +84,8 @@ export interface RegionOptions {
   readonly prot?: number;
   /** MAP_SHARED instead of MAP_PRIVATE. Default: false for anonymous memory, true for files. */
   readonly shared?: boolean;
+  /** Charges no commit: for large, sparse memory. */
+  readonly noReserve?: boolean;
 }
 
 function map(bytes: number, options: RegionOptions, flags: number, fd: number, offset: number): Region {
@@ -95,7 +97,9 @@ function map(bytes: number, options: RegionOptions, flags: number, fd: number, o
 
 /** Maps `pages` pages of anonymous memory. */
 export function anonymous(pages: number, options: RegionOptions = {}): Region {
-  return map(pages * PAGE, options, MAP_ANONYMOUS | (options.shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
+  const kind = options.shared ? MAP_SHARED : MAP_PRIVATE;
+  const charge = options.noReserve ? MAP_NORESERVE : 0;
+  return map(pages * PAGE, options, MAP_ANONYMOUS | kind | charge, -1, 0);
 }
 
 /** Maps `pages` pages of a file (a memfd, or any open descriptor) from byte `offset` on. */
