@@ -40,8 +40,9 @@ const MOVE_TO = PLAIN_TO | MREMAP_DONTUNMAP;
 const A = 97;
 
 conformance('a mapping grows in place into the gap between two, and is one mapping then', () => {
-  using place = Reservation.reserve(kernel, 3 * PAGE);
-  using all = anonymous(3, { at: place.address }).fill(A);
+  // With a page without access on both sides, so that nothing else merges.
+  using place = Reservation.reserve(kernel, 5 * PAGE);
+  using all = anonymous(3, { at: place.address + PAGE }).fill(A);
   expect(kernel.munmap(all.page(1), PAGE)).toBe(0);
   expect(mremap(all.page(0), PAGE, 2 * PAGE, 0)).toBe(all.address);
   expect(all.values()).toEqual([A, 0, A]);
@@ -50,8 +51,9 @@ conformance('a mapping grows in place into the gap between two, and is one mappi
 });
 
 conformance('a part of a mapping grows in place at its end', () => {
-  using place = Reservation.reserve(kernel, 3 * PAGE);
-  using all = anonymous(3, { at: place.address }).fill(A);
+  // With a page without access on both sides, so that nothing else merges.
+  using place = Reservation.reserve(kernel, 5 * PAGE);
+  using all = anonymous(3, { at: place.address + PAGE }).fill(A);
   expect(kernel.munmap(all.page(2), PAGE)).toBe(0);
   expect(mremap(all.page(1), PAGE, 2 * PAGE, 0)).toBe(all.page(1));
   expect(all.values()).toEqual([A, A, 0]);
@@ -134,7 +136,12 @@ conformance('several mappings move to a fixed place only, and not from a hole on
   using place = Reservation.reserve(kernel, SPAN * PAGE);
   using target = Reservation.reserve(kernel, SPAN * PAGE);
   parts(place.address);
-  expect(answer(kernel.mremap(place.address, SPAN * PAGE, SPAN * PAGE, MREMAP_MAYMOVE, 0))).toBe('EFAULT');
+  const attempt = (newPages: number, flags: number): number =>
+    kernel.mremap(place.address, SPAN * PAGE, newPages * PAGE, flags, 0);
+  expect(answer(attempt(SPAN, MREMAP_MAYMOVE | MREMAP_DONTUNMAP))).toBe('EFAULT');
+  expect(answer(attempt(SPAN + 1, MREMAP_MAYMOVE))).toBe('EFAULT');
+  // The same size at no particular place: there is nothing to do, and nothing is looked at.
+  expect(attempt(SPAN, MREMAP_MAYMOVE)).toBe(place.address);
   const hole = place.address + PAGE;
   expect(answer(kernel.mremap(hole, 3 * PAGE, 3 * PAGE, PLAIN_TO, target.address))).toBe('EFAULT');
   expect(contentAt(place.address)).toEqual(GAPS);
