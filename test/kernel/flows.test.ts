@@ -9,6 +9,7 @@
 import { expect } from 'vitest';
 import { conformance } from './support/conformance.ts';
 import { runKernelScenario } from './support/scenario.ts';
+import { userfaultfd } from './support/userfaultfd.ts';
 
 interface Flipped {
   cycles: number;
@@ -20,15 +21,19 @@ interface Flipped {
   pages: number;
 }
 
-conformance('the flip: no update is lost, and every page is built exactly once in every cycle', async () => {
-  const found = await runKernelScenario<Flipped>('flip.mjs');
-  expect(found.lost).toEqual([0, 0]);
-  for (const updates of found.updates) expect(updates).toBeGreaterThan(0);
-  expect(found.wrongStamps).toBe(0);
-  expect(found.built).toBe(found.cycles * found.pages);
-  // In each cycle at least one page was built because a mutator waited for it.
-  expect(found.served).toBeGreaterThanOrEqual(found.cycles);
-});
+conformance(
+  'the flip: no update is lost, and every page is built exactly once in every cycle',
+  { requires: userfaultfd() },
+  async () => {
+    const found = await runKernelScenario<Flipped>('flip.mjs');
+    expect(found.lost).toEqual([0, 0]);
+    for (const updates of found.updates) expect(updates).toBeGreaterThan(0);
+    expect(found.wrongStamps).toBe(0);
+    expect(found.built).toBe(found.cycles * found.pages);
+    // In each cycle at least one page was built because a mutator waited for it.
+    expect(found.served).toBeGreaterThanOrEqual(found.cycles);
+  },
+);
 
 interface SwappedOut {
   lost: number[];
@@ -38,16 +43,20 @@ interface SwappedOut {
   pages: number;
 }
 
-conformance('swapping out under running threads: no update is lost', async () => {
-  const found = await runKernelScenario<SwappedOut>('swap-out.mjs');
-  expect(found.lost).toEqual([0, 0]);
-  for (const updates of found.updates) expect(updates).toBeGreaterThan(0);
-  // Every page once, and again after each time that it came back, except those that came back last.
-  expect(found.written).toBeGreaterThanOrEqual(found.pages);
-  expect(found.broughtBack).toBeGreaterThan(0);
-  // The check of the users at the end brings everything back.
-  expect(found.broughtBack).toBe(found.written);
-});
+conformance(
+  'swapping out under running threads: no update is lost',
+  { requires: userfaultfd() },
+  async () => {
+    const found = await runKernelScenario<SwappedOut>('swap-out.mjs');
+    expect(found.lost).toEqual([0, 0]);
+    for (const updates of found.updates) expect(updates).toBeGreaterThan(0);
+    // Every page once, and again after each time that it came back, except those that came back last.
+    expect(found.written).toBeGreaterThanOrEqual(found.pages);
+    expect(found.broughtBack).toBeGreaterThan(0);
+    // The check of the users at the end brings everything back.
+    expect(found.broughtBack).toBe(found.written);
+  },
+);
 
 interface Steals {
   flips: number;

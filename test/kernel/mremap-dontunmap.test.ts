@@ -7,6 +7,9 @@
 //
 // Behaviours: the kernel's selftest mm/mremap_dontunmap.c; the discussions of the patch series of Brian Geffon (2020: anonymous
 // memory, 2021: shared memory) and Daniel Micay's copy-on-write program for the earlier MREMAP_RETAIN.
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'vitest';
 import {
   MADV_POPULATE_WRITE,
@@ -37,6 +40,7 @@ import {
   times,
 } from './support/memory.ts';
 import { mappingAt, mappingsIn, meminfoBytes, statusBytes } from './support/proc.ts';
+import { residentBytes } from './support/resident.ts';
 
 const MOVE = MREMAP_MAYMOVE | MREMAP_DONTUNMAP;
 const MOVE_TO = MOVE | MREMAP_FIXED;
@@ -53,7 +57,7 @@ conformance('a page without access can be moved: the probe for the flag', () => 
 conformance('private anonymous memory: all pages move, the old place stays and faults in zeroes', () => {
   using old = anonymous(5).fill(A);
   using fresh = adopt(mremap(old.address, 5 * PAGE, 5 * PAGE, MOVE), 5 * PAGE);
-  expect(mappingAt(old.address)?.bytesOf('Rss') ?? -1).toBe(0);
+  expect(residentBytes(old)).toBe(0);
   expect(fresh.values()).toEqual(times(5, A));
   expect(old.values()).toEqual(times(5, 0));
   // Two memories now.
@@ -66,8 +70,8 @@ conformance('a memory file: both places show the same pages, and nothing is miss
   using old = fileBacked(file, 5).fill(A);
   file.close();
   using fresh = adopt(mremap(old.address, 5 * PAGE, 5 * PAGE, MOVE), 5 * PAGE);
-  expect(mappingAt(old.address)?.bytesOf('Rss')).toBe(0);
-  expect(mappingAt(fresh.address)?.bytesOf('Rss')).toBe(5 * PAGE);
+  expect(residentBytes(old)).toBe(0);
+  expect(residentBytes(fresh)).toBe(5 * PAGE);
   expect(fresh.values()).toEqual(times(5, A));
   expect(old.values()).toEqual(times(5, A));
   fill(old.page(3), PAGE, X);
@@ -135,6 +139,31 @@ conformance('a private file mapping: copied pages move, the old place reads the 
   expect(old.values()).toEqual([66, 66, 66]);
 });
 
+conformance('a regular file: private copies move away from it, shared pages stay in it', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'conformance-'));
+  const path = join(folder, 'file');
+  writeFileSync(path, Buffer.alloc(2 * PAGE, A));
+  const fd = openSync(path, 'r+');
+  try {
+    using copy = fileBacked({ fd }, 2, { shared: false });
+    using shared = fileBacked({ fd }, 2);
+    fill(copy.page(0), PAGE, X);
+    fill(shared.page(1), PAGE, 66);
+    using freshCopy = adopt(mremap(copy.address, copy.bytes, copy.bytes, MOVE), copy.bytes);
+    using freshShared = adopt(mremap(shared.address, shared.bytes, shared.bytes, MOVE), shared.bytes);
+    expect(freshCopy.values()).toEqual([X, 66]);
+    expect(copy.values()).toEqual([A, 66]);
+    expect(freshShared.values()).toEqual([A, 66]);
+    expect(shared.values()).toEqual([A, 66]);
+    fill(freshShared.page(0), PAGE, 67);
+    expect(shared.values()).toEqual([67, 66]);
+    expect(copy.values()).toEqual([67, 66]);
+  } finally {
+    closeSync(fd);
+    rmSync(folder, { recursive: true });
+  }
+});
+
 conformance(
   'after fork: pages copied on write and inherited ones move alike, the parent keeps its own',
   async () => {
@@ -175,8 +204,8 @@ conformance('resident pages count once, address space twice', () => {
   // The engine's own memory moves by a few MiB meanwhile.
   expect(Math.abs(after.rss - before.rss)).toBeLessThan(bytes / 4);
   expect(Math.abs(after.size - before.size - bytes)).toBeLessThan(bytes / 4);
-  expect(mappingAt(old.address)?.bytesOf('Rss')).toBe(0);
-  expect(mappingAt(fresh.address)?.bytesOf('Rss')).toBe(bytes);
+  expect(residentBytes(old)).toBe(0);
+  expect(residentBytes(fresh)).toBe(bytes);
 });
 
 conformance('private memory is charged to the commit limit twice, until both are unmapped', async (it) => {

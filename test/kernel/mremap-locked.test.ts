@@ -26,6 +26,7 @@ import {
   type Region,
 } from './support/memory.ts';
 import { mappingAt, statusBytes } from './support/proc.ts';
+import { residentBytes } from './support/resident.ts';
 
 const PAGES = 16;
 const BYTES = PAGES * PAGE;
@@ -81,7 +82,7 @@ conformance('DONTUNMAP of memory locked on fault: the same', { requires: mayLock
   expect(kernel.syscall(SYS_MLOCK2, old.address, BYTES, MLOCK_ONFAULT)).toBe(0);
   expect(lockFlags(old)).toEqual([VM_FLAG_LOCKED, VM_FLAG_LOCKONFAULT]);
   // On fault: nothing is there yet.
-  expect(mappingAt(old.address)?.bytesOf('Rss')).toBe(0);
+  expect(residentBytes(old)).toBe(0);
   old.fill(A);
   using fresh = adopt(mremap(old.address, BYTES, BYTES, MOVE), BYTES);
   expect(lockFlags(old)).toEqual([]);
@@ -146,7 +147,7 @@ conformance(
       expect(charged()).toBe(BYTES);
       expect(mremap(all.address, BYTES, 2 * BYTES, 0)).toBe(all.address);
       expect(charged()).toBe(BYTES);
-      expect(mappingAt(all.address)?.bytesOf('Rss')).toBe(2 * BYTES);
+      expect(residentBytes(all)).toBe(2 * BYTES);
       expect(mappingAt(all.address)?.bytesOf('Locked')).toBe(2 * BYTES);
       expect(mremap(all.address, 2 * BYTES, PAGE, 0)).toBe(all.address);
       expect(charged()).toBe(PAGE - 2 * BYTES);

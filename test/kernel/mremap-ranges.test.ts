@@ -34,6 +34,7 @@ import {
   times,
 } from './support/memory.ts';
 import { mappingAt, mappingsIn } from './support/proc.ts';
+import { userfaultfd } from './support/userfaultfd.ts';
 
 const PLAIN_TO = MREMAP_MAYMOVE | MREMAP_FIXED;
 const MOVE_TO = PLAIN_TO | MREMAP_DONTUNMAP;
@@ -147,40 +148,48 @@ conformance('several mappings move to a fixed place only, and not from a hole on
   expect(contentAt(place.address)).toEqual(GAPS);
 });
 
-conformance('mappings watched by a userfaultfd move one at a time, never several', () => {
-  using place = Reservation.reserve(kernel, SPAN * PAGE);
-  using target = Reservation.reserve(kernel, SPAN * PAGE);
-  using uffd = Userfaultfd.open(kernel);
-  const from = parts(place.address);
-  for (const { address, bytes } of from) uffd.register(address, bytes, UFFDIO_REGISTER_MODE_MISSING);
-  const span = SPAN * PAGE;
-  expect(answer(kernel.mremap(place.address, span, span, PLAIN_TO, target.address))).toBe('EFAULT');
-  expect(contentAt(place.address)).toEqual(GAPS);
-  expect(
-    mappingsIn(target.address, target.address + span).every(({ permissions }) => permissions[0] === '-'),
-  ).toBe(true);
-  const second = from[1]!;
-  expect(mremap(second.address, second.bytes, second.bytes, PLAIN_TO, target.address)).toBe(target.address);
-  expect(pageValues(target.address, 2)).toEqual([2, 2]);
-});
-
-conformance('a watched mapping behind others: those before it move, then the call fails', async (it) => {
-  using place = Reservation.reserve(kernel, SPAN * PAGE);
-  using target = Reservation.reserve(kernel, SPAN * PAGE);
-  using uffd = Userfaultfd.open(kernel);
-  const from = parts(place.address);
-  uffd.register(from[2]!.address, from[2]!.bytes, UFFDIO_REGISTER_MODE_MISSING);
-  const span = SPAN * PAGE;
-  expect(answer(kernel.mremap(place.address, span, span, PLAIN_TO, target.address))).toBe('EFAULT');
-  if (contentAt(target.address)[0] === 1) {
-    expect(contentAt(target.address).map((value) => value ?? 0)).toEqual([1, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0]);
-    expect(contentAt(place.address).map((value) => value ?? 0)).toEqual([0, 0, 0, 0, 0, 3, 0, 4, 4, 0, 5]);
-    await it.saw('a move that stopped half-way (6.17 and later)');
-  } else {
+conformance(
+  'mappings watched by a userfaultfd move one at a time, never several',
+  { requires: userfaultfd() },
+  () => {
+    using place = Reservation.reserve(kernel, SPAN * PAGE);
+    using target = Reservation.reserve(kernel, SPAN * PAGE);
+    using uffd = Userfaultfd.open(kernel);
+    const from = parts(place.address);
+    for (const { address, bytes } of from) uffd.register(address, bytes, UFFDIO_REGISTER_MODE_MISSING);
+    const span = SPAN * PAGE;
+    expect(answer(kernel.mremap(place.address, span, span, PLAIN_TO, target.address))).toBe('EFAULT');
     expect(contentAt(place.address)).toEqual(GAPS);
-    await it.saw('no move at all (before 6.17)');
-  }
-});
+    expect(
+      mappingsIn(target.address, target.address + span).every(({ permissions }) => permissions[0] === '-'),
+    ).toBe(true);
+    const second = from[1]!;
+    expect(mremap(second.address, second.bytes, second.bytes, PLAIN_TO, target.address)).toBe(target.address);
+    expect(pageValues(target.address, 2)).toEqual([2, 2]);
+  },
+);
+
+conformance(
+  'a watched mapping behind others: those before it move, then the call fails',
+  { requires: userfaultfd() },
+  async (it) => {
+    using place = Reservation.reserve(kernel, SPAN * PAGE);
+    using target = Reservation.reserve(kernel, SPAN * PAGE);
+    using uffd = Userfaultfd.open(kernel);
+    const from = parts(place.address);
+    uffd.register(from[2]!.address, from[2]!.bytes, UFFDIO_REGISTER_MODE_MISSING);
+    const span = SPAN * PAGE;
+    expect(answer(kernel.mremap(place.address, span, span, PLAIN_TO, target.address))).toBe('EFAULT');
+    if (contentAt(target.address)[0] === 1) {
+      expect(contentAt(target.address).map((value) => value ?? 0)).toEqual([1, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0]);
+      expect(contentAt(place.address).map((value) => value ?? 0)).toEqual([0, 0, 0, 0, 0, 3, 0, 4, 4, 0, 5]);
+      await it.saw('a move that stopped half-way (6.17 and later)');
+    } else {
+      expect(contentAt(place.address)).toEqual(GAPS);
+      await it.saw('no move at all (before 6.17)');
+    }
+  },
+);
 
 conformance('a length that is too long ignores holes and takes the neighbours along (6.17)', async (it) => {
   using place = Reservation.reserve(kernel, 16 * PAGE);
