@@ -110,7 +110,7 @@ conformance('FIXED onto a part of a mapping: the rest of that mapping keeps its 
   expect(old.values()).toEqual(times(5, 0));
 });
 
-conformance('scattered pages gathered next to each other become one mapping', () => {
+conformance('scattered pages can be gathered next to each other', () => {
   using place = Reservation.reserve(kernel, 3 * PAGE);
   using old = anonymous(7);
   for (let page = 0; page < 7; page++) fill(old.page(page), PAGE, page + 1);
