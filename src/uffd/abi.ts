@@ -15,6 +15,8 @@ export const MAP_ANONYMOUS = 0x20;
 /** Charges no commit: an address reservation must not count as memory. */
 export const MAP_NORESERVE = 0x4000;
 export const MAP_POPULATE = 0x8000;
+/** Pages of the pool of huge pages: ENOMEM where none is reserved. */
+export const MAP_HUGETLB = 0x40000;
 /** Linux 4.17: EEXIST instead of replacing. */
 export const MAP_FIXED_NOREPLACE = 0x100000;
 
@@ -65,15 +67,49 @@ export const POLLNVAL = 0x020;
 // --- numbers of system calls that are made by number (x86-64) -----------------------------------------------
 export const SYS_PREAD64 = 17;
 export const SYS_PWRITE64 = 18;
+export const SYS_MREMAP = 25;
+export const SYS_CLONE = 56;
+export const SYS_WAIT4 = 61;
+export const SYS_KILL = 62;
+export const SYS_PRCTL = 157;
 export const SYS_GETTID = 186;
+export const SYS_EXIT_GROUP = 231;
 export const SYS_TGKILL = 234;
 export const SYS_PRLIMIT64 = 302;
 export const SYS_USERFAULTFD = 323;
+/** Linux 4.4. */
+export const SYS_MLOCK2 = 325;
+/** Linux 6.10. */
+export const SYS_MSEAL = 462;
+
+// --- mlock2(2), prlimit(2), wait4(2), prctl(2) --------------------------------------------------------------
+/** Locks pages as they are touched, instead of touching them all. */
+export const MLOCK_ONFAULT = 1;
+/** The resources of prlimit(2). struct rlimit is two u64: the limit, and how far it may be raised again. */
+export const RLIMIT_MEMLOCK = 8;
+export const RLIMIT_AS = 9;
+export const WNOHANG = 1;
+/** A signal for the caller when its parent ends. */
+export const PR_SET_PDEATHSIG = 1;
+
+// --- the VmFlags line of /proc/PID/smaps --------------------------------------------------------------------
+export const VM_FLAG_LOCKED = 'lo';
+export const VM_FLAG_LOCKONFAULT = 'lf';
+/** Charged to the commit limit. */
+export const VM_FLAG_ACCOUNT = 'ac';
+/** May not grow by mremap: special mappings and huge pages. */
+export const VM_FLAG_DONTEXPAND = 'de';
+export const VM_FLAG_HUGETLB = 'ht';
+export const VM_FLAG_SEALED = 'sl';
+export const VM_FLAG_UFFD_MISSING = 'um';
+export const VM_FLAG_UFFD_MINOR = 'ui';
+export const VM_FLAG_UFFD_WP = 'uw';
 
 // --- signals ------------------------------------------------------------------------------------------------
 export const SIGKILL = 9;
 export const SIGUSR1 = 10;
 export const SIGUSR2 = 12;
+export const SIGCHLD = 17;
 
 // --- userfaultfd(2), linux/userfaultfd.h --------------------------------------------------------------------
 /** Linux 5.11: needs no privilege; a fault taken inside the kernel is EFAULT instead of an event. */
