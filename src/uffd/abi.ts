@@ -67,10 +67,35 @@ export const SYS_GETTID = 186;
 export const SYS_TGKILL = 234;
 export const SYS_USERFAULTFD = 323;
 
+// --- system calls that only kernel.syscall makes ------------------------------------------------------------
+export const SYS_READ = 0;
+export const SYS_WRITE = 1;
+export const SYS_OPEN = 2;
+export const SYS_POLL = 7;
+export const SYS_MMAP = 9;
+export const SYS_MUNMAP = 11;
+export const SYS_RT_SIGACTION = 13;
+export const SYS_RT_SIGRETURN = 15;
+export const SYS_IOCTL = 16;
+export const SYS_MREMAP = 25;
+export const SYS_MADVISE = 28;
+export const SYS_CLONE = 56;
+export const SYS_EXECVE = 59;
+export const SYS_WAIT4 = 61;
+export const SYS_KILL = 62;
+export const SYS_SETGROUPS = 116;
+export const SYS_SETRESUID = 117;
+export const SYS_PRCTL = 157;
+export const SYS_FUTEX = 202;
+export const SYS_EXIT_GROUP = 231;
+export const SYS_FALLOCATE = 285;
+
 // --- signals ------------------------------------------------------------------------------------------------
+export const SIGBUS = 7;
 export const SIGKILL = 9;
 export const SIGUSR1 = 10;
 export const SIGUSR2 = 12;
+export const SIGCHLD = 17;
 
 // --- userfaultfd(2), linux/userfaultfd.h --------------------------------------------------------------------
 /** Linux 5.11: needs no privilege; a fault taken inside the kernel is EFAULT instead of an event. */
@@ -92,12 +117,13 @@ export const UFFDIO_WAKE = 0x8010aa02;
 export const UFFDIO_COPY = 0xc028aa03;
 /** struct uffdio_zeropage, 32 bytes: u64 start, len, mode; s64 zeropage. */
 export const UFFDIO_ZEROPAGE = 0xc020aa04;
-/** Linux 6.8. Private anonymous memory only; into shmem it is EINVAL. */
+/** Linux 6.8. struct uffdio_move, 40 bytes: u64 dst, src, len, mode; s64 move. Private anonymous memory only, else EINVAL. */
 export const UFFDIO_MOVE = 0xc028aa05;
+/** Linux 5.7, shmem 5.19. struct uffdio_writeprotect, 24 bytes: u64 start, len, mode. */
 export const UFFDIO_WRITEPROTECT = 0xc018aa06;
 /** Linux 5.13, shmem 5.14. struct uffdio_continue, 32 bytes: u64 start, len, mode; s64 mapped. */
 export const UFFDIO_CONTINUE = 0xc020aa07;
-/** Linux 6.6. */
+/** Linux 6.6. struct uffdio_poison, 32 bytes: u64 start, len, mode; s64 updated. */
 export const UFFDIO_POISON = 0xc020aa08;
 
 export const UFFDIO_REGISTER_MODE_MISSING = 1;
@@ -106,8 +132,24 @@ export const UFFDIO_REGISTER_MODE_MINOR = 4;
 /** What a window of shmem always needs: MINOR alone zero-fills holes silently, MISSING alone maps cached pages silently. */
 export const UFFDIO_REGISTER_MODE_MISSING_MINOR = 5;
 
-/** The same bit in the mode word of COPY, ZEROPAGE and CONTINUE: install, but leave waiting threads asleep. */
+/** The same bit in the mode word of COPY, ZEROPAGE, CONTINUE, MOVE and POISON: install, but leave waiting threads asleep. */
 export const UFFDIO_MODE_DONTWAKE = 1;
+/** The same bit in the mode word of COPY and CONTINUE: install write-protected. Needs a registration with MODE_WP. */
+export const UFFDIO_MODE_WP = 2;
+/** In the mode word of MOVE: a source page that is missing is passed over instead of ENOENT. */
+export const UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES = 2;
+/** In the mode word of WRITEPROTECT: protect. Without it the range becomes writable again. */
+export const UFFDIO_WRITEPROTECT_MODE_WP = 1;
+/** Another bit than that of the installing requests; only valid when un-protecting. */
+export const UFFDIO_WRITEPROTECT_MODE_DONTWAKE = 2;
+
+// What UFFDIO_REGISTER returns: a bit for each request that the range takes, numbered by the low byte of the request.
+// Not a test of capability: the MOVE bit is set on shmem too, where MOVE is always EINVAL.
+export const UFFDIO_IOCTL_WAKE = 0x4;
+export const UFFDIO_IOCTL_COPY = 0x8;
+export const UFFDIO_IOCTL_ZEROPAGE = 0x10;
+export const UFFDIO_IOCTL_WRITEPROTECT = 0x40;
+export const UFFDIO_IOCTL_CONTINUE = 0x80;
 
 export const UFFD_FEATURE_PAGEFAULT_FLAG_WP = 0x1n;
 export const UFFD_FEATURE_EVENT_FORK = 0x2n;
@@ -138,6 +180,7 @@ export const UFFD_FEATURES_EVENT: bigint =
 //   byte 8   u64 pagefault.flags
 //   byte 16  u64 pagefault.address
 //   byte 24  u32 pagefault.feat.ptid (with UFFD_FEATURE_THREAD_ID, else 0)
+// and with the EVENT_* features, from byte 8 on: FORK u32 fd; REMAP u64 from, to, len; REMOVE and UNMAP u64 start, end.
 export const UFFD_MSG_BYTES = 32;
 export const UFFD_EVENT_PAGEFAULT = 0x12;
 export const UFFD_EVENT_FORK = 0x13;
@@ -147,3 +190,22 @@ export const UFFD_EVENT_UNMAP = 0x16;
 export const UFFD_PAGEFAULT_FLAG_WRITE = 1;
 export const UFFD_PAGEFAULT_FLAG_WP = 2;
 export const UFFD_PAGEFAULT_FLAG_MINOR = 4;
+
+// --- ioctl(PAGEMAP_SCAN) of /proc/PID/pagemap, linux/fs.h: the structures are drawn in pagemap-scan.ts ------
+/** Linux 6.7. */
+export const PAGEMAP_SCAN = 0xc0606610;
+/** Write-protects the pages that match, so that the next scan finds what was written since. */
+export const PM_SCAN_WP_MATCHING = 1;
+/** EPERM where the range has no registration with WP_ASYNC, instead of passing over it silently. */
+export const PM_SCAN_CHECK_WPASYNC = 2;
+
+/** The mapping can be write-protected asynchronously. */
+export const PAGE_IS_WPALLOWED = 0x1;
+/** Not write-protected: stored to since it was, or never protected. */
+export const PAGE_IS_WRITTEN = 0x2;
+export const PAGE_IS_FILE = 0x4;
+export const PAGE_IS_PRESENT = 0x8;
+export const PAGE_IS_SWAPPED = 0x10;
+export const PAGE_IS_PFNZERO = 0x20;
+export const PAGE_IS_HUGE = 0x40;
+export const PAGE_IS_SOFT_DIRTY = 0x80;

@@ -17,6 +17,7 @@ export { type InjectionPlan, type InjectionRule, injectFaults } from './injectio
 export type { Kernel, KernelBuffer } from './kernel.ts';
 export { addressOf, createLibcKernel, viewOf } from './libc.ts';
 export { Memfd, type MemfdMapOptions } from './memfd.ts';
+export { PagemapScan, type PagemapScanOptions } from './pagemap-scan.ts';
 export { type Capabilities, probe, type Support } from './probe.ts';
 export { Reservation, type ReserveOptions } from './reservation.ts';
 export { type ServeFaultsOptions, serveFaults } from './serve.ts';
