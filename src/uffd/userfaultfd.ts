@@ -236,7 +236,8 @@ export class Userfaultfd implements Disposable {
 
   /**
    * Makes missing pages unusable, and wakes who waits there: an access is SIGBUS, a system call that touches them gets EFAULT.
-   * Only in this mapping. ZEROPAGE, COPY and CONTINUE put a page in its place again; MADV_DONTNEED makes it missing. Linux 6.6.
+   * Only in this mapping. COPY and CONTINUE put a page in its place again (ZEROPAGE only in shared memory); MADV_DONTNEED makes
+   * it missing. Linux 6.6.
    * @returns as {@link copy}
    */
   poison(addr: number, length: number, mode: number = 0): number {
