@@ -173,7 +173,8 @@ export class Userfaultfd implements Disposable {
 
   /**
    * Stops watching. **Every thread blocked on the range is woken, and sees what the kernel has there**: zeroes, or the page of
-   * the page cache. Only when all pages are built.
+   * the page cache. Only when all pages are built. (Linux 6.18 wakes only where MISSING is registered: after MINOR or WP alone,
+   * {@link wake} the range.)
    * @returns 0 or -errno
    */
   unregister(addr: number, length: number): number {

@@ -182,20 +182,24 @@ describe('registration', () => {
     else expect(results[0]).toBe(-EINVAL);
   });
 
-  conformance('with WP_ASYNC alone even a file mapping may be write-protected', {
-    requires: [fullUserfaultfd, feature(UFFD_FEATURE_WP_ASYNC, 'WP_ASYNC')],
-  }, () => {
-    const fd = kernel.openDevice(process.execPath, O_CLOEXEC);
-    using place = reserved(1);
-    const flags = MAP_PRIVATE | MAP_FIXED;
-    expect(kernel.mmap(place.address, PAGE, PROT_READ | PROT_WRITE, flags, fd, 0)).toBe(place.address);
-    kernel.close(fd);
-    using asynchronous = Watcher.open(UFFD_FEATURE_WP_ASYNC);
-    using synchronous = Watcher.open();
-    expect(synchronous.register(place.address, PAGE, WP)).toBe(-EINVAL);
-    expect(asynchronous.register(place.address, PAGE, WP | MISSING)).toBe(-EINVAL);
-    expect(asynchronous.register(place.address, PAGE, WP)).toBeGreaterThan(0);
-  });
+  conformance(
+    'with WP_ASYNC alone even a file mapping may be write-protected',
+    {
+      requires: [fullUserfaultfd, feature(UFFD_FEATURE_WP_ASYNC, 'WP_ASYNC')],
+    },
+    () => {
+      const fd = kernel.openDevice(process.execPath, O_CLOEXEC);
+      using place = reserved(1);
+      const flags = MAP_PRIVATE | MAP_FIXED;
+      expect(kernel.mmap(place.address, PAGE, PROT_READ | PROT_WRITE, flags, fd, 0)).toBe(place.address);
+      kernel.close(fd);
+      using asynchronous = Watcher.open(UFFD_FEATURE_WP_ASYNC);
+      using synchronous = Watcher.open();
+      expect(synchronous.register(place.address, PAGE, WP)).toBe(-EINVAL);
+      expect(asynchronous.register(place.address, PAGE, WP | MISSING)).toBe(-EINVAL);
+      expect(asynchronous.register(place.address, PAGE, WP)).toBeGreaterThan(0);
+    },
+  );
 
   conformance('a mapping that can never become writable is EPERM', full, () => {
     using memory = sharedArea(1);
@@ -245,7 +249,9 @@ describe('registration', () => {
     using memory = sharedArea(3);
     const { file, window } = memory;
     using watcher = Watcher.open();
-    expect(watcher.register(window.address, window.bytes, UFFDIO_REGISTER_MODE_MISSING_MINOR)).toBeGreaterThan(0);
+    expect(
+      watcher.register(window.address, window.bytes, UFFDIO_REGISTER_MODE_MISSING_MINOR),
+    ).toBeGreaterThan(0);
     file.map(window.page(1), PAGE, { offset: PAGE });
     const watched = [0, 1, 2].map((page) => {
       const { flags } = mappingAt(window.page(page))!;
@@ -259,12 +265,16 @@ describe('registration', () => {
 });
 
 describe('poll and read', () => {
-  conformance('poll of a blocking descriptor reports an error at once, so that nobody relies on it', full, () => {
-    using watcher = Watcher.open(0n, O_CLOEXEC);
-    const fds = new Int32Array([watcher.fd, POLLIN]);
-    expect(kernel.poll(fds, 1, 10_000)).toBe(1);
-    expect(fds[1]! >>> 16).toBe(POLLERR);
-  });
+  conformance(
+    'poll of a blocking descriptor reports an error at once, so that nobody relies on it',
+    full,
+    () => {
+      using watcher = Watcher.open(0n, O_CLOEXEC);
+      const fds = new Int32Array([watcher.fd, POLLIN]);
+      expect(kernel.poll(fds, 1, 10_000)).toBe(1);
+      expect(fds[1]! >>> 16).toBe(POLLERR);
+    },
+  );
 
   conformance('nothing to read: poll finds nothing, read is EAGAIN', full, () => {
     using watcher = Watcher.open();
@@ -290,62 +300,71 @@ describe('poll and read', () => {
 });
 
 describe('who may open which kind', () => {
-  conformance('without privileges only the user-mode-only kind, unless the system administrator allows more', {
-    requires: executableMemory,
-  }, async (it) => {
-    using code = new NativeCode();
-    const NOBODY = 65_534;
-    const isRoot = process.getuid!() === 0;
-    let slots: number[] = [];
-    using child = NativeChild.fork((c) => {
-      if (isRoot) {
-        c.syscall(SYS_SETGROUPS, 0, 0);
-        c.exitIfFailed(1);
-        c.syscall(SYS_SETRESUID, NOBODY, NOBODY, NOBODY);
-        c.exitIfFailed(2);
-      }
-      slots = [
-        c.syscall(SYS_USERFAULTFD, O_CLOEXEC),
-        c.syscall(SYS_USERFAULTFD, O_CLOEXEC | UFFD_USER_MODE_ONLY),
-        c.syscall(SYS_OPEN, c.text('/dev/userfaultfd'), O_RDWR | O_CLOEXEC),
-      ];
-      c.exit();
-    }, code);
-    expect(child.exitStatus()).toBe(0);
-    const [byCall, userModeOnly, byDevice] = slots.map((slot) => code.read(slot));
-    expect(userModeOnly).toBeGreaterThanOrEqual(0);
-    const allowed = readFileSync('/proc/sys/vm/unprivileged_userfaultfd', 'utf8').trim() === '1';
-    if (allowed) expect(byCall).toBeGreaterThanOrEqual(0);
-    else expect(byCall).toBe(-EPERM);
-    if (byDevice! >= 0) await it.saw('/dev/userfaultfd may be opened by all');
-    else expect([-EACCES, -ENOENT, -EPERM]).toContain(byDevice);
-  });
+  conformance(
+    'without privileges only the user-mode-only kind, unless the system administrator allows more',
+    {
+      requires: executableMemory,
+    },
+    async (it) => {
+      using code = new NativeCode();
+      const NOBODY = 65_534;
+      const isRoot = process.getuid!() === 0;
+      let slots: number[] = [];
+      using child = NativeChild.fork((c) => {
+        if (isRoot) {
+          c.syscall(SYS_SETGROUPS, 0, 0);
+          c.exitIfFailed(1);
+          c.syscall(SYS_SETRESUID, NOBODY, NOBODY, NOBODY);
+          c.exitIfFailed(2);
+        }
+        slots = [
+          c.syscall(SYS_USERFAULTFD, O_CLOEXEC),
+          c.syscall(SYS_USERFAULTFD, O_CLOEXEC | UFFD_USER_MODE_ONLY),
+          c.syscall(SYS_OPEN, c.text('/dev/userfaultfd'), O_RDWR | O_CLOEXEC),
+        ];
+        c.exit();
+      }, code);
+      expect(child.exitStatus()).toBe(0);
+      const [byCall, userModeOnly, byDevice] = slots.map((slot) => code.read(slot));
+      expect(userModeOnly).toBeGreaterThanOrEqual(0);
+      const allowed = readFileSync('/proc/sys/vm/unprivileged_userfaultfd', 'utf8').trim() === '1';
+      if (allowed) expect(byCall).toBeGreaterThanOrEqual(0);
+      else expect(byCall).toBe(-EPERM);
+      if (byDevice! >= 0) await it.saw('/dev/userfaultfd may be opened by all');
+      else expect([-EACCES, -ENOENT, -EPERM]).toContain(byDevice);
+    },
+  );
 });
 
 describe('the user-mode-only kind', () => {
-  conformance('a system call on a missing page is EFAULT and not reported, an instruction is reported', () => {
-    using memory = sharedArea(2);
-    const { window, alias } = memory;
-    using watcher = Watcher.open(0n, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
-    expect(watcher.register(window.address, window.bytes, UFFDIO_REGISTER_MODE_MISSING_MINOR)).toBeGreaterThan(0);
-    using other = sharedArea(1);
-    other.alias.set(0, 5);
-    // write(2) reads the page, read(2) writes it: a hole, and then a page of the page cache that is not mapped.
-    for (const fill of [false, true]) {
-      if (fill) alias.fill(7);
+  conformance(
+    'a system call on a missing page is EFAULT and not reported, an instruction is reported',
+    () => {
+      using memory = sharedArea(2);
+      const { window, alias } = memory;
+      using watcher = Watcher.open(0n, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+      expect(
+        watcher.register(window.address, window.bytes, UFFDIO_REGISTER_MODE_MISSING_MINOR),
+      ).toBeGreaterThan(0);
+      using other = sharedArea(1);
+      other.alias.set(0, 5);
+      // write(2) reads the page, read(2) writes it: a hole, and then a page of the page cache that is not mapped.
+      for (const fill of [false, true]) {
+        if (fill) alias.fill(7);
+        expect(kernel.write(other.file.fd, window.words, 4)).toBe(-EFAULT);
+        expect(kernel.read(other.file.fd, window.words.subarray(1), 4)).toBe(-EFAULT);
+      }
+      expect(watcher.read()).toBe(-EAGAIN);
+      const read = actors[0]!.load(window.address);
+      expect(watcher.takeFault().address).toBe(window.address);
+      expect(read.isBlocked()).toBe(true);
+      expect(watcher.uffd.continue(window.address, PAGE)).toBe(PAGE);
+      expect(read.result()).toBe(7);
+      expect(kernel.write(other.file.fd, window.words, 4)).toBe(4);
+      expect(kernel.madvise(window.address, PAGE, MADV_DONTNEED)).toBe(0);
       expect(kernel.write(other.file.fd, window.words, 4)).toBe(-EFAULT);
-      expect(kernel.read(other.file.fd, window.words.subarray(1), 4)).toBe(-EFAULT);
-    }
-    expect(watcher.read()).toBe(-EAGAIN);
-    const read = actors[0]!.load(window.address);
-    expect(watcher.takeFault().address).toBe(window.address);
-    expect(read.isBlocked()).toBe(true);
-    expect(watcher.uffd.continue(window.address, PAGE)).toBe(PAGE);
-    expect(read.result()).toBe(7);
-    expect(kernel.write(other.file.fd, window.words, 4)).toBe(4);
-    expect(kernel.madvise(window.address, PAGE, MADV_DONTNEED)).toBe(0);
-    expect(kernel.write(other.file.fd, window.words, 4)).toBe(-EFAULT);
-  });
+    },
+  );
 });
 
 conformance('a request that the kernel does not know is EINVAL', full, () => {

@@ -93,51 +93,59 @@ describe('EVENT_REMOVE', () => {
     });
   }
 
-  conformance('while one waits, COPY, ZEROPAGE, CONTINUE, WRITEPROTECT are EAGAIN, everywhere', events, () => {
-    using file = sharedArea(4);
-    using other = privateArea(1);
-    const { window } = file;
-    file.alias.set(3, 1);
-    using watcher = Watcher.open(UFFD_FEATURE_EVENT_REMOVE);
-    expect(watcher.register(window.address, window.bytes, BOTH | 2)).toBeGreaterThan(0);
-    expect(watcher.register(other.address, PAGE, MISSING)).toBeGreaterThan(0);
-    const advising = actors[0]!.syscall(SYS_MADVISE, window.address, PAGE, MADV_DONTNEED);
-    expect(watcher.hasMessage()).toBe(true);
-    const refused = { result: -EAGAIN, done: -EAGAIN };
-    const from = source(5);
-    const copy = (): unknown => watcher.request(UFFDIO_COPY, other.address, from.address, PAGE, 0);
-    const zero = (): unknown => watcher.request(UFFDIO_ZEROPAGE, window.page(2), PAGE, 0);
-    const proceed = (): unknown => watcher.request(UFFDIO_CONTINUE, window.page(3), PAGE, 0);
-    expect([copy(), zero(), proceed()]).toEqual([refused, refused, refused]);
-    expect(watcher.request(UFFDIO_WRITEPROTECT, window.address, PAGE).result).toBe(-EAGAIN);
-    expect(advising.isBlocked()).toBe(true);
-    watcher.take();
-    expect(advising.result()).toBe(0);
-    const done = { result: 0, done: PAGE };
-    expect([copy(), zero(), proceed()]).toEqual([done, done, done]);
-    expect([other.get(0), window.get(2), window.get(3)]).toEqual([5, 0, 1]);
-  });
+  conformance(
+    'while one waits, COPY, ZEROPAGE, CONTINUE, WRITEPROTECT are EAGAIN, everywhere',
+    events,
+    () => {
+      using file = sharedArea(4);
+      using other = privateArea(1);
+      const { window } = file;
+      file.alias.set(3, 1);
+      using watcher = Watcher.open(UFFD_FEATURE_EVENT_REMOVE);
+      expect(watcher.register(window.address, window.bytes, BOTH | 2)).toBeGreaterThan(0);
+      expect(watcher.register(other.address, PAGE, MISSING)).toBeGreaterThan(0);
+      const advising = actors[0]!.syscall(SYS_MADVISE, window.address, PAGE, MADV_DONTNEED);
+      expect(watcher.hasMessage()).toBe(true);
+      const refused = { result: -EAGAIN, done: -EAGAIN };
+      const from = source(5);
+      const copy = (): unknown => watcher.request(UFFDIO_COPY, other.address, from.address, PAGE, 0);
+      const zero = (): unknown => watcher.request(UFFDIO_ZEROPAGE, window.page(2), PAGE, 0);
+      const proceed = (): unknown => watcher.request(UFFDIO_CONTINUE, window.page(3), PAGE, 0);
+      expect([copy(), zero(), proceed()]).toEqual([refused, refused, refused]);
+      expect(watcher.request(UFFDIO_WRITEPROTECT, window.address, PAGE).result).toBe(-EAGAIN);
+      expect(advising.isBlocked()).toBe(true);
+      watcher.take();
+      expect(advising.result()).toBe(0);
+      const done = { result: 0, done: PAGE };
+      expect([copy(), zero(), proceed()]).toEqual([done, done, done]);
+      expect([other.get(0), window.get(2), window.get(3)]).toEqual([5, 0, 1]);
+    },
+  );
 
-  conformance('while one waits, MOVE and POISON are EAGAIN too', {
-    requires: [...events.requires, feature(UFFD_FEATURE_MOVE | UFFD_FEATURE_POISON, 'MOVE and POISON')],
-  }, () => {
-    using memory = privateArea(3);
-    using from = privateArea(1);
-    from.set(0, 6);
-    using watcher = Watcher.open(UFFD_FEATURE_EVENT_REMOVE);
-    expect(watcher.register(memory.address, memory.bytes, MISSING)).toBeGreaterThan(0);
-    const advising = actors[0]!.syscall(SYS_MADVISE, memory.address, PAGE, MADV_DONTNEED);
-    expect(watcher.hasMessage()).toBe(true);
-    const move = (): unknown => watcher.request(UFFDIO_MOVE, memory.page(1), from.address, PAGE, 0);
-    const poison = (): unknown => watcher.request(UFFDIO_POISON, memory.page(2), PAGE, 0);
-    const refused = { result: -EAGAIN, done: -EAGAIN };
-    expect([move(), poison()]).toEqual([refused, refused]);
-    watcher.take();
-    expect(advising.result()).toBe(0);
-    const done = { result: 0, done: PAGE };
-    expect([move(), poison()]).toEqual([done, done]);
-    expect(memory.get(1)).toBe(6);
-  });
+  conformance(
+    'while one waits, MOVE and POISON are EAGAIN too',
+    {
+      requires: [...events.requires, feature(UFFD_FEATURE_MOVE | UFFD_FEATURE_POISON, 'MOVE and POISON')],
+    },
+    () => {
+      using memory = privateArea(3);
+      using from = privateArea(1);
+      from.set(0, 6);
+      using watcher = Watcher.open(UFFD_FEATURE_EVENT_REMOVE);
+      expect(watcher.register(memory.address, memory.bytes, MISSING)).toBeGreaterThan(0);
+      const advising = actors[0]!.syscall(SYS_MADVISE, memory.address, PAGE, MADV_DONTNEED);
+      expect(watcher.hasMessage()).toBe(true);
+      const move = (): unknown => watcher.request(UFFDIO_MOVE, memory.page(1), from.address, PAGE, 0);
+      const poison = (): unknown => watcher.request(UFFDIO_POISON, memory.page(2), PAGE, 0);
+      const refused = { result: -EAGAIN, done: -EAGAIN };
+      expect([move(), poison()]).toEqual([refused, refused]);
+      watcher.take();
+      expect(advising.result()).toBe(0);
+      const done = { result: 0, done: PAGE };
+      expect([move(), poison()]).toEqual([done, done]);
+      expect(memory.get(1)).toBe(6);
+    },
+  );
 
   conformance('closing the descriptor lets the waiting call go', events, () => {
     using memory = privateArea(1);
@@ -171,74 +179,100 @@ describe('moving registered memory', () => {
     const flags = MOVE | (keeps ? MREMAP_DONTUNMAP : 0);
     const call = keeps ? 'MREMAP_DONTUNMAP' : 'a plain move';
     for (const kind of ['private', 'shared'] as const) {
-      conformance(`${call} of ${kind} memory without EVENT_REMAP: nothing is watched at the new place`, events, () => {
-        using area = kind === 'private' ? privateArea(2) : undefined;
-        using file = kind === 'shared' ? sharedArea(2) : undefined;
-        const old: Area = area ?? file!.window;
-        using place = reserved(2);
-        using watcher = Watcher.open();
-        const mode = kind === 'private' ? MISSING : BOTH;
-        expect(watcher.register(old.address, old.bytes, mode)).toBeGreaterThan(0);
-        expect(watcher.uffd.copy(old.address, source(5).address, PAGE)).toBe(PAGE);
-        const moved = actors[0]!.syscall(SYS_MREMAP, old.address, old.bytes, old.bytes, flags, place.address);
-        expect(moved.result()).toBe(place.address);
-        if (!keeps) mapAnonymous(old.address, old.bytes);
-        expect([watched(old.address), watched(place.address)]).toEqual([keeps, false]);
-        expect(place.get(0)).toBe(5);
-        // Not even the page that was not there.
-        expect(actors[0]!.load(place.page(1)).result()).toBe(0);
-        expect(watcher.read()).toBe(-EAGAIN);
-        if (!keeps) return;
-        // The old place: empty and watched. What the fault is called depends on where the pages live.
-        const read = actors[0]!.load(old.address);
-        expect(watcher.takeFault().flags).toBe(kind === 'private' ? 0 : 4);
-        if (kind === 'private') expect(watcher.uffd.zeropage(old.address, PAGE)).toBe(PAGE);
-        else expect(watcher.uffd.continue(old.address, PAGE)).toBe(PAGE);
-        expect(read.result()).toBe(kind === 'private' ? 0 : 5);
-      });
+      conformance(
+        `${call} of ${kind} memory without EVENT_REMAP: nothing is watched at the new place`,
+        events,
+        () => {
+          using area = kind === 'private' ? privateArea(2) : undefined;
+          using file = kind === 'shared' ? sharedArea(2) : undefined;
+          const old: Area = area ?? file!.window;
+          using place = reserved(2);
+          using watcher = Watcher.open();
+          const mode = kind === 'private' ? MISSING : BOTH;
+          expect(watcher.register(old.address, old.bytes, mode)).toBeGreaterThan(0);
+          expect(watcher.uffd.copy(old.address, source(5).address, PAGE)).toBe(PAGE);
+          const moved = actors[0]!.syscall(
+            SYS_MREMAP,
+            old.address,
+            old.bytes,
+            old.bytes,
+            flags,
+            place.address,
+          );
+          expect(moved.result()).toBe(place.address);
+          if (!keeps) mapAnonymous(old.address, old.bytes);
+          expect([watched(old.address), watched(place.address)]).toEqual([keeps, false]);
+          expect(place.get(0)).toBe(5);
+          // Not even the page that was not there.
+          expect(actors[0]!.load(place.page(1)).result()).toBe(0);
+          expect(watcher.read()).toBe(-EAGAIN);
+          if (!keeps) return;
+          // The old place: empty and watched. What the fault is called depends on where the pages live.
+          const read = actors[0]!.load(old.address);
+          expect(watcher.takeFault().flags).toBe(kind === 'private' ? 0 : 4);
+          if (kind === 'private') expect(watcher.uffd.zeropage(old.address, PAGE)).toBe(PAGE);
+          else expect(watcher.uffd.continue(old.address, PAGE)).toBe(PAGE);
+          expect(read.result()).toBe(kind === 'private' ? 0 : 5);
+        },
+      );
 
-      conformance(`${call} of ${kind} memory with EVENT_REMAP: waits for the event, then both places as expected`, events, () => {
-        using area = kind === 'private' ? privateArea(2) : undefined;
-        using file = kind === 'shared' ? sharedArea(2) : undefined;
-        const old: Area = area ?? file!.window;
-        using place = reserved(2);
-        using watcher = Watcher.open(UFFD_FEATURE_EVENT_REMAP);
-        expect(watcher.register(old.address, old.bytes, MISSING)).toBeGreaterThan(0);
-        expect(watcher.uffd.copy(old.address, source(5).address, PAGE)).toBe(PAGE);
-        const moving = actors[0]!.syscall(SYS_MREMAP, old.address, old.bytes, old.bytes, flags, place.address);
-        expect(watcher.hasMessage()).toBe(true);
-        expect(moving.isBlocked()).toBe(true);
-        expect(actors[0]!.becomes('D')).toBe(true);
-        expect(watcher.take()).toEqual([
-          { event: 'remap', from: old.address, to: place.address, bytes: old.bytes },
-        ]);
-        expect(moving.result()).toBe(place.address);
-        if (!keeps) mapAnonymous(old.address, old.bytes);
-        expect([watched(old.address), watched(place.address)]).toEqual([keeps, true]);
-        expect(place.get(0)).toBe(5);
-        const read = actors[0]!.load(place.page(1));
-        expect(watcher.takeFault().address).toBe(place.page(1));
-        expect(watcher.uffd.copy(place.page(1), source(6).address, PAGE)).toBe(PAGE);
-        expect(read.result()).toBe(6);
-      });
+      conformance(
+        `${call} of ${kind} memory with EVENT_REMAP: waits for the event, then both places as expected`,
+        events,
+        () => {
+          using area = kind === 'private' ? privateArea(2) : undefined;
+          using file = kind === 'shared' ? sharedArea(2) : undefined;
+          const old: Area = area ?? file!.window;
+          using place = reserved(2);
+          using watcher = Watcher.open(UFFD_FEATURE_EVENT_REMAP);
+          expect(watcher.register(old.address, old.bytes, MISSING)).toBeGreaterThan(0);
+          expect(watcher.uffd.copy(old.address, source(5).address, PAGE)).toBe(PAGE);
+          const moving = actors[0]!.syscall(
+            SYS_MREMAP,
+            old.address,
+            old.bytes,
+            old.bytes,
+            flags,
+            place.address,
+          );
+          expect(watcher.hasMessage()).toBe(true);
+          expect(moving.isBlocked()).toBe(true);
+          expect(actors[0]!.becomes('D')).toBe(true);
+          expect(watcher.take()).toEqual([
+            { event: 'remap', from: old.address, to: place.address, bytes: old.bytes },
+          ]);
+          expect(moving.result()).toBe(place.address);
+          if (!keeps) mapAnonymous(old.address, old.bytes);
+          expect([watched(old.address), watched(place.address)]).toEqual([keeps, true]);
+          expect(place.get(0)).toBe(5);
+          const read = actors[0]!.load(place.page(1));
+          expect(watcher.takeFault().address).toBe(place.page(1));
+          expect(watcher.uffd.copy(place.page(1), source(6).address, PAGE)).toBe(PAGE);
+          expect(read.result()).toBe(6);
+        },
+      );
     }
   }
 
-  conformance('while a move waits for its event, COPY is EAGAIN at the old place and at the new one', events, () => {
-    using old = privateArea(2);
-    using place = reserved(2);
-    using watcher = Watcher.open(UFFD_FEATURE_EVENT_REMAP);
-    expect(watcher.register(old.address, old.bytes, MISSING)).toBeGreaterThan(0);
-    const moving = actors[0]!.syscall(SYS_MREMAP, old.address, old.bytes, old.bytes, MOVE, place.address);
-    expect(watcher.hasMessage()).toBe(true);
-    expect(watcher.uffd.copy(old.address, source(5).address, PAGE)).toBe(-EAGAIN);
-    expect(watcher.uffd.copy(place.address, source(5).address, PAGE)).toBe(-EAGAIN);
-    watcher.take();
-    expect(moving.result()).toBe(place.address);
-    mapAnonymous(old.address, old.bytes);
-    expect(watcher.uffd.copy(old.address, source(5).address, PAGE)).toBe(-ENOENT);
-    expect(watcher.uffd.copy(place.address, source(5).address, PAGE)).toBe(PAGE);
-  });
+  conformance(
+    'while a move waits for its event, COPY is EAGAIN at the old place and at the new one',
+    events,
+    () => {
+      using old = privateArea(2);
+      using place = reserved(2);
+      using watcher = Watcher.open(UFFD_FEATURE_EVENT_REMAP);
+      expect(watcher.register(old.address, old.bytes, MISSING)).toBeGreaterThan(0);
+      const moving = actors[0]!.syscall(SYS_MREMAP, old.address, old.bytes, old.bytes, MOVE, place.address);
+      expect(watcher.hasMessage()).toBe(true);
+      expect(watcher.uffd.copy(old.address, source(5).address, PAGE)).toBe(-EAGAIN);
+      expect(watcher.uffd.copy(place.address, source(5).address, PAGE)).toBe(-EAGAIN);
+      watcher.take();
+      expect(moving.result()).toBe(place.address);
+      mapAnonymous(old.address, old.bytes);
+      expect(watcher.uffd.copy(old.address, source(5).address, PAGE)).toBe(-ENOENT);
+      expect(watcher.uffd.copy(place.address, source(5).address, PAGE)).toBe(PAGE);
+    },
+  );
 });
 
 describe('EVENT_UNMAP', () => {
@@ -371,7 +405,9 @@ describe('fork', () => {
       using code = new NativeCode();
       using child = NativeChild.fork(execSleep, code);
       expect(waitFor(() => /sleep/.test(readFileSync(`/proc/${child.pid}/comm`, 'utf8')))).toBe(true);
-      const links = readdirSync(`/proc/${child.pid}/fd`).map((fd) => readlinkSync(`/proc/${child.pid}/fd/${fd}`));
+      const links = readdirSync(`/proc/${child.pid}/fd`).map((fd) =>
+        readlinkSync(`/proc/${child.pid}/fd/${fd}`),
+      );
       expect(links.includes('anon_inode:[userfaultfd]')).toBe(!closes);
       watcher.close();
       expect(watched(memory.address)).toBe(!closes);

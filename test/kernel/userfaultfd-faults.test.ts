@@ -153,24 +153,31 @@ describe('MISSING against MINOR on shared memory', () => {
     ['MINOR', MINOR],
     ['MISSING and MINOR', BOTH],
   ] as const) {
-    conformance(`${name}: a page of the page cache is reported as minor, and read as edited meanwhile`, full, () => {
-      using c = watched(2, mode);
-      c.alias.fill(77);
-      const read = actors[0]!.load(c.window.address);
-      expect(c.watcher.takeFault()).toMatchObject({ flags: MINOR_FLAG, address: c.window.address });
-      c.alias.set(0, 78);
-      expect(c.uffd.continue(c.window.address, PAGE)).toBe(PAGE);
-      expect(read.result()).toBe(78);
+    conformance(
+      `${name}: a page of the page cache is reported as minor, and read as edited meanwhile`,
+      full,
+      () => {
+        using c = watched(2, mode);
+        c.alias.fill(77);
+        const read = actors[0]!.load(c.window.address);
+        expect(c.watcher.takeFault()).toMatchObject({ flags: MINOR_FLAG, address: c.window.address });
+        c.alias.set(0, 78);
+        expect(c.uffd.continue(c.window.address, PAGE)).toBe(PAGE);
+        expect(read.result()).toBe(78);
 
-      const written = actors[0]!.store(c.window.page(1) + 4, 9);
-      expect(c.watcher.takeFault()).toMatchObject({ flags: MINOR_FLAG | WRITE_FLAG, address: c.window.page(1) });
-      c.alias.set(1, 79);
-      expect(c.uffd.continue(c.window.page(1), PAGE)).toBe(PAGE);
-      expect(written.result()).toBe(9);
-      expect([...c.alias.words.subarray(PAGE / 4, PAGE / 4 + 2)]).toEqual([79, 9]);
-      // One page each: a fault does not map its neighbours along.
-      expect(c.watcher.read()).toBe(-EAGAIN);
-    });
+        const written = actors[0]!.store(c.window.page(1) + 4, 9);
+        expect(c.watcher.takeFault()).toMatchObject({
+          flags: MINOR_FLAG | WRITE_FLAG,
+          address: c.window.page(1),
+        });
+        c.alias.set(1, 79);
+        expect(c.uffd.continue(c.window.page(1), PAGE)).toBe(PAGE);
+        expect(written.result()).toBe(9);
+        expect([...c.alias.words.subarray(PAGE / 4, PAGE / 4 + 2)]).toEqual([79, 9]);
+        // One page each: a fault does not map its neighbours along.
+        expect(c.watcher.read()).toBe(-EAGAIN);
+      },
+    );
   }
 
   conformance('neighbours of a minor fault are not mapped along', full, () => {
@@ -184,19 +191,23 @@ describe('MISSING against MINOR on shared memory', () => {
     }
   });
 
-  conformance('a punched hole is missing again; filled while a thread waits, COPY is EEXIST and CONTINUE right', full, () => {
-    using c = watched(1, BOTH);
-    c.alias.set(0, 1);
-    expect(c.uffd.continue(c.window.address, PAGE)).toBe(PAGE);
-    c.file.punch(0, PAGE);
-    const read = actors[0]!.load(c.window.address);
-    expect(c.watcher.takeFault().flags).toBe(0);
-    c.alias.set(0, 2);
-    expect(c.uffd.copy(c.window.address, source(3).address, PAGE)).toBe(-EEXIST);
-    expect(read.isBlocked()).toBe(true);
-    expect(c.uffd.continue(c.window.address, PAGE)).toBe(PAGE);
-    expect(read.result()).toBe(2);
-  });
+  conformance(
+    'a punched hole is missing again; filled while a thread waits, COPY is EEXIST and CONTINUE right',
+    full,
+    () => {
+      using c = watched(1, BOTH);
+      c.alias.set(0, 1);
+      expect(c.uffd.continue(c.window.address, PAGE)).toBe(PAGE);
+      c.file.punch(0, PAGE);
+      const read = actors[0]!.load(c.window.address);
+      expect(c.watcher.takeFault().flags).toBe(0);
+      c.alias.set(0, 2);
+      expect(c.uffd.copy(c.window.address, source(3).address, PAGE)).toBe(-EEXIST);
+      expect(read.isBlocked()).toBe(true);
+      expect(c.uffd.continue(c.window.address, PAGE)).toBe(PAGE);
+      expect(read.result()).toBe(2);
+    },
+  );
 
   conformance('MADV_DONTNEED only unmaps: a minor fault again; MADV_REMOVE makes a hole', full, () => {
     using c = watched(1, BOTH);
@@ -242,24 +253,28 @@ describe('waking', () => {
     expect(c.uffd.wake(c.window.address, 0)).toBe(-EINVAL);
   });
 
-  conformance('three threads on two pages: three messages in one read, and one COPY wakes exactly its two', full, () => {
-    using c = watched(2, BOTH);
-    const reads = [0, 0, 1].map((page, i) => actors[i]!.load(c.window.page(page)));
-    expect(waitFor(() => c.watcher.unread === 3)).toBe(true);
-    const messages = c.watcher.read();
-    expect(messages).toHaveLength(3);
-    expect((messages as { address: number }[]).map(({ address }) => address).sort()).toEqual([
-      c.window.page(0),
-      c.window.page(0),
-      c.window.page(1),
-    ]);
-    expect(c.uffd.copy(c.window.page(0), source(8).address, PAGE)).toBe(PAGE);
-    expect([reads[0]!.result(), reads[1]!.result()]).toEqual([8, 8]);
-    expect(reads[2]!.isBlocked()).toBe(true);
-    expect(c.watcher.waiting).toBe(1);
-    expect(c.uffd.copy(c.window.page(1), source(9).address, PAGE)).toBe(PAGE);
-    expect(reads[2]!.result()).toBe(9);
-  });
+  conformance(
+    'three threads on two pages: three messages in one read, and one COPY wakes exactly its two',
+    full,
+    () => {
+      using c = watched(2, BOTH);
+      const reads = [0, 0, 1].map((page, i) => actors[i]!.load(c.window.page(page)));
+      expect(waitFor(() => c.watcher.unread === 3)).toBe(true);
+      const messages = c.watcher.read();
+      expect(messages).toHaveLength(3);
+      expect((messages as { address: number }[]).map(({ address }) => address).sort()).toEqual([
+        c.window.page(0),
+        c.window.page(0),
+        c.window.page(1),
+      ]);
+      expect(c.uffd.copy(c.window.page(0), source(8).address, PAGE)).toBe(PAGE);
+      expect([reads[0]!.result(), reads[1]!.result()]).toEqual([8, 8]);
+      expect(reads[2]!.isBlocked()).toBe(true);
+      expect(c.watcher.waiting).toBe(1);
+      expect(c.uffd.copy(c.window.page(1), source(9).address, PAGE)).toBe(PAGE);
+      expect(reads[2]!.result()).toBe(9);
+    },
+  );
 
   conformance('a fault that is resolved before it is read is withdrawn', full, () => {
     using c = watched(1, BOTH);
@@ -321,19 +336,38 @@ describe('a signal to a thread that waits for a page', () => {
 describe('the end of the watch', () => {
   for (const how of ['UNREGISTER', 'close'] as const) {
     for (const kind of ['hole', 'cached page'] as const) {
-      conformance(`${how} lets a thread go that waits for a ${kind}, with what the kernel has there`, full, () => {
-        using c = watched(1, BOTH);
-        if (kind === 'cached page') c.alias.set(0, 31);
-        const read = actors[0]!.load(c.window.address);
-        c.watcher.takeFault();
-        if (how === 'close') c.watcher.close();
-        else expect(c.uffd.unregister(c.window.address, PAGE)).toBe(0);
-        expect(read.result()).toBe(kind === 'cached page' ? 31 : 0);
-        const { flags } = mappingAt(c.window.address)!;
-        expect([flags.has('um'), flags.has('ui')]).toEqual([false, false]);
-      });
+      conformance(
+        `${how} lets a thread go that waits for a ${kind}, with what the kernel has there`,
+        full,
+        () => {
+          using c = watched(1, BOTH);
+          if (kind === 'cached page') c.alias.set(0, 31);
+          const read = actors[0]!.load(c.window.address);
+          c.watcher.takeFault();
+          if (how === 'close') c.watcher.close();
+          else expect(c.uffd.unregister(c.window.address, PAGE)).toBe(0);
+          expect(read.result()).toBe(kind === 'cached page' ? 31 : 0);
+          const { flags } = mappingAt(c.window.address)!;
+          expect([flags.has('um'), flags.has('ui')]).toEqual([false, false]);
+        },
+      );
     }
   }
+
+  conformance(
+    'UNREGISTER of what is watched for MINOR alone: WAKE is what surely lets a thread go',
+    full,
+    async (it) => {
+      using c = watched(1, MINOR);
+      c.alias.set(0, 32);
+      const read = actors[0]!.load(c.window.address);
+      c.watcher.takeFault();
+      expect(c.uffd.unregister(c.window.address, PAGE)).toBe(0);
+      await it.saw(read.isBlocked() ? 'the thread still asleep' : 'the thread awake');
+      expect(c.uffd.wake(c.window.address, PAGE)).toBe(0);
+      expect(read.result()).toBe(32);
+    },
+  );
 
   for (const [call, number] of [
     ['poll', SYS_POLL],
@@ -392,40 +426,48 @@ describe('faults that the kernel takes', () => {
     expect(other.alias.get(0)).toBe(51);
   });
 
-  conformance('COPY from a missing page: its caller waits for a page itself, and needs another thread to serve it', full, () => {
-    using c = watched(2, BOTH, UFFD_FEATURE_THREAD_ID);
-    const [target, from] = [c.window.page(0), c.window.page(1)];
-    const args = new BigInt64Array([BigInt(target), BigInt(from), BigInt(PAGE), 0n, 0n]);
-    const copied = actors[0]!.syscall(SYS_IOCTL, c.watcher.fd, UFFDIO_COPY, addressOf(args));
-    expect(c.watcher.takeFault()).toMatchObject({ address: from, threadId: actors[0]!.tid });
-    expect(copied.isBlocked()).toBe(true);
-    expect(c.uffd.copy(from, source(52).address, PAGE)).toBe(PAGE);
-    expect(copied.result()).toBe(0);
-    expect(args[4]).toBe(BigInt(PAGE));
-    expect(c.alias.get(0)).toBe(52);
-  });
+  conformance(
+    'COPY from a missing page: its caller waits for a page itself, and needs another thread to serve it',
+    full,
+    () => {
+      using c = watched(2, BOTH, UFFD_FEATURE_THREAD_ID);
+      const [target, from] = [c.window.page(0), c.window.page(1)];
+      const args = new BigInt64Array([BigInt(target), BigInt(from), BigInt(PAGE), 0n, 0n]);
+      const copied = actors[0]!.syscall(SYS_IOCTL, c.watcher.fd, UFFDIO_COPY, addressOf(args));
+      expect(c.watcher.takeFault()).toMatchObject({ address: from, threadId: actors[0]!.tid });
+      expect(copied.isBlocked()).toBe(true);
+      expect(c.uffd.copy(from, source(52).address, PAGE)).toBe(PAGE);
+      expect(copied.result()).toBe(0);
+      expect(args[4]).toBe(BigInt(PAGE));
+      expect(c.alias.get(0)).toBe(52);
+    },
+  );
 
-  conformance('a signal that comes during write(2) from a missing page is handled when the page is there', native, async (it) => {
-    using c = watched(1, BOTH);
-    using other = sharedArea(1);
-    using code = new NativeCode();
-    using handler = handleSignal(SIGUSR2, code, (h) => h.syscall(SYS_GETTID));
-    const written = actors[0]!.syscall(SYS_WRITE, other.file.fd, c.window.address, 4);
-    c.watcher.takeFault();
-    kernel.tgkill(kernel.getpid(), actors[0]!.tid, SIGUSR2);
-    let running = 0;
-    for (let i = 0; i < 20; i++) {
-      if (actors[0]!.threadState === 'R') running++;
-      sleep(1);
-    }
-    const isHandled = code.read(handler.slots) !== 0;
-    await it.saw(
-      `the thread in state R in ${running} of 20 looks, the handler ${isHandled ? 'run' : 'not run'} before the page came`,
-    );
-    expect(written.isBlocked()).toBe(true);
-    expect(c.uffd.copy(c.window.address, source(53).address, PAGE)).toBe(PAGE);
-    expect(written.result()).toBe(4);
-    expect(other.alias.get(0)).toBe(53);
-    expect(waitFor(() => code.read(handler.slots) === actors[0]!.tid)).toBe(true);
-  });
+  conformance(
+    'a signal that comes during write(2) from a missing page is handled when the page is there',
+    native,
+    async (it) => {
+      using c = watched(1, BOTH);
+      using other = sharedArea(1);
+      using code = new NativeCode();
+      using handler = handleSignal(SIGUSR2, code, (h) => h.syscall(SYS_GETTID));
+      const written = actors[0]!.syscall(SYS_WRITE, other.file.fd, c.window.address, 4);
+      c.watcher.takeFault();
+      kernel.tgkill(kernel.getpid(), actors[0]!.tid, SIGUSR2);
+      let running = 0;
+      for (let i = 0; i < 20; i++) {
+        if (actors[0]!.threadState === 'R') running++;
+        sleep(1);
+      }
+      const isHandled = code.read(handler.slots) !== 0;
+      await it.saw(
+        `the thread in state R in ${running} of 20 looks, the handler ${isHandled ? 'run' : 'not run'} before the page came`,
+      );
+      expect(written.isBlocked()).toBe(true);
+      expect(c.uffd.copy(c.window.address, source(53).address, PAGE)).toBe(PAGE);
+      expect(written.result()).toBe(4);
+      expect(other.alias.get(0)).toBe(53);
+      expect(waitFor(() => code.read(handler.slots) === actors[0]!.tid)).toBe(true);
+    },
+  );
 });

@@ -93,14 +93,18 @@ describe('pages that are there', () => {
     }
   });
 
-  conformance('COPY and ZEROPAGE over a page of the page cache that is not mapped are EEXIST too', full, () => {
-    using file = sharedArea(1);
-    file.alias.set(0, 5);
-    using watcher = watch(BOTH, file.window);
-    expect(watcher.uffd.copy(file.window.address, source(6).address, PAGE)).toBe(-EEXIST);
-    expect(watcher.uffd.zeropage(file.window.address, PAGE)).toBe(-EEXIST);
-    expect(file.alias.get(0)).toBe(5);
-  });
+  conformance(
+    'COPY and ZEROPAGE over a page of the page cache that is not mapped are EEXIST too',
+    full,
+    () => {
+      using file = sharedArea(1);
+      file.alias.set(0, 5);
+      using watcher = watch(BOTH, file.window);
+      expect(watcher.uffd.copy(file.window.address, source(6).address, PAGE)).toBe(-EEXIST);
+      expect(watcher.uffd.zeropage(file.window.address, PAGE)).toBe(-EEXIST);
+      expect(file.alias.get(0)).toBe(5);
+    },
+  );
 
   conformance('COPY up to a page that is there: EAGAIN with the bytes done, EEXIST from there', full, () => {
     using memory = privateArea(3);
@@ -117,19 +121,26 @@ describe('pages that are there', () => {
     expect([0, 1, 2].map((page) => memory.get(page))).toEqual([1, 1, 3]);
   });
 
-  conformance('CONTINUE up to a hole: EAGAIN with the bytes done, EFAULT at the hole, EEXIST on what it did', full, () => {
-    using file = sharedArea(8);
-    file.alias.fill(100, 6);
-    using watcher = watch(BOTH, file.window);
-    const { address } = file.window;
-    expect(watcher.request(UFFDIO_CONTINUE, address, 8 * PAGE, 0)).toEqual({ result: -EAGAIN, done: 6 * PAGE });
-    expect(watcher.request(UFFDIO_CONTINUE, address + 6 * PAGE, 2 * PAGE, 0)).toEqual({
-      result: -EFAULT,
-      done: -EFAULT,
-    });
-    expect(watcher.uffd.continue(address, 6 * PAGE)).toBe(-EEXIST);
-    expect([0, 1, 2, 3, 4, 5].map((page) => file.window.get(page))).toEqual([100, 101, 102, 103, 104, 105]);
-  });
+  conformance(
+    'CONTINUE up to a hole: EAGAIN with the bytes done, EFAULT at the hole, EEXIST on what it did',
+    full,
+    () => {
+      using file = sharedArea(8);
+      file.alias.fill(100, 6);
+      using watcher = watch(BOTH, file.window);
+      const { address } = file.window;
+      expect(watcher.request(UFFDIO_CONTINUE, address, 8 * PAGE, 0)).toEqual({
+        result: -EAGAIN,
+        done: 6 * PAGE,
+      });
+      expect(watcher.request(UFFDIO_CONTINUE, address + 6 * PAGE, 2 * PAGE, 0)).toEqual({
+        result: -EFAULT,
+        done: -EFAULT,
+      });
+      expect(watcher.uffd.continue(address, 6 * PAGE)).toBe(-EEXIST);
+      expect([0, 1, 2, 3, 4, 5].map((page) => file.window.get(page))).toEqual([100, 101, 102, 103, 104, 105]);
+    },
+  );
 
   conformance('each kind of installing also works under the registration of the other', full, () => {
     using file = sharedArea(2);
@@ -173,15 +184,19 @@ describe('wrong arguments', () => {
     expect(watcher.uffd.copy(memory.address, from.address, 2 * PAGE)).toBe(2 * PAGE);
   });
 
-  conformance('COPY: a source that is not mapped, and a target beyond the end of the file: EFAULT', full, () => {
-    using memory = privateArea(1);
-    using file = sharedArea(2, 1);
-    using watcher = watch(MISSING, memory, file.window);
-    expect(watcher.uffd.copy(memory.address, UNMAPPED, PAGE)).toBe(-EFAULT);
-    expect(watcher.uffd.copy(file.window.page(1), source(1).address, PAGE)).toBe(-EFAULT);
-    expect(watcher.uffd.continue(file.window.page(1), PAGE)).toBe(-EINVAL);
-    expect(watcher.uffd.copy(file.window.page(0), source(1).address, PAGE)).toBe(PAGE);
-  });
+  conformance(
+    'COPY: a source that is not mapped, and a target beyond the end of the file: EFAULT',
+    full,
+    () => {
+      using memory = privateArea(1);
+      using file = sharedArea(2, 1);
+      using watcher = watch(MISSING, memory, file.window);
+      expect(watcher.uffd.copy(memory.address, UNMAPPED, PAGE)).toBe(-EFAULT);
+      expect(watcher.uffd.copy(file.window.page(1), source(1).address, PAGE)).toBe(-EFAULT);
+      expect(watcher.uffd.continue(file.window.page(1), PAGE)).toBe(-EINVAL);
+      expect(watcher.uffd.copy(file.window.page(0), source(1).address, PAGE)).toBe(PAGE);
+    },
+  );
 
   conformance('CONTINUE in private memory is EINVAL', full, () => {
     using memory = privateArea(1);
@@ -189,16 +204,20 @@ describe('wrong arguments', () => {
     expect(watcher.uffd.continue(memory.address, PAGE)).toBe(-EINVAL);
   });
 
-  conformance('COPY reads its source before it writes: a source that ends early installs what was whole', full, () => {
-    using memory = privateArea(2);
-    using from = privateArea(2);
-    from.fill(7);
-    expect(kernel.munmap(from.page(1), PAGE)).toBe(0);
-    using watcher = watch(MISSING, memory);
-    expect(watcher.uffd.copy(memory.address, from.address, 2 * PAGE)).toBe(PAGE);
-    expect(watcher.uffd.copy(memory.page(1), from.page(1), PAGE)).toBe(-EFAULT);
-    expect(memory.get(0)).toBe(7);
-  });
+  conformance(
+    'COPY reads its source before it writes: a source that ends early installs what was whole',
+    full,
+    () => {
+      using memory = privateArea(2);
+      using from = privateArea(2);
+      from.fill(7);
+      expect(kernel.munmap(from.page(1), PAGE)).toBe(0);
+      using watcher = watch(MISSING, memory);
+      expect(watcher.uffd.copy(memory.address, from.address, 2 * PAGE)).toBe(PAGE);
+      expect(watcher.uffd.copy(memory.page(1), from.page(1), PAGE)).toBe(-EFAULT);
+      expect(memory.get(0)).toBe(7);
+    },
+  );
 });
 
 describe('POISON', () => {
@@ -227,35 +246,46 @@ describe('POISON', () => {
     expect(watcher.read()).toBe(-EAGAIN);
   });
 
-  conformance('a system call is EFAULT, a second POISON EEXIST, and COPY puts a page there', poisoning, () => {
-    using memory = privateArea(3);
-    using sink = sharedArea(1);
-    using watcher = watch(MISSING, memory);
-    const { uffd } = watcher;
-    expect(uffd.poison(memory.address, PAGE)).toBe(PAGE);
-    expect(actors[0]!.syscall(SYS_WRITE, sink.file.fd, memory.address, 4).result()).toBe(-EFAULT);
-    expect(actors[0]!.syscall(SYS_READ, sink.file.fd, memory.address, 4).result()).toBe(-EFAULT);
-    expect(uffd.poison(memory.address, PAGE)).toBe(-EEXIST);
-    expect(uffd.copy(memory.address, source(4).address, PAGE)).toBe(PAGE);
-    expect(memory.get(0)).toBe(4);
-    // A page that is there is not poisoned; pages before it are.
-    expect(uffd.copy(memory.page(2), source(5).address, PAGE)).toBe(PAGE);
-    expect(watcher.request(UFFDIO_POISON, memory.page(1), 2 * PAGE, 0)).toEqual({ result: -EAGAIN, done: PAGE });
-    expect(uffd.poison(memory.page(2), PAGE)).toBe(-EEXIST);
-    expect(memory.get(2)).toBe(5);
-  });
+  conformance(
+    'a system call is EFAULT, a second POISON EEXIST, and COPY puts a page there',
+    poisoning,
+    () => {
+      using memory = privateArea(3);
+      using sink = sharedArea(1);
+      using watcher = watch(MISSING, memory);
+      const { uffd } = watcher;
+      expect(uffd.poison(memory.address, PAGE)).toBe(PAGE);
+      expect(actors[0]!.syscall(SYS_WRITE, sink.file.fd, memory.address, 4).result()).toBe(-EFAULT);
+      expect(actors[0]!.syscall(SYS_READ, sink.file.fd, memory.address, 4).result()).toBe(-EFAULT);
+      expect(uffd.poison(memory.address, PAGE)).toBe(-EEXIST);
+      expect(uffd.copy(memory.address, source(4).address, PAGE)).toBe(PAGE);
+      expect(memory.get(0)).toBe(4);
+      // A page that is there is not poisoned; pages before it are.
+      expect(uffd.copy(memory.page(2), source(5).address, PAGE)).toBe(PAGE);
+      expect(watcher.request(UFFDIO_POISON, memory.page(1), 2 * PAGE, 0)).toEqual({
+        result: -EAGAIN,
+        done: PAGE,
+      });
+      expect(uffd.poison(memory.page(2), PAGE)).toBe(-EEXIST);
+      expect(memory.get(2)).toBe(5);
+    },
+  );
 
-  conformance('ZEROPAGE over it: EEXIST in private memory, a page of zeroes in shared memory', poisoning, () => {
-    using memory = privateArea(1);
-    using file = sharedArea(1);
-    using watcher = watch(MISSING, memory, file.window);
-    const { uffd } = watcher;
-    expect(uffd.poison(memory.address, PAGE)).toBe(PAGE);
-    expect(uffd.poison(file.window.address, PAGE)).toBe(PAGE);
-    expect(uffd.zeropage(memory.address, PAGE)).toBe(-EEXIST);
-    expect(uffd.zeropage(file.window.address, PAGE)).toBe(PAGE);
-    expect(file.window.get(0)).toBe(0);
-  });
+  conformance(
+    'ZEROPAGE over it: EEXIST in private memory, a page of zeroes in shared memory',
+    poisoning,
+    () => {
+      using memory = privateArea(1);
+      using file = sharedArea(1);
+      using watcher = watch(MISSING, memory, file.window);
+      const { uffd } = watcher;
+      expect(uffd.poison(memory.address, PAGE)).toBe(PAGE);
+      expect(uffd.poison(file.window.address, PAGE)).toBe(PAGE);
+      expect(uffd.zeropage(memory.address, PAGE)).toBe(-EEXIST);
+      expect(uffd.zeropage(file.window.address, PAGE)).toBe(PAGE);
+      expect(file.window.get(0)).toBe(0);
+    },
+  );
 
   conformance('it lasts until MADV_DONTNEED: then the page is missing', poisoning, () => {
     using memory = privateArea(1);
@@ -268,16 +298,20 @@ describe('POISON', () => {
     expect(read.result()).toBe(0);
   });
 
-  conformance('it is of one mapping: other mappings of the file go on, and CONTINUE lifts it', poisoning, () => {
-    using file = sharedArea(1);
-    using watcher = watch(BOTH, file.window);
-    expect(watcher.uffd.poison(file.window.address, PAGE)).toBe(PAGE);
-    file.alias.set(0, 6);
-    using sink = sharedArea(1);
-    expect(actors[0]!.syscall(SYS_WRITE, sink.file.fd, file.window.address, 4).result()).toBe(-EFAULT);
-    expect(watcher.uffd.continue(file.window.address, PAGE)).toBe(PAGE);
-    expect(file.window.get(0)).toBe(6);
-  });
+  conformance(
+    'it is of one mapping: other mappings of the file go on, and CONTINUE lifts it',
+    poisoning,
+    () => {
+      using file = sharedArea(1);
+      using watcher = watch(BOTH, file.window);
+      expect(watcher.uffd.poison(file.window.address, PAGE)).toBe(PAGE);
+      file.alias.set(0, 6);
+      using sink = sharedArea(1);
+      expect(actors[0]!.syscall(SYS_WRITE, sink.file.fd, file.window.address, 4).result()).toBe(-EFAULT);
+      expect(watcher.uffd.continue(file.window.address, PAGE)).toBe(PAGE);
+      expect(file.window.get(0)).toBe(6);
+    },
+  );
 });
 
 describe('MOVE', () => {
@@ -367,81 +401,99 @@ describe('MOVE', () => {
     expect([from.get(0), to.get(0)]).toEqual([1, 2]);
   });
 
-  conformance('shared memory, other protection, other locking, a target that is not registered: EINVAL', moving, () => {
-    using from = privateArea(2);
-    using to = privateArea(3);
-    using file = sharedArea(1);
-    from.fill(1);
-    file.alias.set(0, 1);
-    using watcher = watch(MISSING, to, file.window);
-    const { uffd } = watcher;
-    expect(uffd.move(to.address, file.alias.address, PAGE)).toBe(-EINVAL);
-    expect(uffd.move(file.window.address, from.address, PAGE)).toBe(-EINVAL);
-    expect(kernel.mprotect(from.address, PAGE, PROT_READ)).toBe(0);
-    expect(uffd.move(to.address, from.address, PAGE)).toBe(-EINVAL);
-    expect(kernel.mlock(from.page(1), PAGE)).toBe(0);
-    expect(uffd.move(to.address, from.page(1), PAGE)).toBe(-EINVAL);
-    expect(kernel.munlock(from.page(1), PAGE)).toBe(0);
-    expect(uffd.move(to.address, from.page(1), PAGE)).toBe(PAGE);
-    expect(uffd.move(to.page(2), from.page(0), PAGE)).toBe(-EINVAL);
-  });
+  conformance(
+    'shared memory, other protection, other locking, a target that is not registered: EINVAL',
+    moving,
+    () => {
+      using from = privateArea(2);
+      using to = privateArea(3);
+      using file = sharedArea(1);
+      from.fill(1);
+      file.alias.set(0, 1);
+      using watcher = watch(MISSING, to, file.window);
+      const { uffd } = watcher;
+      expect(uffd.move(to.address, file.alias.address, PAGE)).toBe(-EINVAL);
+      expect(uffd.move(file.window.address, from.address, PAGE)).toBe(-EINVAL);
+      expect(kernel.mprotect(from.address, PAGE, PROT_READ)).toBe(0);
+      expect(uffd.move(to.address, from.address, PAGE)).toBe(-EINVAL);
+      expect(kernel.mlock(from.page(1), PAGE)).toBe(0);
+      expect(uffd.move(to.address, from.page(1), PAGE)).toBe(-EINVAL);
+      expect(kernel.munlock(from.page(1), PAGE)).toBe(0);
+      expect(uffd.move(to.address, from.page(1), PAGE)).toBe(PAGE);
+      expect(uffd.move(to.page(2), from.page(0), PAGE)).toBe(-EINVAL);
+    },
+  );
 
-  conformance('ranges that overlap are moved page by page from the front, unless that is refused', moving, async (it) => {
-    using memory = privateArea(3);
-    memory.set(1, 21);
-    memory.set(2, 22);
-    using watcher = watch(MISSING, memory);
-    const result = watcher.uffd.move(memory.page(0), memory.page(1), 2 * PAGE);
-    await it.saw(result < 0 ? 'a refusal' : 'a slide');
-    if (result < 0) {
-      expect(result).toBe(-EINVAL);
-      return;
-    }
-    expect(result).toBe(2 * PAGE);
-    expect([memory.get(0), memory.get(1)]).toEqual([21, 22]);
-    // The other way the first page is moved again by the second step, where its own target then is the source.
-    expect(watcher.uffd.move(memory.page(2), memory.page(1), PAGE)).toBe(PAGE);
-    expect(kernel.madvise(memory.page(2), PAGE, MADV_DONTNEED)).toBe(0);
-    expect(watcher.uffd.move(memory.page(1), memory.page(0), 2 * PAGE)).toBe(2 * PAGE);
-    expect(memory.get(2)).toBe(21);
-    expect(mappingAt(memory.address)!.bytesOf('Rss')).toBe(PAGE);
-  });
+  conformance(
+    'ranges that overlap are moved page by page from the front, unless that is refused',
+    moving,
+    async (it) => {
+      using memory = privateArea(3);
+      memory.set(1, 21);
+      memory.set(2, 22);
+      using watcher = watch(MISSING, memory);
+      const result = watcher.uffd.move(memory.page(0), memory.page(1), 2 * PAGE);
+      await it.saw(result < 0 ? 'a refusal' : 'a slide');
+      if (result < 0) {
+        expect(result).toBe(-EINVAL);
+        return;
+      }
+      expect(result).toBe(2 * PAGE);
+      expect([memory.get(0), memory.get(1)]).toEqual([21, 22]);
+      // The other way the first page is moved again by the second step, where its own target then is the source.
+      expect(watcher.uffd.move(memory.page(2), memory.page(1), PAGE)).toBe(PAGE);
+      expect(kernel.madvise(memory.page(2), PAGE, MADV_DONTNEED)).toBe(0);
+      expect(watcher.uffd.move(memory.page(1), memory.page(0), 2 * PAGE)).toBe(2 * PAGE);
+      expect(memory.get(2)).toBe(21);
+      expect(mappingAt(memory.address)!.bytesOf('Rss')).toBe(PAGE);
+    },
+  );
 
-  conformance('after a fork EBUSY, even when the child has ended, until the page is written', {
-    requires: [...moving.requires, executableMemory],
-  }, () => {
-    using from = privateArea(3);
-    using to = privateArea(3);
-    from.fill(1);
-    expect(kernel.madvise(from.page(2), PAGE, MADV_DONTFORK)).toBe(0);
-    using watcher = watch(MISSING, to);
-    using code = new NativeCode();
-    using child = NativeChild.fork((c) => c.exit(), code);
-    expect(child.exitStatus()).toBe(0);
-    expect(watcher.uffd.move(to.page(0), from.page(0), PAGE)).toBe(-EBUSY);
-    from.set(0, 10);
-    expect(watcher.uffd.move(to.page(0), from.page(0), PAGE)).toBe(PAGE);
-    expect(watcher.uffd.move(to.page(1), from.page(1), PAGE)).toBe(-EBUSY);
-    // What the child did not get is not shared.
-    expect(watcher.uffd.move(to.page(2), from.page(2), PAGE)).toBe(PAGE);
-    expect([to.get(0), to.get(2)]).toEqual([10, 3]);
-  });
+  conformance(
+    'after a fork EBUSY, even when the child has ended, until the page is written',
+    {
+      requires: [...moving.requires, executableMemory],
+    },
+    () => {
+      using from = privateArea(3);
+      using to = privateArea(3);
+      from.fill(1);
+      expect(kernel.madvise(from.page(2), PAGE, MADV_DONTFORK)).toBe(0);
+      using watcher = watch(MISSING, to);
+      using code = new NativeCode();
+      using child = NativeChild.fork((c) => c.exit(), code);
+      expect(child.exitStatus()).toBe(0);
+      expect(watcher.uffd.move(to.page(0), from.page(0), PAGE)).toBe(-EBUSY);
+      from.set(0, 10);
+      expect(watcher.uffd.move(to.page(0), from.page(0), PAGE)).toBe(PAGE);
+      expect(watcher.uffd.move(to.page(1), from.page(1), PAGE)).toBe(-EBUSY);
+      // What the child did not get is not shared.
+      expect(watcher.uffd.move(to.page(2), from.page(2), PAGE)).toBe(PAGE);
+      expect([to.get(0), to.get(2)]).toEqual([10, 3]);
+    },
+  );
 
-  conformance('DONTUNMAP, watch the emptied range, MOVE the pages back on demand: nothing is copied', moving, () => {
-    using memory = privateArea(4);
-    using shadow = reserved(4);
-    memory.fill(70);
-    const flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
-    expect(kernel.mremap(memory.address, memory.bytes, memory.bytes, flags, shadow.address)).toBe(shadow.address);
-    using watcher = watch(MISSING, memory);
-    for (const page of [2, 0, 3, 1]) {
-      const read = actors[0]!.load(memory.page(page));
-      expect(watcher.takeFault().address).toBe(memory.page(page));
-      expect(watcher.uffd.move(memory.page(page), shadow.page(page), PAGE)).toBe(PAGE);
-      expect(read.result()).toBe(70 + page);
-    }
-    expect(mappingAt(shadow.address)!.bytesOf('Rss')).toBe(0);
-  });
+  conformance(
+    'DONTUNMAP, watch the emptied range, MOVE the pages back on demand: nothing is copied',
+    moving,
+    () => {
+      using memory = privateArea(4);
+      using shadow = reserved(4);
+      memory.fill(70);
+      const flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+      expect(kernel.mremap(memory.address, memory.bytes, memory.bytes, flags, shadow.address)).toBe(
+        shadow.address,
+      );
+      using watcher = watch(MISSING, memory);
+      for (const page of [2, 0, 3, 1]) {
+        const read = actors[0]!.load(memory.page(page));
+        expect(watcher.takeFault().address).toBe(memory.page(page));
+        expect(watcher.uffd.move(memory.page(page), shadow.page(page), PAGE)).toBe(PAGE);
+        expect(read.result()).toBe(70 + page);
+      }
+      expect(mappingAt(shadow.address)!.bytesOf('Rss')).toBe(0);
+    },
+  );
 });
 
 /** Private memory of one huge page. */
@@ -453,37 +505,43 @@ function hugeArea(): Area {
 }
 
 describe('SIGBUS instead of messages', () => {
-  const signalling = { requires: [fullUserfaultfd, executableMemory, feature(UFFD_FEATURE_SIGBUS, 'SIGBUS')] };
+  const signalling = {
+    requires: [fullUserfaultfd, executableMemory, feature(UFFD_FEATURE_SIGBUS, 'SIGBUS')],
+  };
 
   for (const [name, request] of [
     ['a missing page', UFFDIO_COPY],
     ['a page that is only not mapped', UFFDIO_CONTINUE],
   ] as const) {
-    conformance(`${name}: the thread gets SIGBUS at the address it touched, and can serve itself`, signalling, () => {
-      using file = sharedArea(1);
-      if (request === UFFDIO_CONTINUE) file.alias.words[0x84 / 4] = 81;
-      using watcher = Watcher.open(UFFD_FEATURE_SIGBUS);
-      expect(watcher.register(file.window.address, PAGE, BOTH)).toBeGreaterThan(0);
-      using code = new NativeCode();
-      const page = source(0);
-      page.view[0x84 / 4] = 81;
-      const words =
-        request === UFFDIO_COPY
-          ? [file.window.address, page.address, PAGE, 0, 0]
-          : [file.window.address, PAGE, 0, 0];
-      const args = new BigInt64Array(words.map(BigInt));
-      using handler = handleSignal(SIGBUS, code, (h) => {
-        const slots = h.saveSignal();
-        h.syscall(SYS_IOCTL, watcher.fd, request, addressOf(args));
-        h.exitIfFailed(72);
-        return slots;
-      });
-      expect(actors[0]!.load(file.window.address + 0x84).result()).toBe(81);
-      expect(code.read(handler.slots.code)).toBe(BUS_ADRERR);
-      expect(code.read(handler.slots.address)).toBe(file.window.address + 0x84);
-      expect(watcher.hasMessage(0)).toBe(false);
-      expect(watcher.read()).toBe(-EAGAIN);
-    });
+    conformance(
+      `${name}: the thread gets SIGBUS at the address it touched, and can serve itself`,
+      signalling,
+      () => {
+        using file = sharedArea(1);
+        if (request === UFFDIO_CONTINUE) file.alias.words[0x84 / 4] = 81;
+        using watcher = Watcher.open(UFFD_FEATURE_SIGBUS);
+        expect(watcher.register(file.window.address, PAGE, BOTH)).toBeGreaterThan(0);
+        using code = new NativeCode();
+        const page = source(0);
+        page.view[0x84 / 4] = 81;
+        const words =
+          request === UFFDIO_COPY
+            ? [file.window.address, page.address, PAGE, 0, 0]
+            : [file.window.address, PAGE, 0, 0];
+        const args = new BigInt64Array(words.map(BigInt));
+        using handler = handleSignal(SIGBUS, code, (h) => {
+          const slots = h.saveSignal();
+          h.syscall(SYS_IOCTL, watcher.fd, request, addressOf(args));
+          h.exitIfFailed(72);
+          return slots;
+        });
+        expect(actors[0]!.load(file.window.address + 0x84).result()).toBe(81);
+        expect(code.read(handler.slots.code)).toBe(BUS_ADRERR);
+        expect(code.read(handler.slots.address)).toBe(file.window.address + 0x84);
+        expect(watcher.hasMessage(0)).toBe(false);
+        expect(watcher.read()).toBe(-EAGAIN);
+      },
+    );
   }
 
   conformance('a system call on a missing page is EFAULT', signalling, () => {

@@ -83,7 +83,9 @@ export class Actor {
 
   /** Whether the thread comes to be inside a system call, given time. */
   entersSyscall(number: number): boolean {
-    return waitFor(() => readFileSync(`/proc/self/task/${this.tid}/syscall`, 'utf8').startsWith(`${number} `));
+    return waitFor(() =>
+      readFileSync(`/proc/self/task/${this.tid}/syscall`, 'utf8').startsWith(`${number} `),
+    );
   }
 
   /** Whether a command has not ended. */
