@@ -45,7 +45,7 @@ import {
 import { useActors } from './support/actors.ts';
 import { conformance, type Requirement } from './support/conformance.ts';
 import { kernel, PAGE } from './support/memory.ts';
-import { feature, fullUserfaultfd } from './support/requirements.ts';
+import { feature, userfaultfd } from './support/requirements.ts';
 import { type Area, privateArea, reserved, sharedArea } from './support/scratch.ts';
 import { Watcher } from './support/watcher.ts';
 
@@ -61,7 +61,7 @@ const pagemapScan: Requirement = {
 };
 const scanning = { requires: pagemapScan };
 const tracking = {
-  requires: [pagemapScan, fullUserfaultfd, feature(UFFD_FEATURE_WP_ASYNC, 'WP_ASYNC')],
+  requires: [pagemapScan, userfaultfd, feature(UFFD_FEATURE_WP_ASYNC, 'WP_ASYNC')],
 };
 const actors = useActors(1);
 

@@ -55,7 +55,7 @@ import { conformance } from './support/conformance.ts';
 import { kernel, PAGE } from './support/memory.ts';
 import { NativeChild, NativeCode } from './support/native.ts';
 import { mappingAt } from './support/proc.ts';
-import { executableMemory, feature, fullUserfaultfd } from './support/requirements.ts';
+import { executableMemory, feature, userfaultfd } from './support/requirements.ts';
 import { mapped, privateArea, reserved, sharedArea } from './support/scratch.ts';
 import { handshake, source, Watcher } from './support/watcher.ts';
 
@@ -64,7 +64,7 @@ const [MISSING, WP, MINOR] = [
   UFFDIO_REGISTER_MODE_WP,
   UFFDIO_REGISTER_MODE_MINOR,
 ];
-const full = { requires: fullUserfaultfd };
+const watching = { requires: userfaultfd };
 const actors = useActors(1);
 
 /** Runs with a descriptor that no handshake was made on. */
@@ -124,7 +124,7 @@ describe('registration', () => {
       const names = [mode & MISSING && 'MISSING', mode & WP && 'WP', mode & MINOR && 'MINOR'].filter(Boolean);
       const isRefused = mode === 0 || (kind === 'private' && (mode & MINOR) !== 0);
       const name = `${kind} memory, mode ${names.join('|') || 'none'}: ${isRefused ? 'EINVAL' : 'its requests are listed'}`;
-      conformance(name, full, () => {
+      conformance(name, watching, () => {
         using area = kind === 'private' ? privateArea(2) : undefined;
         using file = kind === 'shared' ? sharedArea(2) : undefined;
         using watcher = Watcher.open();
@@ -149,7 +149,7 @@ describe('registration', () => {
     }
   }
 
-  conformance('an unknown mode, an unaligned or empty range, and nothing mapped are EINVAL', full, () => {
+  conformance('an unknown mode, an unaligned or empty range, and nothing mapped are EINVAL', watching, () => {
     using memory = privateArea(2);
     using hole = reserved(1);
     kernel.munmap(hole.address, PAGE);
@@ -162,7 +162,7 @@ describe('registration', () => {
     expect(mappingAt(memory.address)!.flags.has('um')).toBe(false);
   });
 
-  conformance('a mapping of an ordinary file is EINVAL', full, () => {
+  conformance('a mapping of an ordinary file is EINVAL', watching, () => {
     const folder = mkdtempSync(join(tmpdir(), 'kernel-case-'));
     const path = join(folder, 'file');
     writeFileSync(path, new Uint8Array(PAGE));
@@ -185,7 +185,7 @@ describe('registration', () => {
   conformance(
     'with WP_ASYNC alone even a file mapping may be write-protected',
     {
-      requires: [fullUserfaultfd, feature(UFFD_FEATURE_WP_ASYNC, 'WP_ASYNC')],
+      requires: [userfaultfd, feature(UFFD_FEATURE_WP_ASYNC, 'WP_ASYNC')],
     },
     () => {
       const fd = kernel.openDevice(process.execPath, O_CLOEXEC);
@@ -201,7 +201,7 @@ describe('registration', () => {
     },
   );
 
-  conformance('a mapping that can never become writable is EPERM', full, () => {
+  conformance('a mapping that can never become writable is EPERM', watching, () => {
     using memory = sharedArea(1);
     const fd = kernel.openDevice(`/proc/self/fd/${memory.file.fd}`, O_CLOEXEC);
     expect(fd).toBeGreaterThanOrEqual(0);
@@ -216,7 +216,7 @@ describe('registration', () => {
     expect(watcher.register(readable.address, PAGE, MISSING)).toBeGreaterThan(0);
   });
 
-  conformance('what another userfaultfd watches, if only one page of it, is EBUSY', full, () => {
+  conformance('what another userfaultfd watches, if only one page of it, is EBUSY', watching, () => {
     using memory = privateArea(3);
     using first = Watcher.open();
     using second = Watcher.open();
@@ -227,7 +227,7 @@ describe('registration', () => {
     expect(second.register(memory.address, memory.bytes, MISSING)).toBeGreaterThan(0);
   });
 
-  conformance('the same userfaultfd again: the new modes replace the old ones', full, () => {
+  conformance('the same userfaultfd again: the new modes replace the old ones', watching, () => {
     using memory = sharedArea(1);
     const { window } = memory;
     using watcher = Watcher.open();
@@ -237,7 +237,7 @@ describe('registration', () => {
     expect([flags.has('um'), flags.has('ui')]).toEqual([false, true]);
   });
 
-  conformance('a hole in the range is passed over', full, () => {
+  conformance('a hole in the range is passed over', watching, () => {
     using memory = privateArea(3);
     kernel.munmap(memory.page(1), PAGE);
     using watcher = Watcher.open();
@@ -245,7 +245,7 @@ describe('registration', () => {
     expect([0, 2].map((page) => mappingAt(memory.page(page))!.flags.has('um'))).toEqual([true, true]);
   });
 
-  conformance('mapping something else over the range drops it', full, () => {
+  conformance('mapping something else over the range drops it', watching, () => {
     using memory = sharedArea(3);
     const { file, window } = memory;
     using watcher = Watcher.open();
@@ -267,7 +267,7 @@ describe('registration', () => {
 describe('poll and read', () => {
   conformance(
     'poll of a blocking descriptor reports an error at once, so that nobody relies on it',
-    full,
+    watching,
     () => {
       using watcher = Watcher.open(0n, O_CLOEXEC);
       const fds = new Int32Array([watcher.fd, POLLIN]);
@@ -276,13 +276,13 @@ describe('poll and read', () => {
     },
   );
 
-  conformance('nothing to read: poll finds nothing, read is EAGAIN', full, () => {
+  conformance('nothing to read: poll finds nothing, read is EAGAIN', watching, () => {
     using watcher = Watcher.open();
     expect(watcher.hasMessage(0)).toBe(false);
     expect(watcher.read()).toBe(-EAGAIN);
   });
 
-  conformance('a buffer that is shorter than a message is EINVAL, and the message stays', full, () => {
+  conformance('a buffer that is shorter than a message is EINVAL, and the message stays', watching, () => {
     using memory = privateArea(1);
     using watcher = Watcher.open();
     expect(watcher.register(memory.address, PAGE, MISSING)).toBeGreaterThan(0);
@@ -367,7 +367,7 @@ describe('the user-mode-only kind', () => {
   );
 });
 
-conformance('a request that the kernel does not know is EINVAL', full, () => {
+conformance('a request that the kernel does not know is EINVAL', watching, () => {
   using watcher = Watcher.open();
   expect(watcher.request(UFFDIO_REGISTER + 0x1f, 0, 0, 0).result).toBe(-EINVAL);
 });

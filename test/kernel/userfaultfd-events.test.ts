@@ -48,20 +48,17 @@ import { conformance } from './support/conformance.ts';
 import { PAGE } from './support/memory.ts';
 import { NativeChild, NativeCode } from './support/native.ts';
 import { mappingAt, parseMappings } from './support/proc.ts';
-import { executableMemory, feature, fullUserfaultfd } from './support/requirements.ts';
+import { executableMemory, feature, userfaultfd } from './support/requirements.ts';
 import { type Area, mapAnonymous, privateArea, reserved, sharedArea } from './support/scratch.ts';
 import { source, Watcher } from './support/watcher.ts';
 
 const MISSING = UFFDIO_REGISTER_MODE_MISSING;
 const BOTH = UFFDIO_REGISTER_MODE_MISSING_MINOR;
-const EVENTS = [
-  UFFD_FEATURE_EVENT_FORK,
-  UFFD_FEATURE_EVENT_REMAP,
-  UFFD_FEATURE_EVENT_REMOVE,
-  UFFD_FEATURE_EVENT_UNMAP,
-].reduce((all, bit) => all | bit);
-const events = { requires: [fullUserfaultfd, feature(EVENTS, 'the EVENT features')] };
-const native = { requires: [...events.requires, executableMemory] };
+const EVENTS = UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP;
+const events = { requires: feature(EVENTS, 'the EVENT features') };
+const native = { requires: [userfaultfd, executableMemory] };
+// This one needs CAP_SYS_PTRACE: its reader is given a descriptor for the memory of another process.
+const forks = { requires: [feature(UFFD_FEATURE_EVENT_FORK, 'EVENT_FORK'), executableMemory] };
 const actors = useActors(3);
 
 const watched = (address: number): boolean => mappingAt(address)?.flags.has('um') ?? false;
@@ -125,7 +122,7 @@ describe('EVENT_REMOVE', () => {
   conformance(
     'while one waits, MOVE and POISON are EAGAIN too',
     {
-      requires: [...events.requires, feature(UFFD_FEATURE_MOVE | UFFD_FEATURE_POISON, 'MOVE and POISON')],
+      requires: [events.requires, feature(UFFD_FEATURE_MOVE | UFFD_FEATURE_POISON, 'MOVE and POISON')],
     },
     () => {
       using memory = privateArea(3);
@@ -337,7 +334,7 @@ describe('fork', () => {
     expect(read.result()).toBe(71);
   });
 
-  conformance('with EVENT_FORK it waits for the event, whose descriptor serves the child', native, () => {
+  conformance('with EVENT_FORK it waits for the event, whose descriptor serves the child', forks, () => {
     using memory = privateArea(2);
     using watcher = Watcher.open(UFFD_FEATURE_EVENT_FORK);
     expect(watcher.register(memory.address, memory.bytes, MISSING)).toBeGreaterThan(0);
@@ -371,7 +368,7 @@ describe('fork', () => {
     expect(ofChild.uffd.copy(memory.page(1), source(43).address, PAGE)).toBe(-ESRCH);
   });
 
-  conformance('exec of the child ends the memory that its descriptor serves', native, () => {
+  conformance('exec of the child ends the memory that its descriptor serves', forks, () => {
     using memory = privateArea(2);
     using watcher = Watcher.open(UFFD_FEATURE_EVENT_FORK);
     expect(watcher.register(memory.address, memory.bytes, MISSING)).toBeGreaterThan(0);

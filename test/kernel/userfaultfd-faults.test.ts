@@ -44,7 +44,7 @@ import { conformance } from './support/conformance.ts';
 import { kernel, PAGE } from './support/memory.ts';
 import { handleSignal, NativeChild, NativeCode } from './support/native.ts';
 import { mappingAt } from './support/proc.ts';
-import { executableMemory, fullUserfaultfd } from './support/requirements.ts';
+import { executableMemory, fullUserfaultfd, userfaultfd } from './support/requirements.ts';
 import { privateArea, sharedArea } from './support/scratch.ts';
 import { source, Watcher } from './support/watcher.ts';
 
@@ -54,8 +54,9 @@ const BOTH = UFFDIO_REGISTER_MODE_MISSING_MINOR;
 const WRITE_FLAG = UFFD_PAGEFAULT_FLAG_WRITE;
 const MINOR_FLAG = UFFD_PAGEFAULT_FLAG_MINOR;
 
+const watching = { requires: userfaultfd };
 const full = { requires: fullUserfaultfd };
-const native = { requires: [fullUserfaultfd, executableMemory] };
+const native = { requires: [userfaultfd, executableMemory] };
 const actors = useActors(3);
 
 /** A window of a memory file with one userfaultfd over all of it. */
@@ -79,7 +80,7 @@ function watched(pages: number, mode: number, features: bigint = 0n, flags?: num
 }
 
 describe('a missing page', () => {
-  conformance('read: no flag, COPY lets the thread go, and other mappings see the page', full, () => {
+  conformance('read: no flag, COPY lets the thread go, and other mappings see the page', watching, () => {
     using c = watched(2, MISSING);
     const read = actors[0]!.load(c.window.page(1) + 8);
     expect(c.watcher.takeFault()).toEqual({
@@ -96,7 +97,7 @@ describe('a missing page', () => {
     expect(c.alias.words[PAGE / 4 + 2]).toBe(42);
   });
 
-  conformance('write: the write flag, and the store is not lost', full, () => {
+  conformance('write: the write flag, and the store is not lost', watching, () => {
     using c = watched(1, MISSING);
     const written = actors[0]!.store(c.window.address + 4, 9);
     expect(c.watcher.takeFault().flags).toBe(WRITE_FLAG);
@@ -105,7 +106,7 @@ describe('a missing page', () => {
     expect([...c.alias.words.subarray(0, 2)]).toEqual([42, 9]);
   });
 
-  conformance('private memory: the same', full, () => {
+  conformance('private memory: the same', watching, () => {
     using memory = privateArea(2);
     using watcher = Watcher.open();
     expect(watcher.register(memory.address, memory.bytes, MISSING)).toBeGreaterThan(0);
@@ -120,7 +121,7 @@ describe('a missing page', () => {
     expect(memory.get(1)).toBe(9);
   });
 
-  conformance('memory that may not be accessed is a signal or EFAULT, and is not reported', full, () => {
+  conformance('memory that may not be accessed is a signal or EFAULT, and is not reported', watching, () => {
     using c = watched(1, MISSING);
     using other = sharedArea(1);
     expect(kernel.mprotect(c.window.address, PAGE, PROT_NONE)).toBe(0);
@@ -135,14 +136,14 @@ describe('a missing page', () => {
 });
 
 describe('MISSING against MINOR on shared memory', () => {
-  conformance('MISSING alone: a page of the page cache is mapped silently', full, () => {
+  conformance('MISSING alone: a page of the page cache is mapped silently', watching, () => {
     using c = watched(2, MISSING);
     c.alias.set(0, 77);
     expect(actors[0]!.load(c.window.address).result()).toBe(77);
     expect(c.watcher.read()).toBe(-EAGAIN);
   });
 
-  conformance('MINOR alone: a hole is filled with zeroes silently', full, () => {
+  conformance('MINOR alone: a hole is filled with zeroes silently', watching, () => {
     using c = watched(2, MINOR);
     expect(actors[0]!.load(c.window.address).result()).toBe(0);
     expect(c.watcher.read()).toBe(-EAGAIN);
@@ -155,7 +156,7 @@ describe('MISSING against MINOR on shared memory', () => {
   ] as const) {
     conformance(
       `${name}: a page of the page cache is reported as minor, and read as edited meanwhile`,
-      full,
+      watching,
       () => {
         using c = watched(2, mode);
         c.alias.fill(77);
@@ -180,7 +181,7 @@ describe('MISSING against MINOR on shared memory', () => {
     );
   }
 
-  conformance('neighbours of a minor fault are not mapped along', full, () => {
+  conformance('neighbours of a minor fault are not mapped along', watching, () => {
     using c = watched(16, BOTH);
     c.alias.fill(100);
     for (const page of [3, 4, 2]) {
@@ -193,7 +194,7 @@ describe('MISSING against MINOR on shared memory', () => {
 
   conformance(
     'a punched hole is missing again; filled while a thread waits, COPY is EEXIST and CONTINUE right',
-    full,
+    watching,
     () => {
       using c = watched(1, BOTH);
       c.alias.set(0, 1);
@@ -209,7 +210,7 @@ describe('MISSING against MINOR on shared memory', () => {
     },
   );
 
-  conformance('MADV_DONTNEED only unmaps: a minor fault again; MADV_REMOVE makes a hole', full, () => {
+  conformance('MADV_DONTNEED only unmaps: a minor fault again; MADV_REMOVE makes a hole', watching, () => {
     using c = watched(1, BOTH);
     c.alias.set(0, 5);
     expect(c.uffd.continue(c.window.address, PAGE)).toBe(PAGE);
@@ -227,7 +228,7 @@ describe('MISSING against MINOR on shared memory', () => {
 });
 
 describe('waking', () => {
-  conformance('installed with DONTWAKE, the thread sleeps until WAKE', full, () => {
+  conformance('installed with DONTWAKE, the thread sleeps until WAKE', watching, () => {
     using c = watched(1, BOTH);
     const read = actors[0]!.load(c.window.address);
     c.watcher.takeFault();
@@ -240,22 +241,26 @@ describe('waking', () => {
     expect(read.result()).toBe(6);
   });
 
-  conformance('WAKE where nothing was installed: the thread tries again and is reported again', full, () => {
-    using c = watched(1, BOTH);
-    const read = actors[0]!.load(c.window.address);
-    c.watcher.takeFault();
-    expect(c.uffd.wake(c.window.address, PAGE)).toBe(0);
-    expect(c.watcher.takeFault().address).toBe(c.window.address);
-    expect(read.isBlocked()).toBe(true);
-    expect(c.uffd.zeropage(c.window.address, PAGE)).toBe(PAGE);
-    expect(read.result()).toBe(0);
-    expect(c.uffd.wake(c.window.address, PAGE)).toBe(0);
-    expect(c.uffd.wake(c.window.address, 0)).toBe(-EINVAL);
-  });
+  conformance(
+    'WAKE where nothing was installed: the thread tries again and is reported again',
+    watching,
+    () => {
+      using c = watched(1, BOTH);
+      const read = actors[0]!.load(c.window.address);
+      c.watcher.takeFault();
+      expect(c.uffd.wake(c.window.address, PAGE)).toBe(0);
+      expect(c.watcher.takeFault().address).toBe(c.window.address);
+      expect(read.isBlocked()).toBe(true);
+      expect(c.uffd.zeropage(c.window.address, PAGE)).toBe(PAGE);
+      expect(read.result()).toBe(0);
+      expect(c.uffd.wake(c.window.address, PAGE)).toBe(0);
+      expect(c.uffd.wake(c.window.address, 0)).toBe(-EINVAL);
+    },
+  );
 
   conformance(
     'three threads on two pages: three messages in one read, and one COPY wakes exactly its two',
-    full,
+    watching,
     () => {
       using c = watched(2, BOTH);
       const reads = [0, 0, 1].map((page, i) => actors[i]!.load(c.window.page(page)));
@@ -276,7 +281,7 @@ describe('waking', () => {
     },
   );
 
-  conformance('a fault that is resolved before it is read is withdrawn', full, () => {
+  conformance('a fault that is resolved before it is read is withdrawn', watching, () => {
     using c = watched(1, BOTH);
     const read = actors[0]!.load(c.window.address);
     expect(c.watcher.hasMessage()).toBe(true);
@@ -288,7 +293,7 @@ describe('waking', () => {
 });
 
 describe('what a message says', () => {
-  conformance('THREAD_ID: who waits', full, () => {
+  conformance('THREAD_ID: who waits', watching, () => {
     using c = watched(2, BOTH, UFFD_FEATURE_THREAD_ID);
     for (const [page, actor] of [actors[0]!, actors[1]!].entries()) {
       const read = actor.load(c.window.page(page));
@@ -298,7 +303,7 @@ describe('what a message says', () => {
     }
   });
 
-  conformance('EXACT_ADDRESS: the byte that was touched, instead of its page', full, () => {
+  conformance('EXACT_ADDRESS: the byte that was touched, instead of its page', watching, () => {
     using c = watched(1, BOTH, UFFD_FEATURE_EXACT_ADDRESS);
     const read = actors[0]!.load(c.window.address + 0x12c);
     expect(c.watcher.takeFault().address).toBe(c.window.address + 0x12c);
@@ -338,7 +343,7 @@ describe('the end of the watch', () => {
     for (const kind of ['hole', 'cached page'] as const) {
       conformance(
         `${how} lets a thread go that waits for a ${kind}, with what the kernel has there`,
-        full,
+        watching,
         () => {
           using c = watched(1, BOTH);
           if (kind === 'cached page') c.alias.set(0, 31);
@@ -356,7 +361,7 @@ describe('the end of the watch', () => {
 
   conformance(
     'UNREGISTER of what is watched for MINOR alone: WAKE is what surely lets a thread go',
-    full,
+    watching,
     async (it) => {
       using c = watched(1, MINOR);
       c.alias.set(0, 32);
@@ -373,26 +378,30 @@ describe('the end of the watch', () => {
     ['poll', SYS_POLL],
     ['read', SYS_READ],
   ] as const) {
-    conformance(`close is deferred as long as another thread is in ${call} of the descriptor`, full, () => {
-      // A read waits only without O_NONBLOCK, a poll only with it.
-      using c = watched(1, BOTH, 0n, call === 'read' ? O_CLOEXEC : undefined);
-      const server = actors[0]!;
-      const buffer = new Uint8Array(UFFD_MSG_BYTES);
-      const fds = new Int32Array([c.watcher.fd, POLLIN]);
-      const served =
-        call === 'read'
-          ? server.syscall(SYS_READ, c.watcher.fd, addressOf(buffer), UFFD_MSG_BYTES)
-          : server.syscall(SYS_POLL, addressOf(fds), 1, 20_000);
-      expect(server.entersSyscall(number)).toBe(true);
-      expect(server.becomes('S')).toBe(true);
-      c.watcher.close();
-      expect(mappingAt(c.window.address)!.flags.has('um')).toBe(true);
-      // A fault ends the call that held the descriptor, then the watch is over and the thread goes with zeroes.
-      const read = actors[1]!.load(c.window.address);
-      expect(served.result()).toBe(call === 'read' ? UFFD_MSG_BYTES : 1);
-      expect(read.result()).toBe(0);
-      expect(mappingAt(c.window.address)!.flags.has('um')).toBe(false);
-    });
+    conformance(
+      `close is deferred as long as another thread is in ${call} of the descriptor`,
+      watching,
+      () => {
+        // A read waits only without O_NONBLOCK, a poll only with it.
+        using c = watched(1, BOTH, 0n, call === 'read' ? O_CLOEXEC : undefined);
+        const server = actors[0]!;
+        const buffer = new Uint8Array(UFFD_MSG_BYTES);
+        const fds = new Int32Array([c.watcher.fd, POLLIN]);
+        const served =
+          call === 'read'
+            ? server.syscall(SYS_READ, c.watcher.fd, addressOf(buffer), UFFD_MSG_BYTES)
+            : server.syscall(SYS_POLL, addressOf(fds), 1, 20_000);
+        expect(server.entersSyscall(number)).toBe(true);
+        expect(server.becomes('S')).toBe(true);
+        c.watcher.close();
+        expect(mappingAt(c.window.address)!.flags.has('um')).toBe(true);
+        // A fault ends the call that held the descriptor, then the watch is over and the thread goes with zeroes.
+        const read = actors[1]!.load(c.window.address);
+        expect(served.result()).toBe(call === 'read' ? UFFD_MSG_BYTES : 1);
+        expect(read.result()).toBe(0);
+        expect(mappingAt(c.window.address)!.flags.has('um')).toBe(false);
+      },
+    );
   }
 
   conformance('close is deferred as long as a forked child has the descriptor', native, () => {
@@ -445,7 +454,7 @@ describe('faults that the kernel takes', () => {
 
   conformance(
     'a signal that comes during write(2) from a missing page is handled when the page is there',
-    native,
+    { requires: [fullUserfaultfd, executableMemory] },
     async (it) => {
       using c = watched(1, BOTH);
       using other = sharedArea(1);

@@ -46,7 +46,7 @@ import { conformance } from './support/conformance.ts';
 import { kernel, PAGE } from './support/memory.ts';
 import { handleSignal, NativeChild, NativeCode } from './support/native.ts';
 import { mappingAt } from './support/proc.ts';
-import { executableMemory, feature, fullUserfaultfd } from './support/requirements.ts';
+import { executableMemory, feature, userfaultfd } from './support/requirements.ts';
 import { type Area, HUGE_PAGE, mapAnonymous, privateArea, reserved, sharedArea } from './support/scratch.ts';
 import { source, Watcher } from './support/watcher.ts';
 
@@ -57,8 +57,8 @@ const UNMAPPED = 8 * PAGE;
 const BUS_ADRERR = 2;
 const BUS_MCEERR_AR = 4;
 
-const full = { requires: fullUserfaultfd };
-const moving = { requires: [fullUserfaultfd, feature(UFFD_FEATURE_MOVE, 'MOVE')] };
+const watching = { requires: userfaultfd };
+const moving = { requires: [userfaultfd, feature(UFFD_FEATURE_MOVE, 'MOVE')] };
 const actors = useActors(1);
 
 /** Registers areas with a new userfaultfd. */
@@ -69,7 +69,7 @@ function watch(mode: number, ...areas: readonly Area[]): Watcher {
 }
 
 describe('pages that are there', () => {
-  conformance('COPY and ZEROPAGE over a page of the mapping are EEXIST, and leave it alone', full, () => {
+  conformance('COPY and ZEROPAGE over a page of the mapping are EEXIST, and leave it alone', watching, () => {
     using memory = privateArea(2);
     using file = sharedArea(2);
     for (const area of [memory, file.window]) {
@@ -81,7 +81,7 @@ describe('pages that are there', () => {
     }
   });
 
-  conformance('ZEROPAGE installs zeroes that can be written to', full, () => {
+  conformance('ZEROPAGE installs zeroes that can be written to', watching, () => {
     using memory = privateArea(2);
     using file = sharedArea(2);
     for (const area of [memory, file.window]) {
@@ -95,7 +95,7 @@ describe('pages that are there', () => {
 
   conformance(
     'COPY and ZEROPAGE over a page of the page cache that is not mapped are EEXIST too',
-    full,
+    watching,
     () => {
       using file = sharedArea(1);
       file.alias.set(0, 5);
@@ -106,24 +106,28 @@ describe('pages that are there', () => {
     },
   );
 
-  conformance('COPY up to a page that is there: EAGAIN with the bytes done, EEXIST from there', full, () => {
-    using memory = privateArea(3);
-    using watcher = watch(MISSING, memory);
-    const from = source(1, 3);
-    expect(watcher.uffd.copy(memory.page(1), from.address, PAGE)).toBe(PAGE);
-    expect(watcher.request(UFFDIO_COPY, memory.address, from.address, 3 * PAGE, 0)).toEqual({
-      result: -EAGAIN,
-      done: PAGE,
-    });
-    const rest = watcher.request(UFFDIO_COPY, memory.page(1), from.address, 2 * PAGE, 0);
-    expect(rest).toEqual({ result: -EEXIST, done: -EEXIST });
-    expect(watcher.uffd.copy(memory.page(2), from.address + 2 * PAGE, PAGE)).toBe(PAGE);
-    expect([0, 1, 2].map((page) => memory.get(page))).toEqual([1, 1, 3]);
-  });
+  conformance(
+    'COPY up to a page that is there: EAGAIN with the bytes done, EEXIST from there',
+    watching,
+    () => {
+      using memory = privateArea(3);
+      using watcher = watch(MISSING, memory);
+      const from = source(1, 3);
+      expect(watcher.uffd.copy(memory.page(1), from.address, PAGE)).toBe(PAGE);
+      expect(watcher.request(UFFDIO_COPY, memory.address, from.address, 3 * PAGE, 0)).toEqual({
+        result: -EAGAIN,
+        done: PAGE,
+      });
+      const rest = watcher.request(UFFDIO_COPY, memory.page(1), from.address, 2 * PAGE, 0);
+      expect(rest).toEqual({ result: -EEXIST, done: -EEXIST });
+      expect(watcher.uffd.copy(memory.page(2), from.address + 2 * PAGE, PAGE)).toBe(PAGE);
+      expect([0, 1, 2].map((page) => memory.get(page))).toEqual([1, 1, 3]);
+    },
+  );
 
   conformance(
     'CONTINUE up to a hole: EAGAIN with the bytes done, EFAULT at the hole, EEXIST on what it did',
-    full,
+    watching,
     () => {
       using file = sharedArea(8);
       file.alias.fill(100, 6);
@@ -142,7 +146,7 @@ describe('pages that are there', () => {
     },
   );
 
-  conformance('each kind of installing also works under the registration of the other', full, () => {
+  conformance('each kind of installing also works under the registration of the other', watching, () => {
     using file = sharedArea(2);
     const { window, alias } = file;
     using watcher = watch(UFFDIO_REGISTER_MODE_MINOR, window);
@@ -155,7 +159,7 @@ describe('pages that are there', () => {
 });
 
 describe('wrong arguments', () => {
-  conformance('COPY: unaligned, empty, an unknown mode: EINVAL', full, () => {
+  conformance('COPY: unaligned, empty, an unknown mode: EINVAL', watching, () => {
     using memory = privateArea(1);
     using watcher = watch(MISSING, memory);
     const { uffd } = watcher;
@@ -171,7 +175,7 @@ describe('wrong arguments', () => {
     expect(memory.words[PAGE / 4 - 1]).toBe(2);
   });
 
-  conformance('COPY: beyond the mapping, and where nothing is registered: ENOENT', full, () => {
+  conformance('COPY: beyond the mapping, and where nothing is registered: ENOENT', watching, () => {
     using memory = privateArea(2);
     using other = privateArea(1);
     using watcher = watch(MISSING, memory);
@@ -186,7 +190,7 @@ describe('wrong arguments', () => {
 
   conformance(
     'COPY: a source that is not mapped, and a target beyond the end of the file: EFAULT',
-    full,
+    watching,
     () => {
       using memory = privateArea(1);
       using file = sharedArea(2, 1);
@@ -198,7 +202,7 @@ describe('wrong arguments', () => {
     },
   );
 
-  conformance('CONTINUE in private memory is EINVAL', full, () => {
+  conformance('CONTINUE in private memory is EINVAL', watching, () => {
     using memory = privateArea(1);
     using watcher = watch(MISSING, memory);
     expect(watcher.uffd.continue(memory.address, PAGE)).toBe(-EINVAL);
@@ -206,7 +210,7 @@ describe('wrong arguments', () => {
 
   conformance(
     'COPY reads its source before it writes: a source that ends early installs what was whole',
-    full,
+    watching,
     () => {
       using memory = privateArea(2);
       using from = privateArea(2);
@@ -221,7 +225,7 @@ describe('wrong arguments', () => {
 });
 
 describe('POISON', () => {
-  const poisoning = { requires: [fullUserfaultfd, executableMemory, feature(UFFD_FEATURE_POISON, 'POISON')] };
+  const poisoning = { requires: [userfaultfd, executableMemory, feature(UFFD_FEATURE_POISON, 'POISON')] };
 
   conformance('an access is SIGBUS at its address, until COPY puts a page there', poisoning, async (it) => {
     using memory = privateArea(2);
@@ -506,7 +510,7 @@ function hugeArea(): Area {
 
 describe('SIGBUS instead of messages', () => {
   const signalling = {
-    requires: [fullUserfaultfd, executableMemory, feature(UFFD_FEATURE_SIGBUS, 'SIGBUS')],
+    requires: [userfaultfd, executableMemory, feature(UFFD_FEATURE_SIGBUS, 'SIGBUS')],
   };
 
   for (const [name, request] of [

@@ -34,7 +34,7 @@ import {
 import { useActors } from './support/actors.ts';
 import { conformance } from './support/conformance.ts';
 import { kernel, PAGE } from './support/memory.ts';
-import { feature, fullUserfaultfd } from './support/requirements.ts';
+import { feature, userfaultfd } from './support/requirements.ts';
 import { type Area, mapAnonymous, privateArea, reserved, sharedArea } from './support/scratch.ts';
 import { source, Watcher } from './support/watcher.ts';
 
@@ -45,7 +45,7 @@ const UFFD_WP_BIT = 57n;
 
 const NEEDED = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM;
 const protecting = {
-  requires: [fullUserfaultfd, feature(NEEDED, 'write-protection of private and shared memory')],
+  requires: [userfaultfd, feature(NEEDED, 'write-protection of private and shared memory')],
 };
 const actors = useActors(1);
 

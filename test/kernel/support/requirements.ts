@@ -1,5 +1,6 @@
 // What cases about userfaultfd need.
 import {
+  EPERM,
   errnoName,
   MAP_ANONYMOUS,
   MAP_PRIVATE,
@@ -11,25 +12,22 @@ import type { Requirement } from './conformance.ts';
 import { kernel, PAGE } from './memory.ts';
 import { handshake } from './watcher.ts';
 
-/** The features of the kernel, or -errno when even the unprivileged kind is refused. */
-function supportedFeatures(): bigint | number {
-  const fd = kernel.userfaultfd(UFFD_USER_MODE_ONLY);
-  if (fd < 0) return fd;
-  const { result, features } = handshake(fd, 0n);
-  kernel.close(fd);
-  return result < 0 ? result : features;
-}
-
-/** UFFD_FEATURE_* bits that must all be there; `name` is what the skip says is missing. */
+/** UFFD_FEATURE_* bits that can be enabled; `name` is what the skip says is missing. */
 export function feature(bits: bigint, name: string): Requirement {
   return {
     missing() {
-      const supported = supportedFeatures();
-      if (typeof supported === 'number') return `userfaultfd is refused (${errnoName(supported)})`;
-      return (supported & bits) === bits ? undefined : `the kernel does not have ${name}`;
+      const fd = kernel.userfaultfd(UFFD_USER_MODE_ONLY);
+      if (fd < 0) return `userfaultfd is refused (${errnoName(fd)})`;
+      const { result } = handshake(fd, bits);
+      kernel.close(fd);
+      if (result === -EPERM) return `this user may not have ${name}`;
+      return result < 0 ? `the kernel does not have ${name} (${errnoName(result)})` : undefined;
     },
   };
 }
+
+/** A userfaultfd of whatever kind: what cases need whose faults are taken by instructions. */
+export const userfaultfd: Requirement = feature(0n, 'userfaultfd');
 
 /** userfaultfd(2) without UFFD_USER_MODE_ONLY: root, CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1. */
 export const fullUserfaultfd: Requirement = {

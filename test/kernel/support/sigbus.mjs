@@ -11,6 +11,7 @@ import {
   SYS_PRCTL,
   UFFD_API,
   UFFD_FEATURE_SIGBUS,
+  UFFD_USER_MODE_ONLY,
   UFFDIO_API,
   UFFDIO_REGISTER_MODE_MISSING,
   Userfaultfd,
@@ -23,7 +24,7 @@ const PAGE = kernel.getpagesize();
 // No core file of a death that is expected.
 kernel.syscall(SYS_PRCTL, PR_SET_DUMPABLE, 0);
 const address = kernel.mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-const fd = kernel.userfaultfd(O_CLOEXEC | O_NONBLOCK);
+const fd = kernel.userfaultfd(O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 const api = new BigUint64Array([BigInt(UFFD_API), UFFD_FEATURE_SIGBUS, 0n]);
 if (kernel.ioctl(fd, UFFDIO_API, api) < 0) throw new Error('the handshake failed');
 Userfaultfd.adopt(kernel, fd, 'full').register(address, PAGE, UFFDIO_REGISTER_MODE_MISSING);

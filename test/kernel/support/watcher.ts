@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import {
   addressOf,
   check,
+  EPERM,
   O_CLOEXEC,
   O_NONBLOCK,
   POLLIN,
@@ -13,6 +14,7 @@ import {
   UFFD_EVENT_REMOVE,
   UFFD_EVENT_UNMAP,
   UFFD_MSG_BYTES,
+  UFFD_USER_MODE_ONLY,
   UFFDIO_API,
   UFFDIO_REGISTER,
   Userfaultfd,
@@ -52,9 +54,14 @@ export class Watcher implements Disposable {
     this.uffd = Userfaultfd.adopt(kernel, fd, 'full');
   }
 
-  /** Opens the full kind with any features, through the system call. */
+  /**
+   * Opens a userfaultfd with any features: the full kind if this user may, else the user-mode-only kind, which differs in nothing
+   * but the faults that the kernel takes.
+   */
   static open(features: bigint = 0n, flags: number = O_CLOEXEC | O_NONBLOCK): Watcher {
-    const fd = check(kernel.userfaultfd(flags), 'userfaultfd', 'opening a userfaultfd');
+    let result = kernel.userfaultfd(flags);
+    if (result === -EPERM) result = kernel.userfaultfd(flags | UFFD_USER_MODE_ONLY);
+    const fd = check(result, 'userfaultfd', 'opening a userfaultfd');
     check(handshake(fd, features).result, 'UFFDIO_API', `asking for features 0x${features.toString(16)}`);
     return new Watcher(fd);
   }
