@@ -97,6 +97,27 @@ export const SIGUSR1 = 10;
 export const SIGUSR2 = 12;
 export const SIGCHLD = 17;
 
+// rt_sigaction(2), struct sigaction as the kernel has it, 32 bytes: u64 handler, flags, restorer, mask.
+/** The handler is told more: a pointer to siginfo (s32 si_code at byte 8, u64 si_addr at byte 16). */
+export const SA_SIGINFO = 4;
+/** The `restorer` is where the handler returns to; required on x86-64. */
+export const SA_RESTORER = 0x0400_0000;
+/** si_code of SIGBUS: there is no such page. */
+export const BUS_ADRERR = 2;
+/** si_code of SIGBUS: the page is broken. */
+export const BUS_MCEERR_AR = 4;
+
+// --- wait4(2), prctl(2) -------------------------------------------------------------------------------------
+export const WNOHANG = 1;
+/** A signal for the caller when its parent ends. */
+export const PR_SET_PDEATHSIG = 1;
+export const PR_SET_DUMPABLE = 4;
+
+// --- the VmFlags line of /proc/PID/smaps --------------------------------------------------------------------
+export const VM_FLAG_UFFD_MISSING = 'um';
+export const VM_FLAG_UFFD_MINOR = 'ui';
+export const VM_FLAG_UFFD_WP = 'uw';
+
 // --- userfaultfd(2), linux/userfaultfd.h --------------------------------------------------------------------
 /** Linux 5.11: needs no privilege; a fault taken inside the kernel is EFAULT instead of an event. */
 export const UFFD_USER_MODE_ONLY = 1;

@@ -49,6 +49,9 @@ import {
   UFFDIO_REGISTER_MODE_MISSING,
   UFFDIO_REGISTER_MODE_MISSING_MINOR,
   UFFDIO_REGISTER_MODE_WP,
+  VM_FLAG_UFFD_MINOR,
+  VM_FLAG_UFFD_MISSING,
+  VM_FLAG_UFFD_WP,
 } from '#src/uffd/index.js';
 import { useActors } from './support/actors.ts';
 import { conformance } from './support/conformance.ts';
@@ -140,11 +143,11 @@ describe('registration', () => {
         expect((ioctls & UFFDIO_IOCTL_CONTINUE) !== 0).toBe((mode & MINOR) !== 0);
         // What /proc shows: um, uw, ui.
         const { flags } = mappingAt(address)!;
-        expect([flags.has('um'), flags.has('uw'), flags.has('ui')]).toEqual([
-          (mode & MISSING) !== 0,
-          (mode & WP) !== 0,
-          (mode & MINOR) !== 0,
-        ]);
+        expect([
+          flags.has(VM_FLAG_UFFD_MISSING),
+          flags.has(VM_FLAG_UFFD_WP),
+          flags.has(VM_FLAG_UFFD_MINOR),
+        ]).toEqual([(mode & MISSING) !== 0, (mode & WP) !== 0, (mode & MINOR) !== 0]);
       });
     }
   }
@@ -159,7 +162,7 @@ describe('registration', () => {
     expect(watcher.register(memory.address, PAGE - 1, MISSING)).toBe(-EINVAL);
     expect(watcher.register(memory.address, 0, MISSING)).toBe(-EINVAL);
     expect(watcher.register(hole.address, PAGE, MISSING)).toBe(-EINVAL);
-    expect(mappingAt(memory.address)!.flags.has('um')).toBe(false);
+    expect(mappingAt(memory.address)!.flags.has(VM_FLAG_UFFD_MISSING)).toBe(false);
   });
 
   conformance('a mapping of an ordinary file is EINVAL', watching, () => {
@@ -178,7 +181,7 @@ describe('registration', () => {
     kernel.close(fd);
     // Where the folder for temporary files is itself shared memory, the shared mapping is as good as a memfd's.
     expect(results[1]).toBe(-EINVAL);
-    if (results[0]! >= 0) expect(mappingAt(place.address)!.flags.has('um')).toBe(true);
+    if (results[0]! >= 0) expect(mappingAt(place.address)!.flags.has(VM_FLAG_UFFD_MISSING)).toBe(true);
     else expect(results[0]).toBe(-EINVAL);
   });
 
@@ -234,7 +237,7 @@ describe('registration', () => {
     expect(watcher.register(window.address, PAGE, MISSING)).toBeGreaterThan(0);
     expect(watcher.register(window.address, PAGE, MINOR)).toBeGreaterThan(0);
     const { flags } = mappingAt(window.address)!;
-    expect([flags.has('um'), flags.has('ui')]).toEqual([false, true]);
+    expect([flags.has(VM_FLAG_UFFD_MISSING), flags.has(VM_FLAG_UFFD_MINOR)]).toEqual([false, true]);
   });
 
   conformance('a hole in the range is passed over', watching, () => {
@@ -242,7 +245,10 @@ describe('registration', () => {
     kernel.munmap(memory.page(1), PAGE);
     using watcher = Watcher.open();
     expect(watcher.register(memory.address, memory.bytes, MISSING)).toBeGreaterThan(0);
-    expect([0, 2].map((page) => mappingAt(memory.page(page))!.flags.has('um'))).toEqual([true, true]);
+    expect([0, 2].map((page) => mappingAt(memory.page(page))!.flags.has(VM_FLAG_UFFD_MISSING))).toEqual([
+      true,
+      true,
+    ]);
   });
 
   conformance('mapping something else over the range drops it', watching, () => {
@@ -255,10 +261,10 @@ describe('registration', () => {
     file.map(window.page(1), PAGE, { offset: PAGE });
     const watched = [0, 1, 2].map((page) => {
       const { flags } = mappingAt(window.page(page))!;
-      return flags.has('um') && flags.has('ui');
+      return flags.has(VM_FLAG_UFFD_MISSING) && flags.has(VM_FLAG_UFFD_MINOR);
     });
     expect(watched).toEqual([true, false, true]);
-    expect(mappingAt(window.page(1))!.flags.has('um')).toBe(false);
+    expect(mappingAt(window.page(1))!.flags.has(VM_FLAG_UFFD_MISSING)).toBe(false);
     expect(watcher.uffd.copy(window.page(1), source(1).address, PAGE)).toBe(-ENOENT);
     expect(window.get(1)).toBe(0);
   });

@@ -42,6 +42,7 @@ import {
   UFFDIO_REGISTER_MODE_MISSING_MINOR,
   UFFDIO_WRITEPROTECT,
   UFFDIO_ZEROPAGE,
+  VM_FLAG_UFFD_MISSING,
 } from '#src/uffd/index.js';
 import { useActors, waitFor } from './support/actors.ts';
 import { conformance } from './support/conformance.ts';
@@ -61,7 +62,7 @@ const native = { requires: [userfaultfd, executableMemory] };
 const forks = { requires: [feature(UFFD_FEATURE_EVENT_FORK, 'EVENT_FORK'), executableMemory] };
 const actors = useActors(3);
 
-const watched = (address: number): boolean => mappingAt(address)?.flags.has('um') ?? false;
+const watched = (address: number): boolean => mappingAt(address)?.flags.has(VM_FLAG_UFFD_MISSING) ?? false;
 
 describe('EVENT_REMOVE', () => {
   for (const [name, advice, kind] of [
@@ -355,7 +356,7 @@ describe('fork', () => {
     using ofChild = Watcher.of(message.fd);
     using child = forked();
     expect(ofChild.takeFault().address).toBe(memory.address);
-    expect(childFlags(child.pid, memory.address).has('um')).toBe(true);
+    expect(childFlags(child.pid, memory.address).has(VM_FLAG_UFFD_MISSING)).toBe(true);
     expect(child.isRunning).toBe(true);
     expect(ofChild.uffd.copy(memory.address, source(41).address, PAGE)).toBe(PAGE);
     expect(child.exitStatus()).toBe(5);

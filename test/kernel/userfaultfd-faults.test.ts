@@ -38,6 +38,8 @@ import {
   UFFDIO_REGISTER_MODE_MINOR,
   UFFDIO_REGISTER_MODE_MISSING,
   UFFDIO_REGISTER_MODE_MISSING_MINOR,
+  VM_FLAG_UFFD_MINOR,
+  VM_FLAG_UFFD_MISSING,
 } from '#src/uffd/index.js';
 import { sleep, useActors, waitFor } from './support/actors.ts';
 import { conformance } from './support/conformance.ts';
@@ -353,7 +355,7 @@ describe('the end of the watch', () => {
           else expect(c.uffd.unregister(c.window.address, PAGE)).toBe(0);
           expect(read.result()).toBe(kind === 'cached page' ? 31 : 0);
           const { flags } = mappingAt(c.window.address)!;
-          expect([flags.has('um'), flags.has('ui')]).toEqual([false, false]);
+          expect([flags.has(VM_FLAG_UFFD_MISSING), flags.has(VM_FLAG_UFFD_MINOR)]).toEqual([false, false]);
         },
       );
     }
@@ -394,12 +396,12 @@ describe('the end of the watch', () => {
         expect(server.entersSyscall(number)).toBe(true);
         expect(server.becomes('S')).toBe(true);
         c.watcher.close();
-        expect(mappingAt(c.window.address)!.flags.has('um')).toBe(true);
+        expect(mappingAt(c.window.address)!.flags.has(VM_FLAG_UFFD_MISSING)).toBe(true);
         // A fault ends the call that held the descriptor, then the watch is over and the thread goes with zeroes.
         const read = actors[1]!.load(c.window.address);
         expect(served.result()).toBe(call === 'read' ? UFFD_MSG_BYTES : 1);
         expect(read.result()).toBe(0);
-        expect(mappingAt(c.window.address)!.flags.has('um')).toBe(false);
+        expect(mappingAt(c.window.address)!.flags.has(VM_FLAG_UFFD_MISSING)).toBe(false);
       },
     );
   }
@@ -414,12 +416,12 @@ describe('the end of the watch', () => {
     }, code);
     kernel.close(forever);
     c.watcher.close();
-    expect(mappingAt(c.window.address)!.flags.has('um')).toBe(true);
+    expect(mappingAt(c.window.address)!.flags.has(VM_FLAG_UFFD_MISSING)).toBe(true);
     const read = actors[0]!.load(c.window.address);
     expect(read.isBlocked()).toBe(true);
     child.kill();
     expect(read.result()).toBe(0);
-    expect(mappingAt(c.window.address)!.flags.has('um')).toBe(false);
+    expect(mappingAt(c.window.address)!.flags.has(VM_FLAG_UFFD_MISSING)).toBe(false);
   });
 });
 

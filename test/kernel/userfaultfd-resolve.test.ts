@@ -10,6 +10,8 @@
 import { describe, expect } from 'vitest';
 import {
   addressOf,
+  BUS_ADRERR,
+  BUS_MCEERR_AR,
   check,
   EAGAIN,
   EBUSY,
@@ -54,8 +56,6 @@ const MISSING = UFFDIO_REGISTER_MODE_MISSING;
 const BOTH = UFFDIO_REGISTER_MODE_MISSING_MINOR;
 // Not EFAULT-proof by chance: the first page of the address space is never mapped.
 const UNMAPPED = 8 * PAGE;
-const BUS_ADRERR = 2;
-const BUS_MCEERR_AR = 4;
 
 const watching = { requires: userfaultfd };
 const moving = { requires: [userfaultfd, feature(UFFD_FEATURE_MOVE, 'MOVE')] };

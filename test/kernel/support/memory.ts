@@ -6,6 +6,7 @@ import {
   check,
   createLibcKernel,
   EEXIST,
+  errnoName,
   type Kernel,
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -83,6 +84,8 @@ export interface RegionOptions {
   readonly prot?: number;
   /** MAP_SHARED instead of MAP_PRIVATE. Default: false for anonymous memory, true for files. */
   readonly shared?: boolean;
+  /** Charges no commit: for large, sparse memory. */
+  readonly noReserve?: boolean;
 }
 
 function map(bytes: number, options: RegionOptions, flags: number, fd: number, offset: number): Region {
@@ -94,7 +97,9 @@ function map(bytes: number, options: RegionOptions, flags: number, fd: number, o
 
 /** Maps `pages` pages of anonymous memory. */
 export function anonymous(pages: number, options: RegionOptions = {}): Region {
-  return map(pages * PAGE, options, MAP_ANONYMOUS | (options.shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
+  const kind = options.shared ? MAP_SHARED : MAP_PRIVATE;
+  const charge = options.noReserve ? MAP_NORESERVE : 0;
+  return map(pages * PAGE, options, MAP_ANONYMOUS | kind | charge, -1, 0);
 }
 
 /** Maps `pages` pages of a file (a memfd, or any open descriptor) from byte `offset` on. */
@@ -159,4 +164,9 @@ export function pageValues(address: number, pages: number): number[] {
 /** `count` times `value`. */
 export function times(count: number, value: number): number[] {
   return Array.from({ length: count }, () => value);
+}
+
+/** The result of a system call as a word: `ok`, or the name of its errno. */
+export function answer(result: number): string {
+  return result >= 0 ? 'ok' : errnoName(result);
 }

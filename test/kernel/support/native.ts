@@ -11,9 +11,12 @@ import {
   check,
   MAP_ANONYMOUS,
   MAP_SHARED,
+  PR_SET_PDEATHSIG,
   PROT_EXEC,
   PROT_READ,
   PROT_WRITE,
+  SA_RESTORER,
+  SA_SIGINFO,
   SIGCHLD,
   SIGKILL,
   SYS_CLONE,
@@ -26,14 +29,11 @@ import {
   SYS_WAIT4,
   SYS_WRITE,
   viewOf,
+  WNOHANG,
 } from '#src/uffd/index.js';
 import { type Actor, type Pending, waitFor } from './actors.ts';
 import { kernel, PAGE } from './memory.ts';
 
-const PR_SET_PDEATHSIG = 1;
-const WNOHANG = 1;
-const SA_SIGINFO = 4;
-const SA_RESTORER = 0x0400_0000;
 // mov r64, imm64 for the registers of system-call arguments: rdi, rsi, rdx, r10, r8, r9.
 const MOV_ARGUMENT = [
   [0x48, 0xbf],
@@ -272,7 +272,6 @@ export function handleSignal<T>(
   const restorer = code.here;
   code.sigreturn();
   code.seal();
-  // struct kernel_sigaction: handler, flags, restorer, mask.
   const flags = BigInt(SA_SIGINFO | SA_RESTORER);
   const action = new BigInt64Array([BigInt(code.address), flags, BigInt(restorer), 0n]);
   const before = new BigInt64Array(4);

@@ -6,6 +6,7 @@ import {
   MAP_PRIVATE,
   O_CLOEXEC,
   O_NONBLOCK,
+  PR_SET_DUMPABLE,
   PROT_READ,
   PROT_WRITE,
   SYS_PRCTL,
@@ -18,7 +19,6 @@ import {
   viewOf,
 } from '#src/uffd/index.js';
 
-const PR_SET_DUMPABLE = 4;
 const kernel = createLibcKernel();
 const PAGE = kernel.getpagesize();
 // No core file of a death that is expected.
