@@ -4,7 +4,6 @@
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll } from 'vitest';
-import { kernel } from './memory.ts';
 
 // control: Int32 [state (0 starting, 1 ready, 2 posted, 3 done), operation, thread id]; numbers: Float64 [argument count, result, arguments …] (exact below 2^53).
 const STATE = 0;
@@ -184,9 +183,4 @@ export function startWatchdog(): () => Promise<void> {
     clearInterval(timer);
     await worker.terminate();
   };
-}
-
-/** Sends a signal to one thread of this process. */
-export function signalThread(tid: number, signal: number): number {
-  return kernel.tgkill(kernel.getpid(), tid, signal);
 }
