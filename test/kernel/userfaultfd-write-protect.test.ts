@@ -159,7 +159,7 @@ describe('protected pages', () => {
 
 describe('pages that are not there', () => {
   for (const unpopulated of [false, true]) {
-    const name = `private memory is protected ${unpopulated ? 'with' : 'only with'} WP_UNPOPULATED${unpopulated ? '' : ', and not without'}`;
+    const name = `private memory is ${unpopulated ? 'protected with' : 'not protected without'} WP_UNPOPULATED`;
     const requires = [...protecting.requires, feature(UFFD_FEATURE_WP_UNPOPULATED, 'WP_UNPOPULATED')];
     conformance(name, { requires }, () => {
       using area = privateArea(2);

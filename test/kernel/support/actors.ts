@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll } from 'vitest';
 
-// control: Int32 [state (0 starting, 1 ready, 2 posted, 3 done), operation, thread id]; numbers: Float64 [argument count, result, arguments …] (exact below 2^53).
+// control: Int32 [state (0 starting, 1 ready, 2 posted, 3 done), operation, thread id];
+// numbers: Float64 [argument count, result, arguments …], exact below 2^53.
 const STATE = 0;
 const OPERATION = 1;
 const THREAD_ID = 2;
