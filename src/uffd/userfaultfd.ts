@@ -74,8 +74,8 @@ export function openUserModeOnly(kernel: Kernel): number {
 export class Userfaultfd implements Disposable {
   readonly #kernel: Kernel;
   readonly #owned: boolean;
-  // The largest structures, uffdio_copy and uffdio_move, are five words; smaller ones use its beginning. Written as 32-bit halves, because a
-  // BigInt would be allocated for every word.
+  // The largest structures, uffdio_copy and uffdio_move, are five words; smaller ones use its beginning. Written as 32-bit
+  // halves, because a BigInt would be allocated for every word.
   readonly #args: BigUint64Array = new BigUint64Array(5);
   readonly #halves: Uint32Array = new Uint32Array(this.#args.buffer);
   #fd: number;
