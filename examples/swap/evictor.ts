@@ -1,0 +1,178 @@
+// The evictor thread: while more is resident than asked for, take regions away, give them time to be missed, write the rest out.
+// What each step means is in pager.ts, which region comes next in clock.ts.
+import { parentPort, workerData } from 'node:worker_threads';
+import { createLibcKernel, encodeError, injectFaults, Userfaultfd } from 'tospace/uffd';
+import { adoptArena } from './arena.ts';
+import { Clock } from './clock.ts';
+import { createCodec } from './codec.ts';
+import { failStop } from './fail-stop.ts';
+import { EvictingPager } from './pager.ts';
+import { RegionState, RegionTable } from './region.ts';
+import { CONTROL_STOP, Counter, type PagerData } from './shared.ts';
+import { SLOT_BLOCK_BYTES, SlotAllocator, SwapFile } from './swap-file.ts';
+
+/** How long a region must go untouched in the shadow. Enough for every region in real use to be missed. */
+const PROBATION_MS = 20;
+/** Bytes in the shadow at a time: what is written while the next ones serve their probation. */
+const STANDBY_BYTES_MAX = 16 * 1024 * 1024;
+/** Bytes of a batch, raw: an fdatasync takes milliseconds, whatever it writes. */
+const BATCH_BYTES_MAX = 8 * 1024 * 1024;
+const ROUND_MIN_MS = 200;
+/** Between looks when nothing has to be evicted. */
+const IDLE_MS = 10;
+/** After a failed write: doubled at each further one. */
+const RETRY_MIN_MS = 250;
+const RETRY_MAX_MS = 8000;
+
+interface Standby {
+  readonly region: number;
+  readonly movedMs: number;
+}
+
+const data = workerData as PagerData;
+const kernel = injectFaults(createLibcKernel(), data.injection, 'evictor');
+const control = new Int32Array(data.shared.control);
+const counters = new Float64Array(data.shared.counters);
+const table = new RegionTable(data.shared.regions);
+const regionBytes = data.arenas[0]!.regionBytes;
+const file = SwapFile.adopt(kernel, data.fileFd);
+const slots = new SlotAllocator(Math.floor(data.fileLimitBytes / SLOT_BLOCK_BYTES));
+const pager = new EvictingPager(
+  {
+    kernel,
+    uffd: Userfaultfd.adopt(kernel, data.uffd.fd, data.uffd.kind, data.uffd.features),
+    table,
+    arenas: data.arenas.map((description) => adoptArena(kernel, description)),
+    file,
+    codec: createCodec(data.codec),
+  },
+  slots,
+);
+const clock = new Clock(table.count, ROUND_MIN_MS);
+const standbyMax = Math.max(1, Math.floor(STANDBY_BYTES_MAX / regionBytes));
+const batchMax = Math.max(1, Math.floor(BATCH_BYTES_MAX / regionBytes));
+const residentMax = Math.floor(data.residentBytes / regionBytes);
+/** Oldest first. */
+let standby: Standby[] = [];
+let retryMs = RETRY_MIN_MS;
+
+try {
+  while (control[CONTROL_STOP] === 0) {
+    reclaimSlots();
+    if (!topUp()) continue;
+    const due = performance.now() - PROBATION_MS;
+    const mature = standby.filter(({ movedMs }) => movedMs <= due).slice(0, batchMax);
+    if (mature.length === 0) {
+      const next = standby[0];
+      sleep(next === undefined ? IDLE_MS : Math.max(1, next.movedMs - due));
+      continue;
+    }
+    standby = standby.slice(mature.length);
+    evict(mature.map(({ region }) => region));
+  }
+  for (const { region } of standby) pager.bringBack(region);
+} catch (e) {
+  failStop(kernel, 'evictor', e);
+}
+
+/** Blocks, but not longer than until the end is asked for. */
+function sleep(ms: number): void {
+  Atomics.wait(control, CONTROL_STOP, 0, ms);
+}
+
+function timed<T>(counter: number, run: () => T): T {
+  const start = performance.now();
+  try {
+    return run();
+  } finally {
+    counters[counter]! += performance.now() - start;
+  }
+}
+
+/** Slots of regions that the server loaded. */
+function reclaimSlots(): void {
+  for (let region = 0; region < table.count; region++) if (pager.reclaim(region)) clock.loaded(region);
+  counters[Counter.FILE_USED_BYTES] = slots.usedBlocks * SLOT_BLOCK_BYTES;
+  counters[Counter.FILE_END_BYTES] = slots.endBlock * SLOT_BLOCK_BYTES;
+}
+
+/** Takes regions away until enough are under way. False after a failure, when everything is home again. */
+function topUp(): boolean {
+  const census = table.census();
+  // Those under way count as gone already; those that are touched come off the list when their turn comes.
+  let tooMany = census[RegionState.RESIDENT]! - residentMax;
+  for (; tooMany > 0 && standby.length < standbyMax; tooMany--) {
+    const now = performance.now();
+    const region = clock.next(now, (r) => table.state(r) === RegionState.RESIDENT);
+    if (region < 0) break;
+    try {
+      if (!timed(Counter.MOVE_MS, () => pager.moveAway(region))) continue;
+    } catch (e) {
+      giveUp(e, []);
+      return false;
+    }
+    counters[Counter.MOVED_REGIONS]!++;
+    standby.push({ region, movedMs: now });
+  }
+  return true;
+}
+
+/** Steps 3 to 5 for a batch. */
+function evict(batch: readonly number[]): void {
+  const written: number[] = [];
+  const rest = [...batch];
+  let failure: unknown;
+  timed(Counter.WRITE_MS, () => {
+    for (let region = rest.shift(); region !== undefined; region = rest.shift()) {
+      try {
+        const storedBytes = pager.writeOut(region);
+        if (storedBytes === 0) {
+          clock.rescued(region);
+          continue;
+        }
+        counters[Counter.WRITTEN_RAW_BYTES]! += regionBytes;
+        counters[Counter.WRITTEN_STORED_BYTES]! += storedBytes;
+        written.push(region);
+      } catch (e) {
+        failure = e;
+        rest.unshift(region);
+        break;
+      }
+    }
+  });
+  // What was written before the disk was full may still become safe.
+  if (written.length > 0) {
+    try {
+      timed(Counter.SYNC_MS, () => file.sync());
+    } catch (e) {
+      failure = e;
+      rest.push(...written.splice(0));
+    }
+  }
+  timed(Counter.RELEASE_MS, () => {
+    for (const region of written) {
+      const storedBytes = table.slot(region)!.storedBytes;
+      if (pager.commit(region)) {
+        clock.evicted(region);
+        counters[Counter.EVICTED_REGIONS]!++;
+        counters[Counter.EVICTED_STORED_BYTES]! += storedBytes;
+      } else {
+        clock.rescued(region);
+      }
+    }
+  });
+  if (failure !== undefined) giveUp(failure, rest);
+  else if (written.length > 0) retryMs = RETRY_MIN_MS;
+}
+
+/** Nothing can be evicted for now: everything under way goes home, and the reason to the main thread. */
+function giveUp(error: unknown, batch: readonly number[]): void {
+  const regions = [...batch, ...standby.map(({ region }) => region)];
+  standby = [];
+  for (const region of regions) pager.bringBack(region);
+  counters[Counter.EVICTION_ERRORS]!++;
+  counters[Counter.BROUGHT_BACK]! += regions.length;
+  parentPort?.postMessage({ evictionError: encodeError(error), broughtBack: regions.length });
+  sleep(retryMs);
+  retryMs = Math.min(RETRY_MAX_MS, retryMs * 2);
+}
