@@ -238,7 +238,12 @@ class DisposableStackOf {
  * @param step makes the request from byte `at` of the range on; bytes done, or -errno when there were none
  * @throws TospaceError as `check`. Then the region is neither here nor there, and its owner must not go on
  */
-function complete(request: string, address: number, length: number, step: (at: number, bytes: number) => number): void {
+function complete(
+  request: string,
+  address: number,
+  length: number,
+  step: (at: number, bytes: number) => number,
+): void {
   let deadline = 0;
   for (let at = 0; at < length; ) {
     const result = step(at, length - at);

@@ -1,7 +1,14 @@
 // The evictor thread: while more is resident than asked for, take regions away, give them time to be missed, write the rest out.
 // What each step means is in pager.ts, which region comes next in clock.ts.
 import { parentPort, workerData } from 'node:worker_threads';
-import { createLibcKernel, encodeError, injectFaults, Userfaultfd } from 'tospace/uffd';
+import {
+  createLibcKernel,
+  type ErrorCode,
+  encodeError,
+  injectFaults,
+  TospaceError,
+  Userfaultfd,
+} from 'tospace/uffd';
 import { adoptArena } from './arena.ts';
 import { Clock } from './clock.ts';
 import { createCodec } from './codec.ts';
@@ -23,11 +30,7 @@ const IDLE_MS = 10;
 /** After a failed write: doubled at each further one. */
 const RETRY_MIN_MS = 250;
 const RETRY_MAX_MS = 8000;
-
-interface Standby {
-  readonly region: number;
-  readonly movedMs: number;
-}
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['ERR_OUT_OF_MEMORY', 'ERR_SYSCALL', 'ERR_PERMISSION']);
 
 const data = workerData as PagerData;
 const kernel = injectFaults(createLibcKernel(), data.injection, 'evictor');
@@ -52,8 +55,11 @@ const clock = new Clock(table.count, ROUND_MIN_MS);
 const standbyMax = Math.max(1, Math.floor(STANDBY_BYTES_MAX / regionBytes));
 const batchMax = Math.max(1, Math.floor(BATCH_BYTES_MAX / regionBytes));
 const residentMax = Math.floor(data.residentBytes / regionBytes);
-/** Oldest first. */
-let standby: Standby[] = [];
+/**
+ * The regions that serve their probation, oldest first, and when they were moved. A region that is rescued stays on the list until its
+ * turn comes and must not be moved again before: it would be on the list twice.
+ */
+const standby = new Map<number, number>();
 let retryMs = RETRY_MIN_MS;
 
 try {
@@ -61,16 +67,16 @@ try {
     reclaimSlots();
     if (!topUp()) continue;
     const due = performance.now() - PROBATION_MS;
-    const mature = standby.filter(({ movedMs }) => movedMs <= due).slice(0, batchMax);
-    if (mature.length === 0) {
-      const next = standby[0];
-      sleep(next === undefined ? IDLE_MS : Math.max(1, next.movedMs - due));
+    const batch = [...standby.keys()].slice(0, batchMax).filter((region) => standby.get(region)! <= due);
+    if (batch.length === 0) {
+      const [oldestMs] = standby.values();
+      sleep(oldestMs === undefined ? IDLE_MS : Math.max(1, oldestMs - due));
       continue;
     }
-    standby = standby.slice(mature.length);
-    evict(mature.map(({ region }) => region));
+    for (const region of batch) standby.delete(region);
+    evict(batch);
   }
-  for (const { region } of standby) pager.bringBack(region);
+  for (const region of standby.keys()) pager.bringBack(region);
 } catch (e) {
   failStop(kernel, 'evictor', e);
 }
@@ -101,9 +107,9 @@ function topUp(): boolean {
   const census = table.census();
   // Those under way count as gone already; those that are touched come off the list when their turn comes.
   let tooMany = census[RegionState.RESIDENT]! - residentMax;
-  for (; tooMany > 0 && standby.length < standbyMax; tooMany--) {
+  for (; tooMany > 0 && standby.size < standbyMax; tooMany--) {
     const now = performance.now();
-    const region = clock.next(now, (r) => table.state(r) === RegionState.RESIDENT);
+    const region = clock.next(now, (r) => table.state(r) === RegionState.RESIDENT && !standby.has(r));
     if (region < 0) break;
     try {
       if (!timed(Counter.MOVE_MS, () => pager.moveAway(region))) continue;
@@ -112,7 +118,7 @@ function topUp(): boolean {
       return false;
     }
     counters[Counter.MOVED_REGIONS]!++;
-    standby.push({ region, movedMs: now });
+    standby.set(region, now);
   }
   return true;
 }
@@ -167,8 +173,10 @@ function evict(batch: readonly number[]): void {
 
 /** Nothing can be evicted for now: everything under way goes home, and the reason to the main thread. */
 function giveUp(error: unknown, batch: readonly number[]): void {
-  const regions = [...batch, ...standby.map(({ region }) => region)];
-  standby = [];
+  // What memory or the disk refuses may be possible later; anything else is a bug, and no reason to go on.
+  if (!(error instanceof TospaceError && REFUSALS.has(error.code))) throw error;
+  const regions = [...batch, ...standby.keys()];
+  standby.clear();
   for (const region of regions) pager.bringBack(region);
   counters[Counter.EVICTION_ERRORS]!++;
   counters[Counter.BROUGHT_BACK]! += regions.length;

@@ -34,8 +34,12 @@ export class Histogram {
     );
     const count = sums.reduce((sum, n) => sum + n, 0);
     const at = (part: number): number => {
-      let rest = Math.max(1, Math.ceil(count * part));
-      const bucket = sums.findIndex((n) => (rest -= n) <= 0);
+      const rank = Math.max(1, Math.ceil(count * part));
+      let below = 0;
+      const bucket = sums.findIndex((n) => {
+        below += n;
+        return below >= rank;
+      });
       return count === 0 ? 0 : Math.round(10 * 2 ** ((bucket + 1) / BUCKETS_PER_DOUBLING)) / 10;
     };
     return { count, p50Us: at(0.5), p99Us: at(0.99), maxUs: at(1) };

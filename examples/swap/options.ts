@@ -37,7 +37,7 @@ export const DEFAULTS: SwapOptions = Object.freeze({
   anonBytes: 256 * MIB,
   shmemBytes: 256 * MIB,
   residentBytes: 64 * MIB,
-  regionBytes: 256 * KIB,
+  regionBytes: 64 * KIB,
   seconds: 20,
   seed: 1,
   codec: defaultCodec(),
@@ -50,7 +50,7 @@ export const USAGE: string = `npm run example swap [-- OPTIONS]
   --anon SIZE         private anonymous memory (default 256MiB)
   --shmem SIZE        shared memory (default 256MiB)
   --resident SIZE     what should stay in memory of both (default 64MiB)
-  --region SIZE       what is evicted and loaded at a time, a power of two (default 256KiB)
+  --region SIZE       what is evicted and loaded at a time, a power of two (default 64KiB)
   --seconds N         how long (default 20)
   --seed N            of contents and accesses (default 1)
   --codec NAME        ${CODEC_NAMES.join(', ')} (default here: ${DEFAULTS.codec})
@@ -61,7 +61,11 @@ export const USAGE: string = `npm run example swap [-- OPTIONS]
 `;
 
 /** Options of a command line. @throws TospaceError `ERR_OPTION` */
-export function parseOptions(args: readonly string[]): { options: SwapOptions; json: boolean; help: boolean } {
+export function parseOptions(args: readonly string[]): {
+  options: SwapOptions;
+  json: boolean;
+  help: boolean;
+} {
   let values: Record<string, string | boolean | undefined>;
   try {
     const text = { type: 'string' } as const;
@@ -110,23 +114,26 @@ export function checkOptions(options: SwapOptions): SwapOptions {
   const require = (holds: boolean, message: string): void => {
     if (!holds) throw new TospaceError('ERR_OPTION', message);
   };
-  require(
-    Number.isInteger(Math.log2(regionBytes)) && regionBytes >= PAGE_BYTES && regionBytes <= REGION_BYTES_MAX,
-    `region must be a power of two from ${PAGE_BYTES} to ${REGION_BYTES_MAX} bytes, not ${regionBytes}`,
-  );
+  require(Number.isInteger(Math.log2(regionBytes)) &&
+    regionBytes >= PAGE_BYTES &&
+    regionBytes <=
+      REGION_BYTES_MAX, `region must be a power of two from ${PAGE_BYTES} to ${REGION_BYTES_MAX} bytes, not ${regionBytes}`);
   for (const [name, value] of Object.entries({ anon: anonBytes, shmem: shmemBytes })) {
-    require(
-      Number.isSafeInteger(value) && value >= 0 && value % regionBytes === 0 && value <= 2 ** 33,
-      `${name} must be a multiple of the region size (${regionBytes}) of at most 8 GiB, not ${value}`,
-    );
+    require(Number.isSafeInteger(value) &&
+      value >= 0 &&
+      value % regionBytes === 0 &&
+      value <=
+        2 **
+          33, `${name} must be a multiple of the region size (${regionBytes}) of at most 8 GiB, not ${value}`);
   }
   require(anonBytes + shmemBytes > 0, 'anon and shmem must not both be 0');
-  require(
-    residentBytes >= RESIDENT_REGIONS_MIN * regionBytes,
-    `resident must be at least ${RESIDENT_REGIONS_MIN} regions (${RESIDENT_REGIONS_MIN * regionBytes} bytes), not ${residentBytes}`,
-  );
-  require(seconds > 0 && seconds <= SECONDS_MAX, `seconds must be more than 0, at most ${SECONDS_MAX}, not ${seconds}`);
-  require(Number.isInteger(seed) && Math.abs(seed) < 2 ** 32, `seed must be an integer of 32 bits, not ${seed}`);
+  require(residentBytes >=
+    RESIDENT_REGIONS_MIN *
+      regionBytes, `resident must be at least ${RESIDENT_REGIONS_MIN} regions (${RESIDENT_REGIONS_MIN * regionBytes} bytes), not ${residentBytes}`);
+  require(seconds > 0 &&
+    seconds <= SECONDS_MAX, `seconds must be more than 0, at most ${SECONDS_MAX}, not ${seconds}`);
+  require(Number.isInteger(seed) &&
+    Math.abs(seed) < 2 ** 32, `seed must be an integer of 32 bits, not ${seed}`);
   require(CODEC_NAMES.includes(codec), `codec must be one of ${CODEC_NAMES.join(', ')}, not ${codec}`);
   require(fileLimitBytes >= 0, `file-limit must not be negative: ${fileLimitBytes}`);
   return options;
@@ -138,7 +145,10 @@ function parseBytes(option: string, text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|)$/.exec(text);
   const bytes = match === null ? Number.NaN : Number(match[1]) * UNITS[match[2]!]!;
   if (!Number.isSafeInteger(bytes)) {
-    throw new TospaceError('ERR_OPTION', `${option}: "${text}" is not a size; write 64MiB, 256KiB or a number of bytes`);
+    throw new TospaceError(
+      'ERR_OPTION',
+      `${option}: "${text}" is not a size; write 64MiB, 256KiB or a number of bytes`,
+    );
   }
   return bytes;
 }

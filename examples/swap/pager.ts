@@ -122,7 +122,8 @@ class Pager {
     const { arena, offset } = this.locate(region);
     const { kind, home, regionBytes } = arena.description;
     const slot = this.parts.table.slot(region);
-    const where = slot === undefined ? '' : `, slot at ${hex(slot.block * SLOT_BLOCK_BYTES)} of the swap file`;
+    const where =
+      slot === undefined ? '' : `, slot at ${hex(slot.block * SLOT_BLOCK_BYTES)} of the swap file`;
     const state = STATE_NAMES[this.parts.table.state(region)];
     return `region ${region} (${kind}, ${hex(home + offset)} to ${hex(home + offset + regionBytes)}, ${state}${where})`;
   }
@@ -188,9 +189,13 @@ export class EvictingPager extends Pager {
     const blocks = slotBlocks(stored.byteLength);
     const block = this.#slots.allocate(blocks);
     if (block < 0) {
-      throw new TospaceError('ERR_OUT_OF_MEMORY', `the swap file has no room for ${blocks * SLOT_BLOCK_BYTES} bytes`, {
-        hint: 'Raise --file-limit. Until a slot becomes free memory keeps the data.',
-      });
+      throw new TospaceError(
+        'ERR_OUT_OF_MEMORY',
+        `the swap file has no room for ${blocks * SLOT_BLOCK_BYTES} bytes`,
+        {
+          hint: 'Raise --file-limit. Until a slot becomes free memory keeps the data.',
+        },
+      );
     }
     try {
       table.setSlot(region, file.writeSlot(block, stored));
@@ -247,7 +252,7 @@ export class EvictingPager extends Pager {
   #lost(region: number): 0 {
     const { table } = this.parts;
     table.waitWhile(region, RETURNING);
-    // Nobody but this thread could have taken it any further.
+    // Nobody but this thread could have taken it any further, and this thread looks at a region once for each time it moved it.
     invariant(
       table.state(region) === RESIDENT || table.state(region) === RETURNING,
       `a region that was rescued is at home: ${this.describe(region)}`,
@@ -306,7 +311,8 @@ export class ServingPager extends Pager {
     let first = 0;
     for (const { description } of this.parts.arenas) {
       const { home, bytes, regionBytes } = description;
-      if (address >= home && address < home + bytes) return first + Math.floor((address - home) / regionBytes);
+      if (address >= home && address < home + bytes)
+        return first + Math.floor((address - home) / regionBytes);
       first += bytes / regionBytes;
     }
     throw new TospaceError('ERR_INVARIANT', `a fault at ${hex(address)}, which is no memory of ours`);
@@ -320,15 +326,22 @@ export class ServingPager extends Pager {
     invariant(slot !== undefined, `a region in the file has a slot: ${this.describe(region)}`);
     try {
       const content = codec.decompress(file.readSlot(slot), regionBytes);
-      invariant(content.byteLength === regionBytes, `a slot holds ${regionBytes} bytes: ${content.byteLength}`);
+      invariant(
+        content.byteLength === regionBytes,
+        `a slot holds ${regionBytes} bytes: ${content.byteLength}`,
+      );
       arena.install(uffd, offset, content);
     } catch (cause) {
       const code = cause instanceof TospaceError ? cause.code : 'ERR_VERIFY';
       const hint = cause instanceof TospaceError ? cause.hint : undefined;
-      throw new TospaceError(code, `${this.describe(region)} cannot be brought back: ${(cause as Error).message}`, {
-        cause,
-        hint,
-      });
+      throw new TospaceError(
+        code,
+        `${this.describe(region)} cannot be brought back: ${(cause as Error).message}`,
+        {
+          cause,
+          hint,
+        },
+      );
     }
     table.change(region, LOADING, RESIDENT);
   }

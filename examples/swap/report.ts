@@ -313,7 +313,8 @@ function round(n: number, digits: number): number {
 /** What the process holds now. */
 export function residentMemory(): ResidentMemory {
   const status = readFileSync('/proc/self/status', 'utf8');
-  const field = (name: string): number => Number(new RegExp(`^${name}:\\s*(\\d+) kB$`, 'm').exec(status)![1]) * 1024;
+  const field = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s*(\\d+) kB$`, 'm').exec(status)![1]) * 1024;
   return { rssBytes: field('VmRSS'), anonBytes: field('RssAnon'), shmemBytes: field('RssShmem') };
 }
 

@@ -205,16 +205,20 @@ function attempt<T>(call: string, what: string, run: () => T): T {
     const { code, errno } = cause as NodeJS.ErrnoException;
     if (errno === undefined) throw cause;
     const name = code ?? errnoName(errno);
-    throw new TospaceError(FULL.has(code) ? 'ERR_OUT_OF_MEMORY' : 'ERR_SYSCALL', `${what}: ${call} failed with ${name}`, {
-      syscall: call,
-      errno: Math.abs(errno),
-      errnoName: name,
-      cause,
-      hint: FULL.has(code)
-        ? 'Make room on the disk of the swap file, raise the limit (quota, ulimit -f), or name another --directory. ' +
-          'Until then memory keeps the data.'
-        : 'The disk of the swap file may be failing: see the kernel log.',
-    });
+    throw new TospaceError(
+      FULL.has(code) ? 'ERR_OUT_OF_MEMORY' : 'ERR_SYSCALL',
+      `${what}: ${call} failed with ${name}`,
+      {
+        syscall: call,
+        errno: Math.abs(errno),
+        errnoName: name,
+        cause,
+        hint: FULL.has(code)
+          ? 'Make room on the disk of the swap file, raise the limit (quota, ulimit -f), or name another --directory. ' +
+            'Until then memory keeps the data.'
+          : 'The disk of the swap file may be failing: see the kernel log.',
+      },
+    );
   }
 }
 
