@@ -61,11 +61,13 @@ const residentMax = Math.floor(data.residentBytes / regionBytes);
  */
 const standby = new Map<number, number>();
 let retryMs = RETRY_MIN_MS;
+/** No region is moved before, by the clock of performance.now(). */
+let pausedUntilMs = 0;
 
 try {
   while (control[CONTROL_STOP] === 0) {
     reclaimSlots();
-    if (!topUp()) continue;
+    topUp();
     const due = performance.now() - PROBATION_MS;
     const batch = [...standby.keys()].slice(0, batchMax).filter((region) => standby.get(region)! <= due);
     if (batch.length === 0) {
@@ -102,25 +104,26 @@ function reclaimSlots(): void {
   counters[Counter.FILE_END_BYTES] = slots.endBlock * SLOT_BLOCK_BYTES;
 }
 
-/** Takes regions away until enough are under way. False after a failure, when everything is home again. */
-function topUp(): boolean {
+/** Takes regions away until enough are under way. */
+function topUp(): void {
+  if (performance.now() < pausedUntilMs) return;
   const census = table.census();
   // Those under way count as gone already; those that are touched come off the list when their turn comes.
   let tooMany = census[RegionState.RESIDENT]! - residentMax;
   for (; tooMany > 0 && standby.size < standbyMax; tooMany--) {
     const now = performance.now();
     const region = clock.next(now, (r) => table.state(r) === RegionState.RESIDENT && !standby.has(r));
-    if (region < 0) break;
+    if (region < 0) return;
     try {
       if (!timed(Counter.MOVE_MS, () => pager.moveAway(region))) continue;
     } catch (e) {
-      giveUp(e, []);
-      return false;
+      // Those under way go on: each that arrives gives a mapping back, which may be what was missing.
+      refused(e, []);
+      return;
     }
     counters[Counter.MOVED_REGIONS]!++;
     standby.set(region, now);
   }
-  return true;
 }
 
 /** Steps 3 to 5 for a batch. */
@@ -167,20 +170,24 @@ function evict(batch: readonly number[]): void {
       }
     }
   });
-  if (failure !== undefined) giveUp(failure, rest);
-  else if (written.length > 0) retryMs = RETRY_MIN_MS;
+  if (failure === undefined) {
+    retryMs = RETRY_MIN_MS;
+    return;
+  }
+  // The next ones would meet the same: they need not wait for it away from home.
+  rest.push(...standby.keys());
+  standby.clear();
+  refused(failure, rest);
 }
 
-/** Nothing can be evicted for now: everything under way goes home, and the reason to the main thread. */
-function giveUp(error: unknown, batch: readonly number[]): void {
-  // What memory or the disk refuses may be possible later; anything else is a bug, and no reason to go on.
+/** Memory or the disk refused: these regions go home, the main thread learns why, and nothing is moved for a while. */
+function refused(error: unknown, regions: readonly number[]): void {
+  // Anything else is a bug, and no reason to go on.
   if (!(error instanceof TospaceError && REFUSALS.has(error.code))) throw error;
-  const regions = [...batch, ...standby.keys()];
-  standby.clear();
   for (const region of regions) pager.bringBack(region);
   counters[Counter.EVICTION_ERRORS]!++;
   counters[Counter.BROUGHT_BACK]! += regions.length;
   parentPort?.postMessage({ evictionError: encodeError(error), broughtBack: regions.length });
-  sleep(retryMs);
+  pausedUntilMs = performance.now() + retryMs;
   retryMs = Math.min(RETRY_MAX_MS, retryMs * 2);
 }

@@ -43,6 +43,14 @@ export interface EvictionError {
   readonly broughtBack: number;
 }
 
+/** How often what happened so far. */
+export interface Counts {
+  readonly evicted: number;
+  readonly loaded: number;
+  readonly rescued: number;
+  readonly errors: number;
+}
+
 /** The state of things at one moment. Rates are over the time since the last one. */
 export interface Progress {
   readonly seconds: number;
@@ -194,6 +202,16 @@ export class Monitor {
     };
     this.#firstError ??= entry;
     return entry;
+  }
+
+  counts(): Counts {
+    const c = this.#counters;
+    return {
+      evicted: c[Counter.EVICTED_REGIONS]!,
+      loaded: c[Counter.LOADED]!,
+      rescued: c[Counter.RESCUED]!,
+      errors: c[Counter.EVICTION_ERRORS]!,
+    };
   }
 
   progress(): Progress {

@@ -1,5 +1,6 @@
 // Builds everything, starts the threads in the right order, and takes it all down again.
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import {
   createLibcKernel,
@@ -15,7 +16,14 @@ import { readCorpus } from './content.ts';
 import { failStop } from './fail-stop.ts';
 import { checkOptions, type SwapOptions } from './options.ts';
 import { RegionTable } from './region.ts';
-import { type EvictionError, Monitor, type MutatorResult, type Progress, type SwapReport } from './report.ts';
+import {
+  type Counts,
+  type EvictionError,
+  Monitor,
+  type MutatorResult,
+  type Progress,
+  type SwapReport,
+} from './report.ts';
 import {
   CONTROL_PHASE,
   CONTROL_STOP,
@@ -29,6 +37,7 @@ import {
 import { isInMemory, SwapFile } from './swap-file.ts';
 
 const PROGRESS_MS = 1000;
+const POLL_MS = 50;
 /** Part of the resident target that mutators use all the time. */
 const WINDOW_PART = 0.5;
 
@@ -37,6 +46,8 @@ export interface SwapListener {
   onNote?(text: string): void;
   onProgress?(progress: Progress): void;
   onEvictionError?(error: EvictionError): void;
+  /** Asked when the time is over, again and again: false to let mutators run on. For tests that wait for something to happen. */
+  mayEnd?(counts: Counts): boolean;
 }
 
 /**
@@ -119,7 +130,8 @@ export async function runSwap(
     const results = mutators.map(({ worker }) => once(worker, 'message') as Promise<[MutatorResult]>);
     const timer = setInterval(() => listener.onProgress?.(monitor.progress()), PROGRESS_MS);
     try {
-      await new Promise((resolve) => setTimeout(resolve, options.seconds * 1000));
+      await sleep(options.seconds * 1000);
+      while (listener.mayEnd?.(monitor.counts()) === false) await sleep(POLL_MS);
       monitor.ran();
       setPhase(shared, Phase.VERIFY);
       const mutatorResults = (await Promise.all(results)).map(([result]) => result);
