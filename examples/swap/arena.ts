@@ -191,7 +191,7 @@ export interface OwnedArena extends Disposable {
  * @throws TospaceError `ERR_OUT_OF_MEMORY` and as `check`
  */
 export function createArena(kernel: Kernel, kind: ArenaKind, bytes: number, regionBytes: number): OwnedArena {
-  const resources = new DisposableStackOf();
+  const resources = new Disposables();
   try {
     const home = resources.add(Reservation.reserve(kernel, bytes));
     const shadow = resources.add(Reservation.reserve(kernel, bytes));
@@ -219,7 +219,7 @@ export function createArena(kernel: Kernel, kind: ArenaKind, bytes: number, regi
 }
 
 /** Disposes of things in the reverse order of their making. Node 20 has no DisposableStack. */
-class DisposableStackOf {
+class Disposables {
   readonly #things: Disposable[] = [];
 
   add<T extends Disposable>(thing: T): T {

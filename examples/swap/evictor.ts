@@ -65,7 +65,7 @@ let retryMs = RETRY_MIN_MS;
 let pausedUntilMs = 0;
 
 try {
-  while (control[CONTROL_STOP] === 0) {
+  while (Atomics.load(control, CONTROL_STOP) === 0) {
     reclaimSlots();
     topUp();
     const due = performance.now() - PROBATION_MS;

@@ -62,7 +62,8 @@
 //   SIGKILL: the file has no name and goes with the process.
 //
 // Not handled: a slot is freed when its region is loaded, so a region that is only read is written again (a swap cache would need
-// write protection to know); regions do not come in ahead of the fault; fork (the child would not see evicted memory).
+// write protection to know); regions do not come in ahead of the fault; fork (the child would not see evicted memory); memory that a
+// device writes to (O_DIRECT, io_uring's registered buffers): pinned pages go on changing after they were moved away.
 import {
   hex,
   invariant,

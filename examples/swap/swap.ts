@@ -133,6 +133,7 @@ export async function runSwap(
       await sleep(options.seconds * 1000);
       while (listener.mayEnd?.(monitor.counts()) === false) await sleep(POLL_MS);
       monitor.ran();
+      for (const thread of mutators) thread.mayEnd = true;
       setPhase(shared, Phase.VERIFY);
       const mutatorResults = (await Promise.all(results)).map(([result]) => result);
       await Promise.all(mutators.map(({ ended }) => ended));
@@ -141,10 +142,12 @@ export async function runSwap(
       clearInterval(timer);
     }
     // The evictor first: it may have regions in the shadow, and only it knows.
+    evictor.mayEnd = true;
     const control = new Int32Array(shared.control);
     Atomics.store(control, CONTROL_STOP, 1);
     Atomics.notify(control, CONTROL_STOP);
     await evictor.ended;
+    server.mayEnd = true;
     stop.signal();
     await server.ended;
     return monitor.report();
@@ -159,19 +162,29 @@ function setPhase(shared: SharedBuffers, phase: number): void {
   Atomics.notify(control, CONTROL_PHASE);
 }
 
-/** A thread whose death ends the process, because somebody may wait for what only it could do. */
+interface Thread {
+  readonly worker: Worker;
+  readonly ended: Promise<void>;
+  /** Whether it was asked to end. */
+  mayEnd: boolean;
+}
+
+/** A thread whose unexpected end is that of the process, because somebody may wait for what only it could do. */
 function startThread(
   kernel: Kernel,
   name: 'mutator' | 'server' | 'evictor',
   workerData: MutatorData | PagerData,
-): { readonly worker: Worker; readonly ended: Promise<void> } {
+): Thread {
   const worker = new Worker(new URL(`./${name}.js`, import.meta.url), { workerData, name });
   worker.on('error', (e) => failStop(kernel, name, e));
+  let resolveEnded!: () => void;
   const ended = new Promise<void>((resolve) => {
-    worker.on('exit', (status) => {
-      if (status === 0) resolve();
-      else failStop(kernel, name, new TospaceError('ERR_WORKER', `the thread ended with status ${status}`));
-    });
+    resolveEnded = resolve;
   });
-  return { worker, ended };
+  const thread: Thread = { worker, ended, mayEnd: false };
+  worker.on('exit', (status) => {
+    if (status === 0 && thread.mayEnd) resolveEnded();
+    else failStop(kernel, name, new TospaceError('ERR_WORKER', `the thread ended, with status ${status}`));
+  });
+  return thread;
 }

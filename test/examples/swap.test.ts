@@ -112,6 +112,8 @@ describe.concurrent('it runs', () => {
     const { report } = await run({}, { evicted: 200, loaded: 50, rescued: 1 });
     expectRight(report);
     expect(report.memory.residentBytes).toBeLessThan(report.memory.totalBytes / 2);
+    // And the kernel agrees. (Of anonymous memory it cannot tell ours from the JavaScript heaps'.)
+    expect(report.memory.running.shmemBytes).toBeLessThan(report.memory.full.shmemBytes);
     expect(report.faults.stallLoaded.count).toBeGreaterThan(0);
     expect(report.faults.stallLoaded.p99Us).toBeGreaterThanOrEqual(report.faults.stallLoaded.p50Us);
     expect(report.eviction.ratio).toBeGreaterThan(1.2);
