@@ -15,6 +15,8 @@ export const MAP_ANONYMOUS = 0x20;
 /** Charges no commit: an address reservation must not count as memory. */
 export const MAP_NORESERVE = 0x4000;
 export const MAP_POPULATE = 0x8000;
+/** Pages of the pool of huge pages: ENOMEM where none is reserved. */
+export const MAP_HUGETLB = 0x40000;
 /** Linux 4.17: EEXIST instead of replacing. */
 export const MAP_FIXED_NOREPLACE = 0x100000;
 
@@ -65,15 +67,80 @@ export const POLLNVAL = 0x020;
 // --- numbers of system calls that are made by number (x86-64) -----------------------------------------------
 export const SYS_PREAD64 = 17;
 export const SYS_PWRITE64 = 18;
+export const SYS_MREMAP = 25;
+export const SYS_CLONE = 56;
+export const SYS_WAIT4 = 61;
+export const SYS_KILL = 62;
+export const SYS_PRCTL = 157;
 export const SYS_GETTID = 186;
+export const SYS_EXIT_GROUP = 231;
 export const SYS_TGKILL = 234;
 export const SYS_PRLIMIT64 = 302;
 export const SYS_USERFAULTFD = 323;
+/** Linux 4.4. */
+export const SYS_MLOCK2 = 325;
+/** Linux 6.10. */
+export const SYS_MSEAL = 462;
+
+// --- mlock2(2), prlimit(2), wait4(2), prctl(2) --------------------------------------------------------------
+/** Locks pages as they are touched, instead of touching them all. */
+export const MLOCK_ONFAULT = 1;
+/** The resources of prlimit(2). struct rlimit is two u64: the limit, and how far it may be raised again. */
+export const RLIMIT_MEMLOCK = 8;
+export const RLIMIT_AS = 9;
+export const WNOHANG = 1;
+/** A signal for the caller when its parent ends. */
+export const PR_SET_PDEATHSIG = 1;
+
+// --- the VmFlags line of /proc/PID/smaps --------------------------------------------------------------------
+export const VM_FLAG_LOCKED = 'lo';
+export const VM_FLAG_LOCKONFAULT = 'lf';
+/** Charged to the commit limit. */
+export const VM_FLAG_ACCOUNT = 'ac';
+/** May not grow by mremap: special mappings and huge pages. */
+export const VM_FLAG_DONTEXPAND = 'de';
+export const VM_FLAG_HUGETLB = 'ht';
+export const VM_FLAG_SEALED = 'sl';
+export const VM_FLAG_UFFD_MISSING = 'um';
+export const VM_FLAG_UFFD_MINOR = 'ui';
+export const VM_FLAG_UFFD_WP = 'uw';
+
+// --- system calls that only kernel.syscall makes ------------------------------------------------------------
+export const SYS_READ = 0;
+export const SYS_WRITE = 1;
+export const SYS_OPEN = 2;
+export const SYS_POLL = 7;
+export const SYS_MMAP = 9;
+export const SYS_MUNMAP = 11;
+export const SYS_RT_SIGACTION = 13;
+export const SYS_RT_SIGRETURN = 15;
+export const SYS_IOCTL = 16;
+export const SYS_MADVISE = 28;
+export const SYS_EXECVE = 59;
+export const SYS_SETGROUPS = 116;
+export const SYS_SETRESUID = 117;
+export const SYS_FUTEX = 202;
+export const SYS_FALLOCATE = 285;
 
 // --- signals ------------------------------------------------------------------------------------------------
+export const SIGBUS = 7;
 export const SIGKILL = 9;
 export const SIGUSR1 = 10;
 export const SIGUSR2 = 12;
+export const SIGCHLD = 17;
+
+// rt_sigaction(2), struct sigaction as the kernel has it, 32 bytes: u64 handler, flags, restorer, mask.
+/** The handler is told more: a pointer to siginfo (s32 si_code at byte 8, u64 si_addr at byte 16). */
+export const SA_SIGINFO = 4;
+/** The `restorer` is where the handler returns to; required on x86-64. */
+export const SA_RESTORER = 0x0400_0000;
+/** si_code of SIGBUS: there is no such page. */
+export const BUS_ADRERR = 2;
+/** si_code of SIGBUS: the page is broken. */
+export const BUS_MCEERR_AR = 4;
+
+// --- wait4(2), prctl(2) -------------------------------------------------------------------------------------
+export const PR_SET_DUMPABLE = 4;
 
 // --- userfaultfd(2), linux/userfaultfd.h --------------------------------------------------------------------
 /** Linux 5.11: needs no privilege; a fault taken inside the kernel is EFAULT instead of an event. */
@@ -95,12 +162,13 @@ export const UFFDIO_WAKE = 0x8010aa02;
 export const UFFDIO_COPY = 0xc028aa03;
 /** struct uffdio_zeropage, 32 bytes: u64 start, len, mode; s64 zeropage. */
 export const UFFDIO_ZEROPAGE = 0xc020aa04;
-/** Linux 6.8. Private anonymous memory only; into shmem it is EINVAL. */
+/** Linux 6.8. struct uffdio_move, 40 bytes: u64 dst, src, len, mode; s64 move. Private anonymous memory only, else EINVAL. */
 export const UFFDIO_MOVE = 0xc028aa05;
+/** Linux 5.7, shmem 5.19. struct uffdio_writeprotect, 24 bytes: u64 start, len, mode. */
 export const UFFDIO_WRITEPROTECT = 0xc018aa06;
 /** Linux 5.13, shmem 5.14. struct uffdio_continue, 32 bytes: u64 start, len, mode; s64 mapped. */
 export const UFFDIO_CONTINUE = 0xc020aa07;
-/** Linux 6.6. */
+/** Linux 6.6. struct uffdio_poison, 32 bytes: u64 start, len, mode; s64 updated. */
 export const UFFDIO_POISON = 0xc020aa08;
 
 export const UFFDIO_REGISTER_MODE_MISSING = 1;
@@ -109,8 +177,24 @@ export const UFFDIO_REGISTER_MODE_MINOR = 4;
 /** What a window of shmem always needs: MINOR alone zero-fills holes silently, MISSING alone maps cached pages silently. */
 export const UFFDIO_REGISTER_MODE_MISSING_MINOR = 5;
 
-/** The same bit in the mode word of COPY, ZEROPAGE and CONTINUE: install, but leave waiting threads asleep. */
+/** The same bit in the mode word of COPY, ZEROPAGE, CONTINUE, MOVE and POISON: install, but leave waiting threads asleep. */
 export const UFFDIO_MODE_DONTWAKE = 1;
+/** The same bit in the mode word of COPY and CONTINUE: install write-protected. Needs a registration with MODE_WP. */
+export const UFFDIO_MODE_WP = 2;
+/** In the mode word of MOVE: a source page that is missing is passed over instead of ENOENT. */
+export const UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES = 2;
+/** In the mode word of WRITEPROTECT: protect. Without it the range becomes writable again. */
+export const UFFDIO_WRITEPROTECT_MODE_WP = 1;
+/** Another bit than that of the installing requests; only valid when un-protecting. */
+export const UFFDIO_WRITEPROTECT_MODE_DONTWAKE = 2;
+
+// What UFFDIO_REGISTER returns: a bit for each request that the range takes, numbered by the low byte of the request.
+// Not a test of capability: the MOVE bit is set on shmem too, where MOVE is always EINVAL.
+export const UFFDIO_IOCTL_WAKE = 0x4;
+export const UFFDIO_IOCTL_COPY = 0x8;
+export const UFFDIO_IOCTL_ZEROPAGE = 0x10;
+export const UFFDIO_IOCTL_WRITEPROTECT = 0x40;
+export const UFFDIO_IOCTL_CONTINUE = 0x80;
 
 export const UFFD_FEATURE_PAGEFAULT_FLAG_WP = 0x1n;
 export const UFFD_FEATURE_EVENT_FORK = 0x2n;
@@ -141,6 +225,7 @@ export const UFFD_FEATURES_EVENT: bigint =
 //   byte 8   u64 pagefault.flags
 //   byte 16  u64 pagefault.address
 //   byte 24  u32 pagefault.feat.ptid (with UFFD_FEATURE_THREAD_ID, else 0)
+// and with the EVENT_* features, from byte 8 on: FORK u32 fd; REMAP u64 from, to, len; REMOVE and UNMAP u64 start, end.
 export const UFFD_MSG_BYTES = 32;
 export const UFFD_EVENT_PAGEFAULT = 0x12;
 export const UFFD_EVENT_FORK = 0x13;
@@ -150,9 +235,6 @@ export const UFFD_EVENT_UNMAP = 0x16;
 export const UFFD_PAGEFAULT_FLAG_WRITE = 1;
 export const UFFD_PAGEFAULT_FLAG_WP = 2;
 export const UFFD_PAGEFAULT_FLAG_MINOR = 4;
-
-/** struct uffdio_writeprotect, 24 bytes: u64 start, len, mode. */
-export const UFFDIO_WRITEPROTECT_MODE_WP = 1;
 
 /** Every feature bit, by the name behind UFFD_FEATURE_. */
 export const UFFD_FEATURES: Readonly<Record<string, bigint>> = {
@@ -189,8 +271,17 @@ export const PM_SCAN_CHECK_WPASYNC = 2;
 export const PAGE_IS_WRITTEN = 2;
 export const PAGE_IS_PRESENT = 8;
 
-// --- prlimit64(2) -------------------------------------------------------------------------------------------
 export const RLIMIT_NOFILE = 7;
-export const RLIMIT_MEMLOCK = 8;
-export const RLIMIT_AS = 9;
 export const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
+/** Linux 6.7. */
+/** Write-protects the pages that match, so that the next scan finds what was written since. */
+/** EPERM where the range has no registration with WP_ASYNC, instead of passing over it silently. */
+
+/** The mapping can be write-protected asynchronously. */
+export const PAGE_IS_WPALLOWED = 0x1;
+/** Not write-protected: stored to since it was, or never protected. */
+export const PAGE_IS_FILE = 0x4;
+export const PAGE_IS_SWAPPED = 0x10;
+export const PAGE_IS_PFNZERO = 0x20;
+export const PAGE_IS_HUGE = 0x40;
+export const PAGE_IS_SOFT_DIRTY = 0x80;

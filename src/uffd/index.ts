@@ -20,6 +20,7 @@ export { Memfd, type MemfdMapOptions } from './memfd.ts';
 export type { ProbeHost } from './probe/host.ts';
 export { type ProbeOptions, probe } from './probe/probe.ts';
 export type { ProbeGroup, ProbeReport, ProbeRow, ProbeStatus, ProbeVerdict } from './probe/report.ts';
+export { PagemapScan, type PagemapScanOptions } from './pagemap-scan.ts';
 export { Reservation, type ReserveOptions } from './reservation.ts';
 export { type ServeFaultsOptions, serveFaults } from './serve.ts';
 export { StopSignal } from './stop-signal.ts';

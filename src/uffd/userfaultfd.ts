@@ -5,14 +5,18 @@ import {
   O_NONBLOCK,
   O_RDWR,
   UFFD_API,
+  UFFD_FEATURE_SIGBUS,
   UFFD_FEATURES_EVENT,
   UFFD_USER_MODE_ONLY,
   UFFDIO_API,
   UFFDIO_CONTINUE,
   UFFDIO_COPY,
+  UFFDIO_MOVE,
+  UFFDIO_POISON,
   UFFDIO_REGISTER,
   UFFDIO_UNREGISTER,
   UFFDIO_WAKE,
+  UFFDIO_WRITEPROTECT,
   UFFDIO_ZEROPAGE,
   USERFAULTFD_IOC_NEW,
 } from './abi.ts';
@@ -30,7 +34,10 @@ export type UserfaultfdKind = 'full' | 'user-mode-only';
 export interface UserfaultfdOptions {
   /** `auto` (default): the full kind if allowed, else the user-mode-only kind. */
   readonly kind?: 'auto' | UserfaultfdKind;
-  /** UFFD_FEATURE_* bits to enable, none by default. The EVENT_* ones are refused: see abi.ts. */
+  /**
+   * UFFD_FEATURE_* bits to enable, none by default. Refused are the EVENT_* ones (see abi.ts), and SIGBUS: with it no fault is
+   * ever reported; the thread is sent a signal instead, which ends a process that has no native handler for it.
+   */
   readonly features?: bigint;
 }
 
@@ -62,13 +69,13 @@ export function openUserModeOnly(kernel: Kernel): number {
  * Not safe for use from two threads: each thread that serves the same descriptor has its own object, through
  * {@link Userfaultfd.adopt}.
  *
- * `copy`, `continue`, `zeropage`, `wake` and `unregister` are the hot calls: they never throw and allocate no object.
+ * All requests but `register` are hot calls: they never throw and allocate no object.
  */
 export class Userfaultfd implements Disposable {
   readonly #kernel: Kernel;
   readonly #owned: boolean;
-  // The largest structure, uffdio_copy, is five words; smaller ones use its beginning. Written as 32-bit halves, because a
-  // BigInt would be allocated for every word.
+  // The largest structures, uffdio_copy and uffdio_move, are five words; smaller ones use its beginning. Written as 32-bit
+  // halves, because a BigInt would be allocated for every word.
   readonly #args: BigUint64Array = new BigUint64Array(5);
   readonly #halves: Uint32Array = new Uint32Array(this.#args.buffer);
   #fd: number;
@@ -86,7 +93,7 @@ export class Userfaultfd implements Disposable {
 
   /**
    * Opens a userfaultfd, close-on-exec and non-blocking. Linux 4.3; the user-mode-only kind 5.11.
-   * @throws TospaceError `ERR_OPTION` for EVENT_* features; `ERR_PERMISSION`, `ERR_UNSUPPORTED` or `ERR_SYSCALL` when the
+   * @throws TospaceError `ERR_OPTION` for EVENT_* features and SIGBUS; `ERR_PERMISSION`, `ERR_UNSUPPORTED` or `ERR_SYSCALL` when the
    *   kind asked for cannot be had: the message lists each way that was tried, the hint says how to allow one
    */
   static open(kernel: Kernel, options: UserfaultfdOptions = {}): Userfaultfd {
@@ -95,6 +102,12 @@ export class Userfaultfd implements Disposable {
       throw new TospaceError(
         'ERR_OPTION',
         'features must not contain EVENT_* bits: with them a move of registered memory waits for its own event',
+      );
+    }
+    if ((features & UFFD_FEATURE_SIGBUS) !== 0n) {
+      throw new TospaceError(
+        'ERR_OPTION',
+        'features must not contain SIGBUS: with it faults are not reported, they end the process',
       );
     }
     const tried: string[] = [];
@@ -160,7 +173,8 @@ export class Userfaultfd implements Disposable {
 
   /**
    * Stops watching. **Every thread blocked on the range is woken, and sees what the kernel has there**: zeroes, or the page of
-   * the page cache. Only when all pages are built.
+   * the page cache. Only when all pages are built. (Linux 6.18 wakes only where MISSING is registered: after MINOR or WP alone,
+   * {@link wake} the range.)
    * @returns 0 or -errno
    */
   unregister(addr: number, length: number): number {
@@ -204,6 +218,49 @@ export class Userfaultfd implements Disposable {
     this.#set(1, length);
     this.#set(2, mode);
     return this.#install(UFFDIO_ZEROPAGE, 3, length);
+  }
+
+  /**
+   * Moves pages from `src` to `dst`, without copying, and wakes who waits at `dst`. Both are private anonymous memory of equal
+   * protection, and only `dst` must be registered. The pages at `src` are missing afterwards. Linux 6.8.
+   * @param mode UFFDIO_MODE_DONTWAKE, UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES
+   * @returns as {@link copy}, but -ENOENT also when the first page of `src` is missing, and -EBUSY when it may be shared: since
+   *   a fork it is, until the next store, even when the child has ended (MADV_DONTFORK avoids that)
+   */
+  move(dst: number, src: number, length: number, mode: number = 0): number {
+    this.#set(0, dst);
+    this.#set(1, src);
+    this.#set(2, length);
+    this.#set(3, mode);
+    return this.#install(UFFDIO_MOVE, 4, length);
+  }
+
+  /**
+   * Makes missing pages unusable, and wakes who waits there: an access is SIGBUS, a system call that touches them gets EFAULT.
+   * Only in this mapping. COPY and CONTINUE put a page in its place again (ZEROPAGE only in shared memory); MADV_DONTNEED makes
+   * it missing. Linux 6.6.
+   * @returns as {@link copy}
+   */
+  poison(addr: number, length: number, mode: number = 0): number {
+    this.#set(0, addr);
+    this.#set(1, length);
+    this.#set(2, mode);
+    return this.#install(UFFDIO_POISON, 3, length);
+  }
+
+  /**
+   * Write-protects a range that is registered with MODE_WP, or lifts that and wakes who waits to write. About 18 ms per GiB:
+   * with UFFD_FEATURE_WP_ASYNC, PagemapScan.protect does it in half of that. Pages of private memory that were never
+   * touched are protected only with UFFD_FEATURE_WP_UNPOPULATED. Stores through other mappings are not seen. Linux 5.7,
+   * shmem 5.19.
+   * @param mode UFFDIO_WRITEPROTECT_MODE_WP to protect, 0 to lift, UFFDIO_WRITEPROTECT_MODE_DONTWAKE to lift and wake nobody
+   * @returns 0 or -errno: -ENOENT not registered with MODE_WP, -EAGAIN mappings are changing, -EINVAL, -EBADF after close
+   */
+  writeProtect(addr: number, length: number, mode: number): number {
+    this.#set(0, addr);
+    this.#set(1, length);
+    this.#set(2, mode);
+    return this.#kernel.ioctl(this.#fd, UFFDIO_WRITEPROTECT, this.#args);
   }
 
   /**

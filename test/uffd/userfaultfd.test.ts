@@ -16,6 +16,7 @@ import {
   Memfd,
   UFFD_FEATURE_EVENT_REMAP,
   UFFD_FEATURE_MINOR_SHMEM,
+  UFFD_FEATURE_SIGBUS,
   UFFDIO_API,
   UFFDIO_CONTINUE,
   UFFDIO_COPY,
@@ -81,6 +82,14 @@ describe('opening', () => {
     const watched = injectFaults(kernel, []);
     expect(() => Userfaultfd.open(watched, { features: UFFD_FEATURE_EVENT_REMAP })).toThrow(
       expect.objectContaining({ code: 'ERR_OPTION' }),
+    );
+    expect(watched.calls.size).toBe(0);
+  });
+
+  test('SIGBUS is refused too: whoever waits for messages would wait for ever', () => {
+    const watched = injectFaults(kernel, []);
+    expect(() => Userfaultfd.open(watched, { features: UFFD_FEATURE_SIGBUS })).toThrow(
+      expect.objectContaining({ code: 'ERR_OPTION', message: expect.stringContaining('SIGBUS') }),
     );
     expect(watched.calls.size).toBe(0);
   });
@@ -259,6 +268,9 @@ describe('installing pages', () => {
     expect(uffd.copy(window, addressOf(source), PAGE)).toBe(-EBADF);
     expect(uffd.continue(window, PAGE)).toBe(-EBADF);
     expect(uffd.zeropage(window, PAGE)).toBe(-EBADF);
+    expect(uffd.move(window, window + BYTES, PAGE)).toBe(-EBADF);
+    expect(uffd.poison(window, PAGE)).toBe(-EBADF);
+    expect(uffd.writeProtect(window, PAGE, 1)).toBe(-EBADF);
     expect(uffd.wake(window, PAGE)).toBe(-EBADF);
     expect(uffd.unregister(window, PAGE)).toBe(-EBADF);
   });
