@@ -66,7 +66,7 @@ function mappings({ options }) {
             'the window is whole',
           );
           geometry.aliases.forEach((alias, i) => {
-            const parts = mapped(real(alias), geometry.windowBytes);
+            const parts = mapped(real(alias), geometry.heapBytes);
             assert(parts.length === 1, `alias ${i} is in pieces: ${JSON.stringify(parts)}`);
             assert(
               parts[0].name.includes(i === 0 ? 'tospace-a' : 'tospace-b'),
