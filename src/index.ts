@@ -2,7 +2,7 @@
 
 export { TospaceError, type ErrorCode } from './errors.ts';
 export type { CycleReport } from './gc/cycle.ts';
-export { attachHeap, Heap, HeapAccess, type SharedHeap } from './gc/heap.ts';
+export { type AttachOptions, attachHeap, Heap, HeapAccess, type SharedHeap } from './gc/heap.ts';
 export {
   type CollectorName,
   DEFAULT_OPTIONS,

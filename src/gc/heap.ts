@@ -59,10 +59,15 @@ export interface SharedHeap {
   readonly workers: number;
 }
 
+export interface AttachOptions {
+  /** What reports call the thread; 20 bytes of UTF-8 are kept. */
+  readonly name?: string;
+}
+
 interface HeapEvents {
   /** A cycle is over. */
   cycle: [report: CycleReport];
-  /** A cycle was given up before it moved anything, because the kernel refused a step. */
+  /** A cycle was given up before it moved anything: the kernel refused a step, or a thread did not reach a safepoint (ERR_TIMEOUT). */
   abandoned: [error: Error];
 }
 
@@ -130,13 +135,15 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
 
   /**
    * Attaches the calling thread. It begins in a safe region: touch the heap inside `mutator.run(() => …)`.
+   * @param options.name what reports call the thread, 20 bytes of it; default: `thread` and the kernel's id of it.
    * @throws TospaceError ERR_STATE when the heap is closed or 64 threads are attached.
    */
-  attach(): Mutator {
+  attach({ name }: AttachOptions = {}): Mutator {
     this.#assertOpen();
     const peers = new Peers({ kernel: this.kernel, tables: this.tables, workers: this.workers });
     const host: ThreadHost = {
       tid: this.kernel.gettid(),
+      name,
       currentCpu: () => this.kernel.getcpu(),
       assertCollectorAlive: () => {
         try {

@@ -62,6 +62,11 @@ export interface HeapOptions {
   readonly typeMapBytes?: number;
   /** Milliseconds after which a mutator that does not reach a safepoint is reported on standard error. Default 5 000. */
   readonly safepointWarnMs?: number;
+  /**
+   * Milliseconds after which a collection that waits for such a mutator is given up: the heap stays as it was, whoever asked for the
+   * collection is told by ERR_TIMEOUT which thread it was, and the others run on. 0 is never. Default 30 000.
+   */
+  readonly safepointTimeoutMs?: number;
   readonly stress?: StressOptions;
 }
 
@@ -79,6 +84,7 @@ export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, 'retention'>> = Obj
   persistentSlots: 65536,
   typeMapBytes: MIB,
   safepointWarnMs: 5000,
+  safepointTimeoutMs: 30_000,
   stress: Object.freeze({}),
 });
 
@@ -165,6 +171,7 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
   integer(loose, 'persistentSlots', 1, 2 ** 24);
   integer(loose, 'typeMapBytes', 4 * KIB, 64 * MIB, PAGE_BYTES);
   integer(loose, 'safepointWarnMs', 1, 2 ** 31);
+  integer(loose, 'safepointTimeoutMs', 0, 2 ** 31);
   if (typeof options.verify !== 'boolean') throw bad('verify', options.verify, 'true or false');
   if (typeof options.trigger !== 'number' || !(options.trigger >= 0.05 && options.trigger <= 0.95)) {
     throw bad('trigger', options.trigger, 'a number from 0.05 to 0.95');

@@ -180,7 +180,8 @@ export class Mutator extends AtomicFields {
   /**
    * Runs a whole collection that begins after the call, and waits for its end. A safepoint.
    * @param release also give free memory back to the system.
-   * @throws TospaceError ERR_SYSCALL when the kernel refused a step and the collection moved nothing; the heap is as it was.
+   * @throws TospaceError when the collection was given up and moved nothing; the heap is as it was. ERR_SYSCALL: the kernel refused a
+   * step. ERR_TIMEOUT: a thread, which the message names, did not reach a safepoint.
    */
   collect(release = false): void {
     this.#thread.assertRunning();

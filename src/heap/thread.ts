@@ -19,6 +19,8 @@ import {
   T_CPU,
   T_CURSOR,
   T_LIMIT,
+  T_NAME,
+  T_PENDING_BYTES,
   T_SHADOW_BASE,
   T_SHADOW_TOP,
   T_STATE,
@@ -31,11 +33,14 @@ import {
 } from './layout.ts';
 import { answerHandshake, park, resumeRunning } from './safepoint.ts';
 import type { Tables } from './tables.ts';
+import { writeName } from './thread-name.ts';
 
 /** What a mutator needs from its thread and process. */
 export interface ThreadHost {
   /** The kernel's id of the thread. */
   readonly tid: number;
+  /** What reports call the thread; default: by its id. */
+  readonly name?: string | undefined;
   currentCpu(): number;
   /** Throws a typed error when the collector's thread is gone. */
   assertCollectorAlive(): void;
@@ -72,6 +77,8 @@ export class MutatorThread {
     this.record[T_LIMIT] = 0;
     this.record[T_BUFFER] = 0;
     this.record[T_SHADOW_TOP] = this.record[T_SHADOW_BASE]!;
+    this.record[T_PENDING_BYTES] = 0;
+    writeName(this.record, T_NAME, host.name ?? `thread ${host.tid}`);
     Atomics.store(this.record, T_STATE, THREAD_SAFE);
     const pauses: (Histogram | undefined)[] = [];
     pauses[PAUSE_REMARK] = tables.histogram(this.index, HISTOGRAM_REMARK);
