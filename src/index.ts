@@ -14,7 +14,7 @@ export {
 export type { HeapStatistics } from './gc/statistics.ts';
 export type { Summary } from './heap/histogram.ts';
 export { Mutator } from './heap/mutator.ts';
-export { Persistent } from './heap/persistent.ts';
+export { Persistent, type SharedHandle } from './heap/persistent.ts';
 export { type Local, NULL, type Ref } from './heap/ref.ts';
 export type {
   ArrayType,

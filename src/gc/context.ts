@@ -7,6 +7,7 @@ import { COLLECTOR, PAGE_LOG2, W_BYTES_BUILT, W_PAGES, W_STATE, WORKER_ARMED } f
 import { createLibcKernel, injectFaults, type Kernel, Userfaultfd } from '../uffd/index.ts';
 import { instantiateKernels, type Kernels } from './kernels.ts';
 import type { DelayPoint, ResolvedOptions } from './options.ts';
+import { bindLocksOf } from './peers.ts';
 
 /** Everything a worker is started with. Can be posted. */
 export interface WorkerSetup {
@@ -65,6 +66,7 @@ export class WorkerContext {
     this.worker = worker;
     this.workers = setup.workers;
     this.record = this.tables.workers[worker]!;
+    bindLocksOf(this);
     const { geometry } = this.tables;
     this.pageSource = this.tables.words(geometry.pageSource, geometry.heapBytes >>> PAGE_LOG2);
     this.bytesBuilt = Tables.float(this.record, W_BYTES_BUILT);

@@ -1,7 +1,7 @@
 // The phases of a cycle that both compacting collectors share, and what a cycle reports.
 
 import { TospaceError } from '../errors.ts';
-import { retireBuffer } from '../heap/blocks.ts';
+import { finishPendingBlock, retireBuffer } from '../heap/blocks.ts';
 import {
   CTL_ALLOC_EPOCH,
   CTL_CLOSING,
@@ -26,9 +26,9 @@ import {
   T_TID,
   PHASE_FLIP,
   THREAD_FREE,
-  THREAD_SAFE,
-  THREAD_STOPPED,
+  THREAD_RUNNING,
 } from '../heap/layout.ts';
+import { releasePersistents } from '../heap/persistent.ts';
 import { Safepoints } from '../heap/safepoint.ts';
 import { noteTimeout, timeoutError } from '../heap/safepoint-timeout.ts';
 import type { Tables } from '../heap/tables.ts';
@@ -142,14 +142,17 @@ export class World {
     }
   }
 
-  /** Detaches threads that ended in a safe region without saying so (terminated, say): nobody waits for them, and their roots are void. */
+  /**
+   * Detaches threads that ended in a safe region, or while they attached, without saying so (terminated, say): nobody waits for them, and
+   * their roots are void.
+   */
   releaseDeadThreads(): void {
     const { tables } = this.#context;
-    for (const i of tables.attached()) {
-      const thread = tables.threads[i]!;
+    for (const [i, thread] of tables.threads.entries()) {
       const state = Atomics.load(thread, T_STATE);
       const tid = thread[T_TID]!;
-      if ((state !== THREAD_SAFE && state !== THREAD_STOPPED) || this.#peers.threadExists(tid)) continue;
+      if (state === THREAD_FREE || state === THREAD_RUNNING || tid === 0 || this.#peers.threadExists(tid))
+        continue;
       // Nobody changes a dead thread's record; if it is another's by now, it shows another id.
       if (thread[T_TID] === tid) releaseThread(tables, i);
     }
@@ -258,9 +261,11 @@ export function triggerAfter(heap: number, heapBytes: number, usedBytes: number,
   return heap + usedBytes + Math.floor((heapBytes - usedBytes) * part);
 }
 
-/** Detaches a thread whose operating-system thread is gone: its roots are released. */
+/** Detaches a thread whose operating-system thread is gone: its roots are released, persistent ones too. */
 function releaseThread(tables: Tables, index: number): void {
   const thread = tables.threads[index]!;
+  finishPendingBlock(tables, thread);
+  releasePersistents(tables, index);
   Atomics.store(thread, T_SHADOW_TOP, thread[T_SHADOW_BASE]!);
   thread[T_CURSOR] = 0;
   thread[T_LIMIT] = 0;

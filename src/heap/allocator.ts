@@ -56,7 +56,7 @@ export class Allocator {
     this.#record = thread.record;
     this.#requests = requests;
     this.#options = options;
-    this.#blocks = new BlockSource(tables);
+    this.#blocks = new BlockSource(tables, thread.record);
     this.#stalls = tables.histogram(thread.index, HISTOGRAM_STALL);
     this.#allocatedBytes = Tables.float(thread.record, T_ALLOCATED_BYTES);
   }

@@ -80,6 +80,8 @@ export interface Geometry {
   readonly pageSource: number;
   readonly persistent: number;
   readonly persistentSlots: number;
+  /** Whose each persistent slot is, a word for every slot. */
+  readonly persistentOwners: number;
   readonly shadowStacks: number;
   readonly markStack: number;
   readonly markStackBytes: number;
@@ -148,6 +150,7 @@ export function layOut(memoryAddress: number, options: GeometryOptions): Geometr
     pageFirst: place((pages + 1) * 4),
     pageSource: place((pages + 1) * 4),
     persistent: place(options.persistentSlots * 4),
+    persistentOwners: place(options.persistentSlots * 4),
     shadowStacks: place(MAX_THREADS * SHADOW_SLOTS * 4),
     markStack: place(options.markStackEntries * 4),
     staging: place(MAX_WORKERS * STAGING_BYTES),

@@ -278,7 +278,7 @@ export const THREAD_RUNNING = 1;
 export const THREAD_SAFE = 2;
 /** Waits at a safepoint for the pause to end. */
 export const THREAD_STOPPED = 3;
-/** Taken, and not filled in yet: it has no roots, and its thread id is somebody else's. */
+/** Taken, and not filled in yet: it has no roots. Its thread id is 0 until the thread has written it. */
 export const THREAD_ATTACHING = 4;
 
 /** 32-bit slots of a thread's shadow stack. */

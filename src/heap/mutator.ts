@@ -12,7 +12,7 @@ import { copyElements, fillElements } from './bulk.ts';
 import { CycleRequests } from './cycle-requests.ts';
 import { FaultSampler } from './fault-sampler.ts';
 import { CARD_DIRTY, CARD_LOG2, CTL_POLL, HEADER_BYTES, T_CURSOR, T_LIMIT, TYPE_ID_MASK } from './layout.ts';
-import { type Persistent, PersistentTable } from './persistent.ts';
+import { type Persistent, PersistentTable, type SharedHandle } from './persistent.ts';
 import type { Local, Ref } from './ref.ts';
 import { ShadowStack } from './shadow-stack.ts';
 import type { Tables } from './tables.ts';
@@ -375,8 +375,16 @@ export class Mutator extends AtomicFields {
     }
   }
 
-  /** Makes a handle that lives until it is closed, or the thread detaches. */
+  /** Makes a handle that lives until it is closed, or the thread detaches or ends. */
   persist(ref: Ref): Persistent {
     return this.#persistents.create(ref);
+  }
+
+  /**
+   * A handle that another thread made, and posted as `handle.share()`: both threads read and write the same reference. It ends with the
+   * other thread's handle, and is then refused by ERR_HANDLE.
+   */
+  borrow(handle: SharedHandle): Persistent {
+    return this.#persistents.borrow(handle);
   }
 }

@@ -10,7 +10,7 @@ const sharedWords = (): Int32Array<SharedArrayBuffer> => new Int32Array(new Shar
 describe('withLock', () => {
   test('returns what its body returns, and is free afterwards, also when the body throws', () => {
     const words = sharedWords();
-    expect(withLock(words, 3, () => words[3])).toBe(1);
+    expect(withLock(words, 3, () => words[3])).not.toBe(0);
     expect(() =>
       withLock(words, 3, () => {
         throw new Error('body');
