@@ -102,7 +102,7 @@ export class Builder {
   #install(page: number, count: number): void {
     const { record } = this.#context;
     const uffd = this.#context.uffd!;
-    this.#context.reach('install');
+    this.#context.reach('install', page);
     let at = this.#heap + page * PAGE_BYTES;
     let source = this.#copies ? this.#context.arena.real(this.#staging) : 0;
     let left = count * PAGE_BYTES;

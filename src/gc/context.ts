@@ -73,10 +73,11 @@ export class WorkerContext {
   }
 
   /** Called wherever stress may hold a worker up or kill it. Not before the worker is armed: a heap that does not exist yet is not stressed. */
-  reach(point: DelayPoint | 'fault'): void {
+  reach(point: DelayPoint | 'fault', page?: number): void {
     if (this.record[W_STATE] !== WORKER_ARMED) return;
-    const { delayMs, crash } = this.options.stress;
-    if (delayMs !== undefined && point !== 'fault') sleep(delayMs[point] ?? 0);
+    const { delayMs, delayedPage, crash } = this.options.stress;
+    const strikes = page === undefined || delayedPage === undefined || page === delayedPage;
+    if (delayMs !== undefined && point !== 'fault' && strikes) sleep(delayMs[point] ?? 0);
     if (crash !== undefined && crash.worker === this.#name && crash.at === point) {
       if (crash.how === 'exit') process.exit(1);
       throw new Error(`stress: the ${this.#name} crashes at ${point}`);

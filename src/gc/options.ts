@@ -1,5 +1,6 @@
 // Every knob of a heap: one object, one table of defaults, checked at the boundary.
 
+import { availableParallelism } from 'node:os';
 import { inspect } from 'node:util';
 import { TospaceError } from '../errors.ts';
 import { GIB, KIB, MIB, MIN_HEAP_BYTES } from '../heap/geometry.ts';
@@ -19,6 +20,8 @@ export interface StressOptions {
   readonly collectEverySafepoint?: number;
   /** Milliseconds the collector sleeps when it reaches a point. */
   readonly delayMs?: Readonly<Partial<Record<DelayPoint, number>>>;
+  /** The to-space page before whose installation `delayMs.install` strikes; default: every one. */
+  readonly delayedPage?: number;
   /** Entries of the mark stack: a tiny one makes marking overflow. */
   readonly markStackEntries?: number;
   /** System calls that fail or are delayed. */
@@ -46,8 +49,11 @@ export interface HeapOptions {
    * them back to the system behind the sweep. Default `recycle`; `copy` needs `release`.
    */
   readonly retention?: 'recycle' | 'release';
-  /** Fault servers, 1 to 15. Default 1. */
-  readonly servers?: number;
+  /**
+   * Fault servers, 1 to 15. Faults of several threads at once wait for each other where there are fewer servers than that. Default `auto`:
+   * one CPU less than there are, at least 1 and at most 4.
+   */
+  readonly servers?: number | 'auto';
   /** `mutator` keeps a fault server on the CPU of a mutator, whose CPU is free while it faults; `any` leaves it to the kernel. */
   readonly placement?: 'mutator' | 'any';
   /** Part of the room left after a cycle that may be allocated before the next one begins, 0.05 to 0.95. Default 0.6. */
@@ -70,13 +76,25 @@ export interface HeapOptions {
   readonly stress?: StressOptions;
 }
 
-export type ResolvedOptions = Required<HeapOptions>;
+/** What really runs: `servers` is a number here. */
+export type ResolvedOptions = Required<Omit<HeapOptions, 'servers'>> & { readonly servers: number };
+
+/**
+ * The most servers that `auto` starts. A server beyond the number of CPUs only takes their time, and each costs a thread with an isolate
+ * of its own.
+ */
+const AUTO_SERVERS_MAX = 4;
+
+/** On two CPUs one server is as fast as two with up to four threads that fault: they share one CPU, and the collector has the other. */
+function autoServers(): number {
+  return Math.min(Math.max(availableParallelism() - 1, 1), AUTO_SERVERS_MAX);
+}
 
 export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, 'retention'>> = Object.freeze({
   heapBytes: 256 * MIB,
   collector: 'concurrent',
   fill: 'continue',
-  servers: 1,
+  servers: autoServers(),
   placement: 'mutator',
   trigger: 0.6,
   verify: false,
@@ -159,6 +177,7 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
     ...DEFAULT_OPTIONS,
     retention: given.fill === 'copy' ? 'release' : 'recycle',
     ...present,
+    ...(given.servers === 'auto' ? { servers: DEFAULT_OPTIONS.servers } : {}),
   } as ResolvedOptions;
   const loose = options as unknown as Record<string, unknown>;
   integer(loose, 'heapBytes', MIN_HEAP_BYTES, 1.25 * GIB, PAGE_BYTES);
@@ -194,6 +213,7 @@ function checkStress(stress: StressOptions): void {
     collectEveryAllocation: 0,
     collectEverySafepoint: 0,
     markStackEntries: 64,
+    delayedPage: 0,
     ...present,
   };
   for (const key of Object.keys(stress)) {
@@ -202,6 +222,7 @@ function checkStress(stress: StressOptions): void {
         'collectEveryAllocation',
         'collectEverySafepoint',
         'delayMs',
+        'delayedPage',
         'markStackEntries',
         'injection',
         'crash',
@@ -215,6 +236,7 @@ function checkStress(stress: StressOptions): void {
   integer(loose, 'collectEveryAllocation', 0, 2 ** 31);
   integer(loose, 'collectEverySafepoint', 0, 2 ** 31);
   integer(loose, 'markStackEntries', 8, 2 ** 28);
+  integer(loose, 'delayedPage', 0, 2 ** 20);
   const { delayMs = {}, injection = [], crash } = stress;
   if (typeof delayMs !== 'object' || delayMs === null) throw bad('stress.delayMs', delayMs, 'an object');
   if (!Array.isArray(injection)) throw bad('stress.injection', injection, 'a list of rules');
