@@ -343,18 +343,29 @@ const OPERATIONS = [
 // ---------------------------------------------------------------------------------------------------------------------------
 // Replay
 
-/** Checks the chains of the free places; returns the last value of each. `initial` are first values other than 0. */
-function replayFree(logs, initial) {
-  const places = new Map();
+/** Entries of one kind from all logs, by their first number: what `entry` makes of each. */
+function group(logs, kind, entry) {
+  const groups = new Map();
   for (const log of logs) {
     for (let i = 0; i < log.length; i += ENTRY) {
-      if (log[i] !== FREE) continue;
-      const place = log[i + 1];
-      let list = places.get(place);
-      if (list === undefined) places.set(place, (list = []));
-      list.push({ begin: log[i + 2], end: log[i + 3], seen: log[i + 4], wrote: log[i + 5], at: 0 });
+      if (log[i] !== kind) continue;
+      const list = groups.get(log[i + 1]);
+      if (list === undefined) groups.set(log[i + 1], [entry(log, i)]);
+      else list.push(entry(log, i));
     }
   }
+  return groups;
+}
+
+/** Checks the chains of the free places; returns the last value of each. `initial` are first values other than 0. */
+function replayFree(logs, initial) {
+  const places = group(logs, FREE, (log, i) => ({
+    begin: log[i + 2],
+    end: log[i + 3],
+    seen: log[i + 4],
+    wrote: log[i + 5],
+    at: 0,
+  }));
   const last = new Map(initial);
   let operations = 0;
   for (const [place, list] of places) {
@@ -397,16 +408,8 @@ function replayFree(logs, initial) {
 
 /** Applies the owned operations in the order of their versions; returns the nodes of the model. */
 function replayOwned(logs) {
-  const histories = new Map();
+  const histories = group(logs, OWNED, (log, i) => log.subarray(i, i + ENTRY));
   let operations = 0;
-  for (const log of logs) {
-    for (let i = 0; i < log.length; i += ENTRY) {
-      if (log[i] !== OWNED) continue;
-      let list = histories.get(log[i + 1]);
-      if (list === undefined) histories.set(log[i + 1], (list = []));
-      list.push(log.subarray(i, i + ENTRY));
-    }
-  }
   const model = new Map();
   for (const [id, list] of histories) {
     list.sort((x, y) => x[2] - y[2]);
@@ -464,15 +467,7 @@ function replayOwned(logs) {
 
 /** What additions of 1 returned are 0, 1, 2 …; returns how many there were for each node. */
 function replayHits(logs) {
-  const hits = new Map();
-  for (const log of logs) {
-    for (let i = 0; i < log.length; i += ENTRY) {
-      if (log[i] !== HIT) continue;
-      let list = hits.get(log[i + 1]);
-      if (list === undefined) hits.set(log[i + 1], (list = []));
-      list.push(log[i + 2]);
-    }
-  }
+  const hits = group(logs, HIT, (log, i) => log[i + 2]);
   for (const [id, list] of hits) {
     list.sort((x, y) => x - y);
     for (const [i, value] of list.entries()) if (value !== i) wrong(`the hits of node ${id} are ${list}`);
