@@ -23,6 +23,8 @@ export type ErrorCode =
   | 'ERR_INVARIANT'
   /** A worker thread died. */
   | 'ERR_WORKER'
+  /** A thread did not reach a safepoint in time, and what waited for it was given up. */
+  | 'ERR_TIMEOUT'
   /** The verifier found a damaged heap. */
   | 'ERR_VERIFY';
 
@@ -39,6 +41,8 @@ const DEFAULT_HINTS: Readonly<Record<ErrorCode, string>> = {
   ERR_STATE: 'Call this only in the state that the message names.',
   ERR_INVARIANT: 'This is a bug in tospace: please report it with the whole message and stack.',
   ERR_WORKER: 'See the cause for what the worker reported.',
+  ERR_TIMEOUT:
+    'Call mutator.safepoint() in long loops, and leave() before blocking; or raise safepointTimeoutMs.',
   ERR_VERIFY: 'Keep the report: the heap is damaged and must not be used any further.',
 };
 

@@ -2,7 +2,7 @@
 
 export { TospaceError, type ErrorCode } from './errors.ts';
 export type { CycleReport } from './gc/cycle.ts';
-export { attachHeap, Heap, HeapAccess, type SharedHeap } from './gc/heap.ts';
+export { type AttachOptions, attachHeap, Heap, HeapAccess, type SharedHeap } from './gc/heap.ts';
 export {
   type CollectorName,
   DEFAULT_OPTIONS,
@@ -14,7 +14,7 @@ export {
 export type { HeapStatistics } from './gc/statistics.ts';
 export type { Summary } from './heap/histogram.ts';
 export { Mutator } from './heap/mutator.ts';
-export { Persistent } from './heap/persistent.ts';
+export { Persistent, type SharedHandle } from './heap/persistent.ts';
 export { type Local, NULL, type Ref } from './heap/ref.ts';
 export type {
   ArrayType,

@@ -23,7 +23,13 @@ if (isMainThread) await main(Number(process.argv[2]), Number(process.argv[3]));
 else request(workerData as RequesterData);
 
 async function main(usedMib: number, cycles: number): Promise<void> {
-  const heap = await createHeap({ heapBytes: WINDOW_BYTES, collector: 'concurrent', trigger: 0.95 });
+  const heap = await createHeap({
+    heapBytes: WINDOW_BYTES,
+    collector: 'concurrent',
+    trigger: 0.95,
+    // The arrays are what moves.
+    largeObjectBytes: 2 ** 31,
+  });
   const reports: CycleReport[] = [];
   heap.on('cycle', (report) => reports.push(report));
   const bytesType = heap.defineArray('Bytes', 'u8');

@@ -123,7 +123,7 @@ export class Builder {
   #install(page: number, count: number): void {
     const { record, control } = this.#context;
     const uffd = this.#context.uffd!;
-    this.#context.reach('install');
+    this.#context.reach('install', page);
     let at = this.#heap + page * PAGE_BYTES;
     const copies = !this.mapsInPlace(page);
     let source = copies ? this.#context.arena.real(this.#staging) : 0;

@@ -17,10 +17,11 @@ import {
   W_STATE,
   WORKER_ARMED,
 } from '../heap/layout.ts';
+import { publishTimeout } from '../heap/safepoint-timeout.ts';
 import { waitWhile } from '../heap/spin.ts';
 import { ConcurrentCollector } from './concurrent.ts';
 import type { WorkerContext } from './context.ts';
-import { CycleCancelled, type CycleReport, isSurvivable, World } from './cycle.ts';
+import { CycleCancelled, type CycleReport, isSurvivable, isTimeout, World } from './cycle.ts';
 import type { HeapEvent } from './events.ts';
 import { NonMoving } from './non-moving.ts';
 import { Peers } from './peers.ts';
@@ -78,6 +79,7 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
       if (!isSurvivable(control, error)) throw error;
       Atomics.add(control, CTL_ABANDONED, 1);
       Atomics.store(control, CTL_ABANDONED_TICKET, ticket);
+      if (isTimeout(error)) publishTimeout(control, ticket);
       // Or every further allocation would ask for the next attempt.
       world.retrigger();
       post({ type: 'abandoned', error: encodeError(error) });

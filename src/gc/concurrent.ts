@@ -31,7 +31,6 @@ import {
   PAGE_LOG2,
   PAUSE_FLIP,
   PAUSE_REMARK,
-  PAUSE_VERIFY,
   PHASE_CLOSE,
   PHASE_COMPACT,
   PHASE_FLIP,
@@ -271,7 +270,7 @@ export class ConcurrentCollector implements Collector {
     clearAttics(this.#context, { heapBytes: fromBytes, nonMovingBytes });
     const verifier = this.#verifier;
     if (verifier !== undefined) {
-      this.#world.paused(PAUSE_VERIFY, () => verifier.afterClose(this.#retention.backDirtyBytes));
+      this.#world.pausedForVerification(() => verifier.afterClose(this.#retention.backDirtyBytes));
     }
     this.#retention.sample();
   }

@@ -7,6 +7,7 @@ import { COLLECTOR, PAGE_LOG2, W_BYTES_BUILT, W_PAGES, W_STATE, WORKER_ARMED } f
 import { createLibcKernel, injectFaults, type Kernel, Userfaultfd } from '../uffd/index.ts';
 import { instantiateKernels, type Kernels } from './kernels.ts';
 import type { DelayPoint, ResolvedOptions } from './options.ts';
+import { bindLocksOf } from './peers.ts';
 
 /** Everything a worker is started with. Can be posted. */
 export interface WorkerSetup {
@@ -65,16 +66,18 @@ export class WorkerContext {
     this.worker = worker;
     this.workers = setup.workers;
     this.record = this.tables.workers[worker]!;
+    bindLocksOf(this);
     const { geometry } = this.tables;
     this.pageSource = this.tables.words(geometry.pageSource, geometry.heapBytes >>> PAGE_LOG2);
     this.bytesBuilt = Tables.float(this.record, W_BYTES_BUILT);
   }
 
   /** Called wherever stress may hold a worker up or kill it. Not before the worker is armed: a heap that does not exist yet is not stressed. */
-  reach(point: DelayPoint | 'fault'): void {
+  reach(point: DelayPoint | 'fault', page?: number): void {
     if (this.record[W_STATE] !== WORKER_ARMED) return;
-    const { delayMs, crash } = this.options.stress;
-    if (delayMs !== undefined && point !== 'fault') sleep(delayMs[point] ?? 0);
+    const { delayMs, delayedPage, crash } = this.options.stress;
+    const strikes = page === undefined || delayedPage === undefined || page === delayedPage;
+    if (delayMs !== undefined && point !== 'fault' && strikes) sleep(delayMs[point] ?? 0);
     if (crash !== undefined && crash.worker === this.#name && crash.at === point) {
       if (crash.how === 'exit') process.exit(1);
       throw new Error(`stress: the ${this.#name} crashes at ${point}`);

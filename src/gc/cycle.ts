@@ -1,6 +1,7 @@
 // The phases of a cycle that both compacting collectors share, and what a cycle reports.
 
-import { retireBuffer } from '../heap/blocks.ts';
+import { TospaceError } from '../errors.ts';
+import { finishPendingBlock, retireBuffer } from '../heap/blocks.ts';
 import {
   CTL_ALLOC_EPOCH,
   CTL_CLOSING,
@@ -11,20 +12,25 @@ import {
   CTL_PHASE,
   CTL_TO_ALIAS,
   CTL_TRIGGER,
+  PAUSE_NONE,
+  PAUSE_VERIFY,
   T_BUFFER,
   T_CURSOR,
   T_LIMIT,
+  T_NAME,
   T_SHADOW_BASE,
   T_SHADOW_TOP,
   T_STATE,
   T_TID,
   PHASE_FLIP,
   THREAD_FREE,
-  THREAD_SAFE,
-  THREAD_STOPPED,
+  THREAD_RUNNING,
 } from '../heap/layout.ts';
+import { releasePersistents } from '../heap/persistent.ts';
 import { Safepoints } from '../heap/safepoint.ts';
+import { noteTimeout, timeoutError } from '../heap/safepoint-timeout.ts';
 import type { Tables } from '../heap/tables.ts';
+import { readName } from '../heap/thread-name.ts';
 import type { WorkerContext } from './context.ts';
 import type { FlipTimes } from './flip.ts';
 import { Peers } from './peers.ts';
@@ -73,6 +79,10 @@ export class World {
   readonly safepoints: Safepoints;
   readonly #peers: Peers;
   #warned = new Set<number>();
+  /** The kind of pause being waited for; PAUSE_NONE is a handshake. */
+  #awaited = PAUSE_NONE;
+  /** Why patience gave up. */
+  #gaveUp: Error = new CycleCancelled();
 
   constructor(context: WorkerContext) {
     this.#context = context;
@@ -82,10 +92,15 @@ export class World {
     );
   }
 
-  /** Stops all mutators. @throws CycleCancelled when the heap began to close before all had stopped. */
+  /**
+   * Stops all mutators.
+   * @throws CycleCancelled when the heap began to close before all had stopped, TospaceError ERR_TIMEOUT when one does not stop; all run
+   * on then.
+   */
   stop(kind: number): void {
     this.#warned.clear();
-    if (!this.safepoints.stop(kind)) throw new CycleCancelled();
+    this.#awaited = kind;
+    if (!this.safepoints.stop(kind)) throw this.#gaveUp;
   }
 
   resume(): void {
@@ -95,7 +110,7 @@ export class World {
   /**
    * Runs `body` while all mutators are stopped. When it fails in a way that no heap survives they stay stopped: they would see whatever
    * is half done until the process has ended.
-   * @throws CycleCancelled when the heap began to close before all had stopped; or what `body` throws.
+   * @throws as {@link stop}; or what `body` throws.
    */
   paused<T>(kind: number, body: () => T): T {
     this.stop(kind);
@@ -110,41 +125,75 @@ export class World {
     return result;
   }
 
-  /** Detaches threads that ended in a safe region without saying so (terminated, say): nobody waits for them, and their roots are void. */
+  /**
+   * Runs a check of the verifier while all mutators are stopped. The cycle is complete by then: when a thread does not stop the check is
+   * left out, with a note.
+   */
+  pausedForVerification(body: () => void): void {
+    try {
+      this.paused(PAUSE_VERIFY, body);
+    } catch (error) {
+      if (!isTimeout(error)) throw error;
+      process.stderr.write(
+        `tospace: the verification at the end of a cycle was left out: ${error.message}\n`,
+      );
+    }
+  }
+
+  /**
+   * Detaches threads that ended in a safe region, or while they attached, without saying so (terminated, say): nobody waits for them, and
+   * their roots are void.
+   */
   releaseDeadThreads(): void {
     const { tables } = this.#context;
-    for (const i of tables.attached()) {
-      const thread = tables.threads[i]!;
+    for (const [i, thread] of tables.threads.entries()) {
       const state = Atomics.load(thread, T_STATE);
       const tid = thread[T_TID]!;
-      if ((state !== THREAD_SAFE && state !== THREAD_STOPPED) || this.#peers.threadExists(tid)) continue;
+      if (state === THREAD_FREE || state === THREAD_RUNNING || tid === 0 || this.#peers.threadExists(tid))
+        continue;
       // Nobody changes a dead thread's record; if it is another's by now, it shows another id.
       if (thread[T_TID] === tid) releaseThread(tables, i);
     }
   }
 
-  /** @throws CycleCancelled when the heap began to close before all threads had answered. */
+  /**
+   * @throws CycleCancelled when the heap began to close before all threads had answered, TospaceError ERR_TIMEOUT when one does not
+   * answer.
+   */
   handshake(): void {
     this.#warned.clear();
-    if (!this.safepoints.handshake()) throw new CycleCancelled();
+    this.#awaited = PAUSE_NONE;
+    if (!this.safepoints.handshake()) throw this.#gaveUp;
   }
 
-  /** A thread does not answer: a dead one is detached, a slow one is reported once, and a closing heap waits for nobody. */
-  #wait(thread: number, waitedMs: number): boolean {
+  /**
+   * A thread does not answer: a dead one is detached; a slow one is reported once, and given up after a while; and a closing heap waits
+   * for nobody.
+   */
+  #wait(index: number, waitedMs: number): boolean {
     const { control, tables, options } = this.#context;
-    if (Atomics.load(control, CTL_CLOSING) !== 0) return false;
+    if (Atomics.load(control, CTL_CLOSING) !== 0) {
+      this.#gaveUp = new CycleCancelled();
+      return false;
+    }
     this.#peers.assertAlive();
-    const tid = tables.threads[thread]![T_TID]!;
+    const thread = tables.threads[index]!;
+    const tid = thread[T_TID]!;
     if (!this.#peers.threadExists(tid)) {
-      releaseThread(tables, thread);
-    } else if (waitedMs > options.safepointWarnMs && !this.#warned.has(thread)) {
-      this.#warned.add(thread);
+      releaseThread(tables, index);
+      return true;
+    }
+    if (waitedMs > options.safepointWarnMs && !this.#warned.has(index)) {
+      this.#warned.add(index);
       process.stderr.write(
-        `tospace: thread ${tid} has not reached a safepoint for ${Math.round(waitedMs)} ms, and a collection waits for it. ` +
-          'Call mutator.safepoint() in long loops, and leave() before blocking.\n',
+        `tospace: "${readName(thread, T_NAME)}" (thread id ${tid}) has not reached a safepoint for ${Math.round(waitedMs)} ms, and ` +
+          'a collection waits for it. Call mutator.safepoint() in long loops, and leave() before blocking.\n',
       );
     }
-    return true;
+    if (options.safepointTimeoutMs === 0 || waitedMs <= options.safepointTimeoutMs) return true;
+    noteTimeout(control, thread, this.#awaited, waitedMs);
+    this.#gaveUp = timeoutError(control);
+    return false;
   }
 
   /** Empties every thread's allocation buffer: whatever is allocated next comes from fresh pages. */
@@ -198,14 +247,21 @@ export class World {
   }
 }
 
+/** True for a stop or handshake that was given up. */
+export function isTimeout(error: unknown): error is TospaceError {
+  return error instanceof TospaceError && error.code === 'ERR_TIMEOUT';
+}
+
 /** Address at which the next cycle is asked for: after `part` of the room that is left. */
 export function triggerAfter(heap: number, heapBytes: number, usedBytes: number, part: number): number {
   return heap + usedBytes + Math.floor((heapBytes - usedBytes) * part);
 }
 
-/** Detaches a thread whose operating-system thread is gone: its roots are released. */
+/** Detaches a thread whose operating-system thread is gone: its roots are released, persistent ones too. */
 function releaseThread(tables: Tables, index: number): void {
   const thread = tables.threads[index]!;
+  finishPendingBlock(tables, thread);
+  releasePersistents(tables, index);
   Atomics.store(thread, T_SHADOW_TOP, thread[T_SHADOW_BASE]!);
   thread[T_CURSOR] = 0;
   thread[T_LIMIT] = 0;
@@ -215,13 +271,16 @@ function releaseThread(tables: Tables, index: number): void {
 }
 
 /**
- * True when a cycle that ended with `error` moved nothing and can be given up: a system call failed before the flip. After the flip
- * somebody would have to finish the window, and the heap's own invariants do not forgive.
+ * True when a cycle that ended with `error` moved nothing and can be given up: a system call failed before the flip, or a thread did not
+ * stop. After the flip somebody would have to finish the window, and the heap's own invariants do not forgive.
  */
 export function isSurvivable(control: Int32Array, error: unknown): boolean {
   if (error instanceof CycleCancelled) return true;
   const fromKernel = error instanceof Error && 'syscall' in error && error.syscall !== undefined;
-  return fromKernel && Atomics.load(control as Int32Array<SharedArrayBuffer>, CTL_PHASE) <= PHASE_FLIP;
+  return (
+    (fromKernel || isTimeout(error)) &&
+    Atomics.load(control as Int32Array<SharedArrayBuffer>, CTL_PHASE) <= PHASE_FLIP
+  );
 }
 
 export interface Collector {

@@ -8,11 +8,14 @@ import type { Kernel } from '../uffd/index.ts';
 /** Exit status after a fail stop (EX_SOFTWARE of sysexits.h). */
 export const FAIL_STOP_STATUS = 70;
 
+/** What is feared when a worker fails. */
+const UNBUILT_PAGE = 'a thread may be waiting for a page that nobody can build';
+
 /** Prints why, and ends the process. Does not return, and runs no exit handler. */
-export function failStop(kernel: Kernel, where: string, error: unknown): never {
+export function failStop(kernel: Kernel, where: string, error: unknown, fear: string = UNBUILT_PAGE): never {
   const encoded = encodeError(error);
   const lines = [
-    `tospace: ${where} failed; the process is stopped because a thread may be waiting for a page that nobody can build.`,
+    `tospace: ${where} failed; the process is stopped because ${fear}.`,
     `tospace: ${encoded.code ?? encoded.name}: ${encoded.message}`,
     ...(encoded.hint === undefined ? [] : [`tospace: ${encoded.hint}`]),
     ...(encoded.stack === undefined ? [] : [encoded.stack]),

@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 import { decodeError, TospaceError } from '../errors.ts';
 import { Arena, type ArenaHandle } from '../heap/arena.ts';
 import { CheckedMutator } from '../heap/checked-mutator.ts';
+import { CycleRequests } from '../heap/cycle-requests.ts';
 import {
   CTL_CLOSING,
   CTL_CYCLES_ASKED,
@@ -14,6 +15,7 @@ import {
   HEAP_OPEN,
   T_STATE,
   T_TID,
+  THREAD_FREE,
   THREAD_RUNNING,
   THREAD_STOPPED,
   W_STATE,
@@ -46,7 +48,7 @@ import { atExit } from './exit.ts';
 import { failStop } from './fail-stop.ts';
 import { kernelModule } from './kernels.ts';
 import { type HeapOptions, markStackEntries, type ResolvedOptions, resolveOptions } from './options.ts';
-import { Peers } from './peers.ts';
+import { bindLocksOf, Peers } from './peers.ts';
 import { type HeapStatistics, readStatistics } from './statistics.ts';
 
 /** Milliseconds that workers may take to stop when the process exits; then it is ended without them. */
@@ -59,10 +61,15 @@ export interface SharedHeap {
   readonly workers: number;
 }
 
+export interface AttachOptions {
+  /** What reports call the thread; 20 bytes of UTF-8 are kept. */
+  readonly name?: string;
+}
+
 interface HeapEvents {
   /** A cycle is over. */
   cycle: [report: CycleReport];
-  /** A cycle was given up before it moved anything, because the kernel refused a step. */
+  /** A cycle was given up before it moved anything: the kernel refused a step, or a thread did not reach a safepoint (ERR_TIMEOUT). */
   abandoned: [error: Error];
 }
 
@@ -84,6 +91,11 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     this.tables = tables;
     this.#arena = shared.arena;
     this.#types = new TypeRegistry(tables);
+    bindLocksOf(this.#threads);
+  }
+
+  get #threads(): { kernel: Kernel; tables: Tables; workers: number } {
+    return { kernel: this.kernel, tables: this.tables, workers: this.workers };
   }
 
   /** What another thread needs: post it there, and call `attachHeap` with it. */
@@ -130,13 +142,15 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
 
   /**
    * Attaches the calling thread. It begins in a safe region: touch the heap inside `mutator.run(() => …)`.
+   * @param options.name what reports call the thread, 20 bytes of it; default: `thread` and the kernel's id of it.
    * @throws TospaceError ERR_STATE when the heap is closed or 64 threads are attached.
    */
-  attach(): Mutator {
+  attach({ name }: AttachOptions = {}): Mutator {
     this.#assertOpen();
-    const peers = new Peers({ kernel: this.kernel, tables: this.tables, workers: this.workers });
+    const peers = new Peers(this.#threads);
     const host: ThreadHost = {
       tid: this.kernel.gettid(),
+      name,
       currentCpu: () => this.kernel.getcpu(),
       assertCollectorAlive: () => {
         try {
@@ -148,6 +162,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
       },
     };
     const { stress, verify, collector } = this.options;
+    if (collector !== 'none') this.#makeRoomForThread(host, peers);
     const options = {
       collectEveryAllocation: stress.collectEveryAllocation ?? 0,
       collectEverySafepoint: stress.collectEverySafepoint ?? 0,
@@ -162,6 +177,14 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     const mutator = new (verify ? CheckedMutator : Mutator)(this.tables, host, options, forget);
     this.mutators.add(mutator);
     return mutator;
+  }
+
+  /** Where all thread records are taken, and some by threads that have ended: lets a cycle release those. */
+  #makeRoomForThread(host: ThreadHost, peers: Peers): void {
+    const { threads, control } = this.tables;
+    if (threads.some((thread) => Atomics.load(thread, T_STATE) === THREAD_FREE)) return;
+    if (threads.every((thread) => thread[T_TID] === 0 || peers.threadExists(thread[T_TID]!))) return;
+    new CycleRequests(control, host).collect(false, (wait) => wait());
   }
 
   /** What the heap has done so far. Some 100 µs: not for hot paths. @throws TospaceError ERR_STATE when the heap is closed. */

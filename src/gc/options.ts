@@ -1,5 +1,6 @@
 // Every knob of a heap: one object, one table of defaults, checked at the boundary.
 
+import { availableParallelism } from 'node:os';
 import { inspect } from 'node:util';
 import { TospaceError } from '../errors.ts';
 import { alignUp, GIB, KIB, MIB, MIN_HEAP_BYTES } from '../heap/geometry.ts';
@@ -19,6 +20,8 @@ export interface StressOptions {
   readonly collectEverySafepoint?: number;
   /** Milliseconds the collector sleeps when it reaches a point. */
   readonly delayMs?: Readonly<Partial<Record<DelayPoint, number>>>;
+  /** The to-space page before whose installation `delayMs.install` strikes; default: every one. */
+  readonly delayedPage?: number;
   /** Entries of the mark stack: a tiny one makes marking overflow. */
   readonly markStackEntries?: number;
   /** System calls that fail or are delayed. */
@@ -57,8 +60,11 @@ export interface HeapOptions {
    * them back to the system behind the sweep. Default `recycle`; `copy` needs `release`.
    */
   readonly retention?: 'recycle' | 'release';
-  /** Fault servers, 1 to 15. Default 1. */
-  readonly servers?: number;
+  /**
+   * Fault servers, 1 to 15. Faults of several threads at once wait for each other where there are fewer servers than that. Default `auto`:
+   * one CPU less than there are, at least 1 and at most 4.
+   */
+  readonly servers?: number | 'auto';
   /** `mutator` keeps a fault server on the CPU of a mutator, whose CPU is free while it faults; `any` leaves it to the kernel. */
   readonly placement?: 'mutator' | 'any';
   /** Part of the room left after a cycle that may be allocated before the next one begins, 0.05 to 0.95. Default 0.6. */
@@ -73,10 +79,27 @@ export interface HeapOptions {
   readonly typeMapBytes?: number;
   /** Milliseconds after which a mutator that does not reach a safepoint is reported on standard error. Default 5 000. */
   readonly safepointWarnMs?: number;
+  /**
+   * Milliseconds after which a collection that waits for such a mutator is given up: the heap stays as it was, whoever asked for the
+   * collection is told by ERR_TIMEOUT which thread it was, and the others run on. 0 is never. Default 30 000.
+   */
+  readonly safepointTimeoutMs?: number;
   readonly stress?: StressOptions;
 }
 
-export type ResolvedOptions = Required<HeapOptions>;
+/** What really runs: `servers` is a number here. */
+export type ResolvedOptions = Required<Omit<HeapOptions, 'servers'>> & { readonly servers: number };
+
+/**
+ * The most servers that `auto` starts. A server beyond the number of CPUs only takes their time, and each costs a thread with an isolate
+ * of its own.
+ */
+const AUTO_SERVERS_MAX = 4;
+
+/** On two CPUs one server is as fast as two with up to four threads that fault: they share one CPU, and the collector has the other. */
+function autoServers(): number {
+  return Math.min(Math.max(availableParallelism() - 1, 1), AUTO_SERVERS_MAX);
+}
 
 export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, 'retention' | 'nonMovingBytes'>> = Object.freeze(
   {
@@ -84,7 +107,7 @@ export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, 'retention' | 'nonM
     largeObjectBytes: 128 * KIB,
     collector: 'concurrent',
     fill: 'continue',
-    servers: 1,
+    servers: autoServers(),
     placement: 'mutator',
     trigger: 0.6,
     verify: false,
@@ -92,6 +115,7 @@ export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, 'retention' | 'nonM
     persistentSlots: 65536,
     typeMapBytes: MIB,
     safepointWarnMs: 5000,
+    safepointTimeoutMs: 30_000,
     stress: Object.freeze({}),
   },
 );
@@ -175,6 +199,7 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
     ...DEFAULT_OPTIONS,
     retention: given.fill === 'copy' ? 'release' : 'recycle',
     ...present,
+    ...(given.servers === 'auto' ? { servers: DEFAULT_OPTIONS.servers } : {}),
   } as ResolvedOptions;
   const loose = options as unknown as Record<string, unknown>;
   integer(loose, 'heapBytes', MIN_HEAP_BYTES, 1.25 * GIB, PAGE_BYTES);
@@ -191,6 +216,7 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
   integer(loose, 'largeObjectBytes', PAGE_BYTES, 2 ** 31);
   integer(loose, 'typeMapBytes', 4 * KIB, 64 * MIB, PAGE_BYTES);
   integer(loose, 'safepointWarnMs', 1, 2 ** 31);
+  integer(loose, 'safepointTimeoutMs', 0, 2 ** 31);
   if (typeof options.verify !== 'boolean') throw bad('verify', options.verify, 'true or false');
   if (typeof options.trigger !== 'number' || !(options.trigger >= 0.05 && options.trigger <= 0.95)) {
     throw bad('trigger', options.trigger, 'a number from 0.05 to 0.95');
@@ -213,6 +239,7 @@ function checkStress(stress: StressOptions): void {
     collectEveryAllocation: 0,
     collectEverySafepoint: 0,
     markStackEntries: 64,
+    delayedPage: 0,
     ...present,
   };
   for (const key of Object.keys(stress)) {
@@ -221,6 +248,7 @@ function checkStress(stress: StressOptions): void {
         'collectEveryAllocation',
         'collectEverySafepoint',
         'delayMs',
+        'delayedPage',
         'markStackEntries',
         'injection',
         'crash',
@@ -234,6 +262,7 @@ function checkStress(stress: StressOptions): void {
   integer(loose, 'collectEveryAllocation', 0, 2 ** 31);
   integer(loose, 'collectEverySafepoint', 0, 2 ** 31);
   integer(loose, 'markStackEntries', 8, 2 ** 28);
+  integer(loose, 'delayedPage', 0, 2 ** 20);
   const { delayMs = {}, injection = [], crash } = stress;
   if (typeof delayMs !== 'object' || delayMs === null) throw bad('stress.delayMs', delayMs, 'an object');
   if (!Array.isArray(injection)) throw bad('stress.injection', injection, 'a list of rules');

@@ -2,9 +2,11 @@
 // asleep in a fault, or a collector waiting for a page, for ever. Whoever waits looks now and then whether the others' threads exist.
 
 import { TospaceError } from '../errors.ts';
+import { bindLocks } from '../heap/lock.ts';
 import { COLLECTOR, W_STATE, W_TID, WORKER_ARMED, WORKER_FAILED } from '../heap/layout.ts';
 import { ESRCH } from '../uffd/index.ts';
 import type { WorkerContext } from './context.ts';
+import { failStop } from './fail-stop.ts';
 
 type Threads = Pick<WorkerContext, 'kernel' | 'tables' | 'workers'>;
 
@@ -35,4 +37,23 @@ export class Peers {
       }
     }
   }
+}
+
+/** Makes the locks of this thread survive other threads' deaths, or stop the process where that would not be safe. */
+export function bindLocksOf(context: Threads): void {
+  const { kernel } = context;
+  const peers = new Peers(context);
+  bindLocks({
+    tid: kernel.gettid(),
+    threadExists: (tid) => peers.threadExists(tid),
+    holderDied: (tid) =>
+      failStop(
+        kernel,
+        'a thread that waits for a lock of the heap',
+        new TospaceError('ERR_WORKER', `thread ${tid} ended while it held the lock`, {
+          hint: 'Do not terminate threads while they register types or make objects; let them return from run() first.',
+        }),
+        'what the lock protects may be half written',
+      ),
+  });
 }

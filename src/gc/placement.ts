@@ -25,7 +25,8 @@ function place(context: WorkerContext): void {
   // Threads that run are the ones that will fault first.
   const threads = [...tables.attached()].map((i) => tables.threads[i]!);
   const running = threads.filter((thread) => Atomics.load(thread, T_STATE) === THREAD_RUNNING);
-  const cpus = (running.length > 0 ? running : threads).map((thread) => thread[T_CPU]!);
+  // Each CPU once: where there are as many servers as CPUs with mutators, each of these gets one.
+  const cpus = [...new Set((running.length > 0 ? running : threads).map((thread) => thread[T_CPU]!))];
   if (cpus.length === 0) return;
   for (let i = COLLECTOR + 1; i < workers; i++) {
     const record = tables.workers[i]!;

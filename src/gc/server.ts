@@ -28,13 +28,18 @@ import { createPageChecker } from './verify/page-checker.ts';
 /** How often an idle server looks whether the collector is still alive, in milliseconds. */
 const PEER_CHECK_MS = 200;
 
+/** Faults that a lone server reads at a time: as many as there can be threads. */
+const READ_AT_ONCE = 64;
+
 /** Runs until the stop event; the setup's worker must be above 0. */
 export function serve(context: WorkerContext, setup: WorkerSetup): void {
   const { record, kernel, tables } = context;
   const builder = new Builder(context, createPageChecker(context));
   const uffd = context.uffd;
   invariant(uffd !== undefined, 'a fault server has a userfaultfd');
-  const reader = new FaultReader(kernel, uffd.fd);
+  // Where there are several servers, a message that is read while its reader is still busy with another would wait for that one although
+  // somebody else is idle: each then takes one at a time.
+  const reader = new FaultReader(kernel, uffd.fd, context.workers > 2 ? 1 : READ_AT_ONCE);
   const heap = context.arena.real(tables.geometry.heap);
   const nonMoving = tables.geometry.nonMoving - tables.geometry.heap;
   const service = tables.serviceHistogram(context.worker);

@@ -14,7 +14,6 @@ import {
   PAGE_BYTES,
   PAGE_LOG2,
   PAUSE_FULL,
-  PAUSE_VERIFY,
   PHASE_CLOSE,
   PHASE_COMPACT,
   PHASE_FLIP,
@@ -114,7 +113,7 @@ export class StopTheWorldCollector implements Collector {
     clearAttics(this.#context, { heapBytes: usedBytesBefore, nonMovingBytes: 0 });
     const verifier = this.#verifier;
     if (verifier !== undefined) {
-      this.#world.paused(PAUSE_VERIFY, () => verifier.afterClose(this.#retention.backDirtyBytes));
+      this.#world.pausedForVerification(() => verifier.afterClose(this.#retention.backDirtyBytes));
     }
     this.#retention.sample();
     clock.lap('close');

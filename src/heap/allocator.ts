@@ -22,6 +22,7 @@ import {
   T_STALLS,
 } from './layout.ts';
 import { NonMovingSpace } from './non-moving.ts';
+import { timeoutOf } from './safepoint-timeout.ts';
 import { Tables } from './tables.ts';
 import type { MutatorThread } from './thread.ts';
 
@@ -63,9 +64,9 @@ export class Allocator {
     this.#record = thread.record;
     this.#requests = requests;
     this.#options = options;
-    this.#blocks = new BlockSource(tables);
     this.#nonMoving = new NonMovingSpace(tables);
     this.#nonMovingBytes = tables.geometry.nonMovingBytes;
+    this.#blocks = new BlockSource(tables, thread.record);
     this.#stalls = tables.histogram(thread.index, HISTOGRAM_STALL);
     this.#allocatedBytes = Tables.float(thread.record, T_ALLOCATED_BYTES);
   }
@@ -182,10 +183,20 @@ export class Allocator {
     const capacity = control[CTL_LIMIT]! - this.#heapBase;
     const over = ticket !== undefined && this.#requests.isDone(ticket);
     const room = capacity - Math.ceil(control[CTL_COMPACTED_BYTES]! / PAGE_BYTES) * PAGE_BYTES;
-    if (!this.#options.collects || bytes > capacity || (over && (bytes > room || stalls >= STALLS_MAX))) {
+    // A thread that kept the collection from happening would keep the next one from happening too, each time after a long wait.
+    const cause = over ? timeoutOf(control, ticket) : undefined;
+    if (
+      !this.#options.collects ||
+      bytes > capacity ||
+      cause !== undefined ||
+      (over && (bytes > room || stalls >= STALLS_MAX))
+    ) {
       throw new TospaceError('ERR_OUT_OF_MEMORY', `no room for ${bytes} bytes in a heap of ${capacity}`, {
+        cause,
         hint: this.#options.collects
-          ? 'A collection was tried. Raise heapBytes, or keep fewer objects alive.'
+          ? cause !== undefined
+            ? 'A collection was given up because a thread did not reach a safepoint: see the cause.'
+            : 'A collection was tried. Raise heapBytes, or keep fewer objects alive.'
           : 'The collector is none: choose another, or raise heapBytes.',
       });
     }

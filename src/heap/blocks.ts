@@ -9,13 +9,14 @@ import {
   CTL_DIRTY_END,
   CTL_LIMIT,
   CTL_TRIGGER,
-  HEADER_BYTES,
   PAGE_BYTES,
   PAGE_LOG2,
   T_ALLOCATED_BYTES,
   T_BUFFER,
   T_CURSOR,
   T_LIMIT,
+  T_PENDING_BLOCK,
+  T_PENDING_BYTES,
 } from './layout.ts';
 import { Tables } from './tables.ts';
 import { touch } from './touch.ts';
@@ -35,16 +36,41 @@ export function retireBuffer(record: Int32Array<SharedArrayBuffer>): void {
   record[T_BUFFER] = 0;
 }
 
+/**
+ * On the collector: does for a thread that was terminated while it prepared a block what the thread did not come to. Before the next
+ * flip, because black pages are walked by what their blocks say.
+ */
+export function finishPendingBlock(tables: Tables, record: Int32Array<SharedArrayBuffer>): void {
+  const bytes = record[T_PENDING_BYTES]!;
+  if (bytes === 0) return;
+  prepareBlock(tables, record[T_PENDING_BLOCK]!, bytes);
+  record[T_PENDING_BYTES] = 0;
+}
+
+/** Names the block's start in each of its pages, and zeroes it as far as it may hold old bytes. */
+function prepareBlock(tables: Tables, start: number, bytes: number): void {
+  const { control, geometry } = tables;
+  const first = (start - geometry.heap) >> PAGE_LOG2;
+  tables
+    .words(geometry.pageFirst, geometry.heapBytes >>> PAGE_LOG2)
+    .fill(start, first, first + (bytes >> PAGE_LOG2));
+  const end = Math.min(start + bytes, control[CTL_DIRTY_END]!);
+  if (end > start) tables.bytes(start, end - start).fill(0);
+}
+
 export class BlockSource {
   readonly #control: Int32Array<SharedArrayBuffer>;
   readonly #heap: Uint8Array<SharedArrayBuffer>;
   readonly #pageFirst: Int32Array<SharedArrayBuffer>;
   readonly #heapBase: number;
+  /** The record of the thread that takes. */
+  readonly #record: Int32Array<SharedArrayBuffer>;
   /** Bytes of the last block taken. */
   taken = 0;
 
-  constructor(tables: Tables) {
+  constructor(tables: Tables, record: Int32Array<SharedArrayBuffer>) {
     const { geometry } = tables;
+    this.#record = record;
     this.#control = tables.control;
     this.#heap = tables.bytes(geometry.heap, geometry.heapBytes);
     this.#pageFirst = tables.words(geometry.pageFirst, geometry.heapBytes >>> PAGE_LOG2);
@@ -65,10 +91,14 @@ export class BlockSource {
       if (room < least) return 0;
       const length = Math.min(Math.max(least, wanted), room);
       if (Atomics.compareExchange(control, CTL_CURSOR, start, start + length) !== start) continue;
+      // From here on, without a call or a turn of a loop in between (where a thread may be terminated), the block is known to be unprepared.
+      this.#record[T_PENDING_BLOCK] = start;
+      this.#record[T_PENDING_BYTES] = length;
       this.taken = length;
       const first = (start - this.#heapBase) >> PAGE_LOG2;
       this.#pageFirst.fill(start, first, first + (length >> PAGE_LOG2));
       this.#zero(start, length);
+      this.#record[T_PENDING_BYTES] = 0;
       return start;
     }
   }
@@ -82,8 +112,6 @@ export class BlockSource {
   #zero(start: number, length: number): void {
     const end = Math.min(start + length, this.#control[CTL_DIRTY_END]!);
     if (end <= start) return;
-    // The first header first: a thread that is terminated in here leaves an empty block, not one that begins with old bytes.
-    this.#heap.fill(0, start - this.#heapBase, start - this.#heapBase + HEADER_BYTES);
     const heap = this.#heap;
     const from = start - this.#heapBase;
     const to = end - this.#heapBase;

@@ -152,6 +152,157 @@ export class CheckedMutator extends Mutator {
     super.setU8(ref, offset, value);
   }
 
+  override atomicLoadRef(ref: Ref, offset: number): Ref {
+    this.#slot(ref, offset, 'atomicLoadRef');
+    return super.atomicLoadRef(ref, offset);
+  }
+
+  override atomicStoreRef(ref: Ref, offset: number, value: Ref): void {
+    this.#slot(ref, offset, 'atomicStoreRef');
+    if (value !== 0) this.#object(value, 'atomicStoreRef, the value');
+    super.atomicStoreRef(ref, offset, value);
+  }
+
+  override exchangeRef(ref: Ref, offset: number, value: Ref): Ref {
+    this.#slot(ref, offset, 'exchangeRef');
+    if (value !== 0) this.#object(value, 'exchangeRef, the value');
+    return super.exchangeRef(ref, offset, value);
+  }
+
+  override compareExchangeRef(ref: Ref, offset: number, expected: Ref, value: Ref): Ref {
+    this.#slot(ref, offset, 'compareExchangeRef');
+    // A stale reference would never be found, or worse, be found.
+    if (expected !== 0) this.#object(expected, 'compareExchangeRef, what is expected');
+    if (value !== 0) this.#object(value, 'compareExchangeRef, the value');
+    return super.compareExchangeRef(ref, offset, expected, value);
+  }
+
+  #range(array: Ref, begin: number, end: number, what: string): void {
+    if (this.#typeEntries[this.#object(array, what)] === KIND_RECORD) throw misuse(`${what}: not an array`);
+    if (!(Number.isInteger(begin) && Number.isInteger(end) && begin >= 0 && end >= begin))
+      throw misuse(`${what}: [${begin}, ${end}) is not a range`);
+  }
+
+  #elements(array: Ref, begin: number, end: number, what: string): void {
+    this.#range(array, begin, end, what);
+    if (this.#typeEntries[this.#object(array, what)] !== KIND_REF_ARRAY)
+      throw misuse(`${what}: not an array of references`);
+    if (end > this.i32[(array >> 2) + 1]!) throw misuse(`${what}: element ${end - 1} lies outside the array`);
+  }
+
+  override copyElements(
+    source: Ref,
+    sourceIndex: number,
+    target: Ref,
+    targetIndex: number,
+    count: number,
+  ): void {
+    this.#elements(source, sourceIndex, sourceIndex + count, 'copyElements, the source');
+    this.#elements(target, targetIndex, targetIndex + count, 'copyElements, the target');
+    super.copyElements(source, sourceIndex, target, targetIndex, count);
+  }
+
+  override fillElements(array: Ref, begin: number, end: number, value: Ref): void {
+    this.#elements(array, begin, end, 'fillElements');
+    if (value !== 0) this.#object(value, 'fillElements, the value');
+    super.fillElements(array, begin, end, value);
+  }
+
+  #bytes(array: Ref, begin: number, end: number, what: string): void {
+    this.#range(array, begin, end, what);
+    if (end > begin) {
+      this.#raw(array, HEADER_BYTES + begin, 1, what);
+      this.#raw(array, HEADER_BYTES + end - 1, 1, what);
+    }
+  }
+
+  override copyBytes(
+    source: Ref,
+    sourceOffset: number,
+    target: Ref,
+    targetOffset: number,
+    bytes: number,
+  ): void {
+    this.#bytes(source, sourceOffset, sourceOffset + bytes, 'copyBytes, the source');
+    this.#bytes(target, targetOffset, targetOffset + bytes, 'copyBytes, the target');
+    super.copyBytes(source, sourceOffset, target, targetOffset, bytes);
+  }
+
+  override fillBytes(array: Ref, begin: number, end: number, value: number): void {
+    this.#bytes(array, begin, end, 'fillBytes');
+    super.fillBytes(array, begin, end, value);
+  }
+
+  override atomicLoadI32(ref: Ref, offset: number): number {
+    this.#raw(ref, offset, 4, 'atomicLoadI32');
+    return super.atomicLoadI32(ref, offset);
+  }
+
+  override atomicStoreI32(ref: Ref, offset: number, value: number): void {
+    this.#raw(ref, offset, 4, 'atomicStoreI32');
+    super.atomicStoreI32(ref, offset, value);
+  }
+
+  override addI32(ref: Ref, offset: number, value: number): number {
+    this.#raw(ref, offset, 4, 'addI32');
+    return super.addI32(ref, offset, value);
+  }
+
+  override subI32(ref: Ref, offset: number, value: number): number {
+    this.#raw(ref, offset, 4, 'subI32');
+    return super.subI32(ref, offset, value);
+  }
+
+  override andI32(ref: Ref, offset: number, value: number): number {
+    this.#raw(ref, offset, 4, 'andI32');
+    return super.andI32(ref, offset, value);
+  }
+
+  override orI32(ref: Ref, offset: number, value: number): number {
+    this.#raw(ref, offset, 4, 'orI32');
+    return super.orI32(ref, offset, value);
+  }
+
+  override xorI32(ref: Ref, offset: number, value: number): number {
+    this.#raw(ref, offset, 4, 'xorI32');
+    return super.xorI32(ref, offset, value);
+  }
+
+  override exchangeI32(ref: Ref, offset: number, value: number): number {
+    this.#raw(ref, offset, 4, 'exchangeI32');
+    return super.exchangeI32(ref, offset, value);
+  }
+
+  override compareExchangeI32(ref: Ref, offset: number, expected: number, value: number): number {
+    this.#raw(ref, offset, 4, 'compareExchangeI32');
+    return super.compareExchangeI32(ref, offset, expected, value);
+  }
+
+  override atomicLoadI64(ref: Ref, offset: number): bigint {
+    this.#raw(ref, offset, 8, 'atomicLoadI64');
+    return super.atomicLoadI64(ref, offset);
+  }
+
+  override atomicStoreI64(ref: Ref, offset: number, value: bigint): void {
+    this.#raw(ref, offset, 8, 'atomicStoreI64');
+    super.atomicStoreI64(ref, offset, value);
+  }
+
+  override addI64(ref: Ref, offset: number, value: bigint): bigint {
+    this.#raw(ref, offset, 8, 'addI64');
+    return super.addI64(ref, offset, value);
+  }
+
+  override exchangeI64(ref: Ref, offset: number, value: bigint): bigint {
+    this.#raw(ref, offset, 8, 'exchangeI64');
+    return super.exchangeI64(ref, offset, value);
+  }
+
+  override compareExchangeI64(ref: Ref, offset: number, expected: bigint, value: bigint): bigint {
+    this.#raw(ref, offset, 8, 'compareExchangeI64');
+    return super.compareExchangeI64(ref, offset, expected, value);
+  }
+
   override length(array: Ref): number {
     this.#object(array, 'length');
     return super.length(array);

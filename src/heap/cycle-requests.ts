@@ -8,9 +8,12 @@ import {
   CTL_CYCLES_ASKED,
   CTL_CYCLES_DONE,
   CTL_HEAP_STATE,
+  CTL_TIMEOUT_TICKET,
+  CTL_TIMEOUTS,
   CTL_TRIMS_ASKED,
   HEAP_OPEN,
 } from './layout.ts';
+import { timeoutError } from './safepoint-timeout.ts';
 import { waitWhile } from './spin.ts';
 import type { ThreadHost } from './thread.ts';
 
@@ -54,7 +57,7 @@ export class CycleRequests {
 
   /**
    * Asks for a cycle and waits for its end. In a safe region, where `inSafeRegion` takes the thread.
-   * @throws TospaceError ERR_SYSCALL when the cycle was abandoned.
+   * @throws TospaceError when the cycle was abandoned: ERR_SYSCALL, or ERR_TIMEOUT that names a thread.
    */
   collect(release: boolean, inSafeRegion: (body: () => void) => void): void {
     const control = this.#control;
@@ -69,6 +72,8 @@ export class CycleRequests {
       answer = Atomics.load(control, CTL_CYCLES_DONE);
     });
     if (Atomics.load(control, CTL_ABANDONED) > 0 && Atomics.load(control, CTL_ABANDONED_TICKET) === answer) {
+      if (Atomics.load(control, CTL_TIMEOUTS) > 0 && Atomics.load(control, CTL_TIMEOUT_TICKET) === answer)
+        throw timeoutError(control);
       throw new TospaceError('ERR_SYSCALL', 'the collection was abandoned before it moved anything', {
         hint: "The heap's 'abandoned' event carries the system call that failed and what to do about it.",
       });

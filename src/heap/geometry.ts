@@ -99,6 +99,8 @@ export interface Geometry {
   /** The same for objects allocated between remark and flip. */
   readonly fresh: number;
   readonly persistentSlots: number;
+  /** Whose each persistent slot is, a word for every slot. */
+  readonly persistentOwners: number;
   readonly shadowStacks: number;
   readonly markStack: number;
   readonly markStackBytes: number;
@@ -243,6 +245,7 @@ function placeTables(options: GeometryOptions, nonMovingBytes: number, managedBy
     spans: place((nonMovingBytes >>> PAGE_LOG2) * 4),
     allocated: place(granuleBits),
     fresh: place(granuleBits),
+    persistentOwners: place(options.persistentSlots * 4),
     shadowStacks: place(MAX_THREADS * SHADOW_SLOTS * 4),
     markStack: place(options.markStackEntries * 4),
     staging: place(MAX_WORKERS * STAGING_BYTES),

@@ -241,6 +241,21 @@ export const CTL_NON_MOVING_SWEEPS = 183;
 /** 1 while the window is being closed: a fault on a page that was free may then find it unregistered already. */
 export const CTL_NON_MOVING_CLOSING = 184;
 
+// line 8: the last stop or handshake that was given up because a thread did not answer; written by the collector before it answers the
+// tickets of the cycle
+/** Value of CTL_CYCLES_ASKED that the last cycle given up this way answered. */
+export const CTL_TIMEOUT_TICKET = 128;
+/** How many there were. */
+export const CTL_TIMEOUTS = 129;
+export const CTL_TIMEOUT_TID = 130;
+export const CTL_TIMEOUT_MS = 131;
+/** PHASE_… of the cycle. */
+export const CTL_TIMEOUT_PHASE = 132;
+/** PAUSE_… of the stop, or PAUSE_NONE for a handshake. */
+export const CTL_TIMEOUT_PAUSE = 133;
+/** The thread's name: as many words as T_NAME has. */
+export const CTL_TIMEOUT_NAME = 134;
+
 export const CTL_WORDS = 1024;
 
 // Kinds of pause
@@ -295,6 +310,12 @@ export const T_BUFFERS = 34;
 export const T_STALLS = 35;
 /** Faults whose whole latency this thread measured, see FAULT histogram. */
 export const T_FAULT_SAMPLES = 36;
+/** The block that the thread is preparing (zeroing, say) and its bytes; 0 bytes when there is none. */
+export const T_PENDING_BLOCK = 37;
+export const T_PENDING_BYTES = 38;
+/** The thread's name in UTF-8, padded with zeroes. */
+export const T_NAME = 39;
+export const NAME_WORDS = 5;
 
 export const THREAD_FREE = 0;
 export const THREAD_RUNNING = 1;
@@ -302,7 +323,7 @@ export const THREAD_RUNNING = 1;
 export const THREAD_SAFE = 2;
 /** Waits at a safepoint for the pause to end. */
 export const THREAD_STOPPED = 3;
-/** Taken, and not filled in yet: it has no roots, and its thread id is somebody else's. */
+/** Taken, and not filled in yet: it has no roots. Its thread id is 0 until the thread has written it. */
 export const THREAD_ATTACHING = 4;
 
 /** 32-bit slots of a thread's shadow stack. */

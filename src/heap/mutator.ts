@@ -7,10 +7,12 @@
 
 import { TospaceError } from '../errors.ts';
 import { Allocator } from './allocator.ts';
+import { AtomicFields } from './atomics.ts';
+import { copyElements, fillElements } from './bulk.ts';
 import { CycleRequests } from './cycle-requests.ts';
 import { FaultSampler } from './fault-sampler.ts';
 import { CARD_DIRTY, CARD_LOG2, CTL_POLL, HEADER_BYTES, T_CURSOR, T_LIMIT, TYPE_ID_MASK } from './layout.ts';
-import { type Persistent, PersistentTable } from './persistent.ts';
+import { type Persistent, PersistentTable, type SharedHandle } from './persistent.ts';
 import type { Local, Ref } from './ref.ts';
 import { ShadowStack } from './shadow-stack.ts';
 import type { Tables } from './tables.ts';
@@ -46,13 +48,15 @@ export interface MutatorOptions {
   readonly collects: boolean;
 }
 
-export class Mutator {
+export class Mutator extends AtomicFields {
   /** The memory up to the end of the heap as 32-bit words: `i32[(ref + offset) >> 2]`. Empty once detached. */
   i32: Int32Array<SharedArrayBuffer>;
   u32: Uint32Array<SharedArrayBuffer>;
   u8: Uint8Array<SharedArrayBuffer>;
   f32: Float32Array<SharedArrayBuffer>;
   f64: Float64Array<SharedArrayBuffer>;
+  /** In 64-bit words: `i64[(ref + offset) >> 3]`. */
+  i64: BigInt64Array<SharedArrayBuffer>;
   /** This thread's handles, for code that manages them itself. */
   readonly shadowStack: ShadowStack;
 
@@ -73,6 +77,7 @@ export class Mutator {
   #safepoints = 0;
 
   constructor(tables: Tables, host: ThreadHost, options: MutatorOptions, onDetach: () => void = () => {}) {
+    super(tables);
     this.#options = options;
     this.#onDetach = onDetach;
     const { buffer, control, geometry } = tables;
@@ -83,6 +88,7 @@ export class Mutator {
     this.u8 = new Uint8Array(buffer, 0, end);
     this.f32 = new Float32Array(buffer, 0, end / 4);
     this.f64 = new Float64Array(buffer, 0, Math.floor(end / 8));
+    this.i64 = new BigInt64Array(buffer, 0, Math.floor(end / 8));
     this.#control = control;
     this.#cards = tables.bytes(geometry.cards, geometry.managedBytes >>> CARD_LOG2);
     this.#heapBase = geometry.heap;
@@ -164,6 +170,7 @@ export class Mutator {
     this.u8 = new Uint8Array(none);
     this.f32 = new Float32Array(none);
     this.f64 = new Float64Array(none);
+    this.i64 = new BigInt64Array(none);
     this.#onDetach();
   }
 
@@ -189,7 +196,8 @@ export class Mutator {
   /**
    * Runs a whole collection that begins after the call, and waits for its end. A safepoint.
    * @param release also give free memory back to the system.
-   * @throws TospaceError ERR_SYSCALL when the kernel refused a step and the collection moved nothing; the heap is as it was.
+   * @throws TospaceError when the collection was given up and moved nothing; the heap is as it was. ERR_SYSCALL: the kernel refused a
+   * step. ERR_TIMEOUT: a thread, which the message names, did not reach a safepoint.
    */
   collect(release = false): void {
     this.#thread.assertRunning();
@@ -312,6 +320,34 @@ export class Mutator {
     this.setRef(array, HEADER_BYTES + (index << 2), value);
   }
 
+  /**
+   * Copies `count` references, as if through a buffer when the ranges overlap; with the write barrier for the whole range. Each
+   * reference is copied in one piece, the range is not: other threads may see it half copied. No safepoint, some 1 ns for an element:
+   * copy millions in slices, with safepoints in between, or a pause waits for it.
+   */
+  copyElements(source: Ref, sourceIndex: number, target: Ref, targetIndex: number, count: number): void {
+    copyElements(this.i32, this.#cards, this.#heapBase, source, sourceIndex, target, targetIndex, count);
+  }
+
+  /** Stores `value` into the elements [begin, end), with the write barrier. No safepoint. */
+  fillElements(array: Ref, begin: number, end: number, value: Ref): void {
+    fillElements(this.i32, this.#cards, this.#heapBase, array, begin, end, value);
+  }
+
+  /**
+   * Copies bytes between raw arrays, as if through a buffer when the ranges overlap. Offsets count from the first element. No safepoint.
+   * Other threads may see an element half copied.
+   */
+  copyBytes(source: Ref, sourceOffset: number, target: Ref, targetOffset: number, bytes: number): void {
+    const from = source + HEADER_BYTES + sourceOffset;
+    this.u8.copyWithin(target + HEADER_BYTES + targetOffset, from, from + bytes);
+  }
+
+  /** Fills the bytes [begin, end) of a raw array, counted from its first element. No safepoint. */
+  fillBytes(array: Ref, begin: number, end: number, value: number): void {
+    this.u8.fill(value, array + HEADER_BYTES + begin, array + HEADER_BYTES + end);
+  }
+
   // Raw fields and elements: `offset` is a byte offset from the object's start, a multiple of the field's size. Elements of a raw array
   // begin at offset 8.
 
@@ -391,8 +427,16 @@ export class Mutator {
     }
   }
 
-  /** Makes a handle that lives until it is closed, or the thread detaches. */
+  /** Makes a handle that lives until it is closed, or the thread detaches or ends. */
   persist(ref: Ref): Persistent {
     return this.#persistents.create(ref);
+  }
+
+  /**
+   * A handle that another thread made, and posted as `handle.share()`: both threads read and write the same reference. It ends with the
+   * other thread's handle, and is then refused by ERR_HANDLE.
+   */
+  borrow(handle: SharedHandle): Persistent {
+    return this.#persistents.borrow(handle);
   }
 }

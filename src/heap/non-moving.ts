@@ -13,6 +13,7 @@
 //   | references: hidden, fixed    | never used       | raw data: never touched |
 //
 // Everything here is written under one lock, which is never held across a safepoint. The collector takes it to sweep (gc/non-moving.ts).
+// A thread may be terminated while it holds the lock: whatever it has done by then is no object yet, and the next sweep frees it.
 
 import {
   CTL_NON_MOVING_FRESH,
@@ -31,7 +32,7 @@ import {
   SPAN_REST,
   SPAN_VALUE_SHIFT,
 } from './layout.ts';
-import { withLock } from './lock.ts';
+import { withRepairableLock } from './lock.ts';
 import type { Tables } from './tables.ts';
 
 /** Bytes of cells. Between two sizes at most a quarter of a cell is lost; the last ones divide a page by 5, 4, 3 and 2. */
@@ -79,10 +80,11 @@ export class NonMovingSpace {
   take(bytes: number, raw: boolean): number {
     const cell = bytes <= CELL_BYTES_MAX ? CELL_FOR[Math.ceil(bytes / 16)]! : 0;
     const control = this.#control;
-    const at = withLock(control, CTL_NON_MOVING_LOCK, () => {
+    const at = withRepairableLock(control, CTL_NON_MOVING_LOCK, () => {
       const offset =
         cell > 0 ? this.#takeCell(cell, raw) : this.#takePages(Math.ceil(bytes / PAGE_BYTES), raw);
       if (offset < 0) return -1;
+      // What makes it an object.
       set(this.#allocated, offset);
       // The collector has drawn its line already: what comes now is live, and its references belong to the space before the flip.
       if (control[CTL_NON_MOVING_FRESH] !== 0) set(this.#fresh, offset);
@@ -128,8 +130,9 @@ export class NonMovingSpace {
   #takePages(pages: number, raw: boolean): number {
     const first = this.#takeRun(pages, raw);
     if (first < 0) return -1;
+    // The first page last: it is what makes the others an object. A thread that is terminated before that loses the pages, no more.
+    for (let i = pages - 1; i > 0; i--) this.#spans[first + i] = (i << SPAN_VALUE_SHIFT) | SPAN_REST;
     this.#spans[first] = (pages << SPAN_VALUE_SHIFT) | SPAN_FIRST;
-    for (let i = 1; i < pages; i++) this.#spans[first + i] = (i << SPAN_VALUE_SHIFT) | SPAN_REST;
     return first << PAGE_LOG2;
   }
 

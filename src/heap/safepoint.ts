@@ -70,6 +70,13 @@ export function park(
 /** How long the collector waits for a mutator that it has woken to run again, in milliseconds. */
 const RESUME_WAIT_MS = 1;
 
+/**
+ * How long the collector waits for a thread before it loses patience for the first time, and at most from one time to the next, in
+ * milliseconds. The first is short, because a thread that was terminated while it ran never answers, and the others stand still meanwhile.
+ */
+const PATIENCE_FIRST_MS = 4;
+const PATIENCE_MAX_MS = 100;
+
 /** What the collector does while a thread does not answer; `waitedMs` counts from the request. Returns false to give up. */
 export type Patience = (thread: number, waitedMs: number) => boolean;
 
@@ -99,8 +106,9 @@ export class Safepoints {
     const start = performance.now();
     for (let i = 0; i < this.#threads.length; i++) {
       const thread = this.#threads[i]!;
-      while (Atomics.load(thread, T_STATE) === THREAD_RUNNING) {
-        if (waitWhile(thread, T_STATE, THREAD_RUNNING, 100)) continue;
+      for (let ms = PATIENCE_FIRST_MS; Atomics.load(thread, T_STATE) === THREAD_RUNNING; ) {
+        if (waitWhile(thread, T_STATE, THREAD_RUNNING, ms)) continue;
+        ms = Math.min(ms * 2, PATIENCE_MAX_MS);
         if (!this.#patience(i, performance.now() - start)) {
           this.resume();
           return false;
@@ -136,11 +144,12 @@ export class Safepoints {
     let answered = true;
     for (let i = 0; i < this.#threads.length && answered; i++) {
       const thread = this.#threads[i]!;
-      for (;;) {
+      for (let ms = PATIENCE_FIRST_MS; ; ) {
         if (Atomics.load(thread, T_STATE) !== THREAD_RUNNING) break;
         const seen = Atomics.load(thread, T_EPOCH);
         if (seen === epoch) break;
-        if (waitWhile(thread, T_EPOCH, seen, 100)) continue;
+        if (waitWhile(thread, T_EPOCH, seen, ms)) continue;
+        ms = Math.min(ms * 2, PATIENCE_MAX_MS);
         if (Atomics.load(thread, T_STATE) !== THREAD_RUNNING) break;
         if (!this.#patience(i, performance.now() - start)) {
           answered = false;

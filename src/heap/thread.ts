@@ -19,6 +19,8 @@ import {
   T_CPU,
   T_CURSOR,
   T_LIMIT,
+  T_NAME,
+  T_PENDING_BYTES,
   T_SHADOW_BASE,
   T_SHADOW_TOP,
   T_STATE,
@@ -31,11 +33,14 @@ import {
 } from './layout.ts';
 import { answerHandshake, park, resumeRunning } from './safepoint.ts';
 import type { Tables } from './tables.ts';
+import { writeName } from './thread-name.ts';
 
 /** What a mutator needs from its thread and process. */
 export interface ThreadHost {
   /** The kernel's id of the thread. */
   readonly tid: number;
+  /** What reports call the thread; default: by its id. */
+  readonly name?: string | undefined;
   currentCpu(): number;
   /** Throws a typed error when the collector's thread is gone. */
   assertCollectorAlive(): void;
@@ -64,14 +69,15 @@ export class MutatorThread {
     this.#host = host;
     this.#afterFlip = afterFlip;
     this.#stillWaiting = () => host.assertCollectorAlive();
-    this.index = claimRecord(tables);
+    this.index = claimRecord(tables, host.tid);
     this.record = tables.threads[this.index]!;
-    this.record[T_TID] = host.tid;
     this.record[T_CPU] = host.currentCpu();
     this.record[T_CURSOR] = 0;
     this.record[T_LIMIT] = 0;
     this.record[T_BUFFER] = 0;
     this.record[T_SHADOW_TOP] = this.record[T_SHADOW_BASE]!;
+    this.record[T_PENDING_BYTES] = 0;
+    writeName(this.record, T_NAME, host.name ?? `thread ${host.tid}`);
     Atomics.store(this.record, T_STATE, THREAD_SAFE);
     const pauses: (Histogram | undefined)[] = [];
     pauses[PAUSE_REMARK] = tables.histogram(this.index, HISTOGRAM_REMARK);
@@ -166,9 +172,11 @@ export class MutatorThread {
     // Roots and buffer may only change while no pause looks at them. A heap that is closed, or closes now, does not care any more.
     if (Atomics.load(this.#control, CTL_HEAP_STATE) === HEAP_OPEN && this.#becomeRunning(THREAD_SAFE)) last();
     this.#attached = false;
-    // Whoever takes the record next is not mistaken for this thread while it attaches.
+    park(this.#control, this.record, THREAD_SAFE);
+    // Whoever takes the record next is not mistaken for this thread while it attaches. Nothing between the two, and nobody waits by now:
+    // a thread that was terminated there would be neither alive nor dead.
     this.record[T_TID] = 0;
-    park(this.#control, this.record, THREAD_FREE);
+    Atomics.store(this.record, T_STATE, THREAD_FREE);
   }
 
   /** The thread is exiting: it will touch the heap no more, whatever it was in the middle of. */
@@ -218,10 +226,14 @@ export class MutatorThread {
   }
 }
 
-function claimRecord(tables: Tables): number {
+function claimRecord(tables: Tables, tid: number): number {
   for (let i = 0; i < MAX_THREADS; i++) {
-    if (Atomics.compareExchange(tables.threads[i]!, T_STATE, THREAD_FREE, THREAD_ATTACHING) === THREAD_FREE)
+    const record = tables.threads[i]!;
+    if (Atomics.compareExchange(record, T_STATE, THREAD_FREE, THREAD_ATTACHING) === THREAD_FREE) {
+      // At once: a thread that is terminated while it attaches is known by it, and its record is released.
+      record[T_TID] = tid;
       return i;
+    }
   }
   throw new TospaceError('ERR_STATE', `${MAX_THREADS} threads are attached already`, {
     hint: 'Detach threads that are done.',

@@ -13,7 +13,7 @@ import {
   KIND_REF_ARRAY,
   MAX_TYPES,
 } from './layout.ts';
-import { withLock } from './lock.ts';
+import { withRepairableLock } from './lock.ts';
 import type { Tables } from './tables.ts';
 
 /** What a field holds: `ref` is a reference the collector follows, everything else is raw data. */
@@ -172,7 +172,8 @@ export class TypeRegistry {
 
   #register(name: string, kind: number, size: number, map: Uint32Array): number {
     const { control, geometry } = this.#tables;
-    return withLock(control, CTL_REGISTRY_LOCK, () => {
+    // Repairable: an id that is not counted yet is nobody's, whatever its entry holds.
+    return withRepairableLock(control, CTL_REGISTRY_LOCK, () => {
       const id = control[CTL_TYPE_COUNT]!;
       invariant(id >= 1, 'type ids start at 1');
       if (id >= MAX_TYPES) {

@@ -22,6 +22,7 @@ describe('persistent handles', () => {
   let running = true;
   let entered = 0;
   const owner = {
+    index: 3,
     usable: true,
     assertReference: () => {},
     assertRunning: () => {

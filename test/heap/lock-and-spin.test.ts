@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { withLock } from '#src/heap/lock.js';
+import { bindLocks, withLock, withRepairableLock } from '#src/heap/lock.js';
 import { waitWhile } from '#src/heap/spin.js';
+import { createLibcKernel } from '#src/uffd/index.js';
 import { endThreads, startThread } from '../support/threads.ts';
 
 const LINE = 8;
@@ -10,7 +11,7 @@ const sharedWords = (): Int32Array<SharedArrayBuffer> => new Int32Array(new Shar
 describe('withLock', () => {
   test('returns what its body returns, and is free afterwards, also when the body throws', () => {
     const words = sharedWords();
-    expect(withLock(words, 3, () => words[3])).toBe(1);
+    expect(withLock(words, 3, () => words[3])).not.toBe(0);
     expect(() =>
       withLock(words, 3, () => {
         throw new Error('body');
@@ -28,6 +29,40 @@ describe('withLock', () => {
     Atomics.notify(shared, 0);
     await Promise.all(threads.map((thread) => thread.result));
     expect([shared[2], shared[3], shared[4]]).toEqual([0, 3 * count, 3 * count]);
+  });
+});
+
+describe('a thread that is terminated while it holds the lock', () => {
+  const kernel = createLibcKernel();
+  const bind = (): void =>
+    bindLocks({
+      tid: kernel.gettid(),
+      threadExists: (tid) => kernel.tgkill(kernel.getpid(), tid, 0) === 0,
+      holderDied: (tid) => {
+        throw new Error(`thread ${tid} died`);
+      },
+    });
+
+  test.each([
+    ['stops the process', 0],
+    ['is succeeded where its section is repairable', 1],
+  ])('%s', async (_, repairable) => {
+    bind();
+    const shared = sharedWords();
+    const holder = startThread('lockForever', undefined, { shared, count: repairable });
+    await holder.ready;
+    const held = shared[2]!;
+    const tid = held & 0xfffffff;
+    expect(tid).not.toBe(kernel.gettid());
+    await holder.terminate();
+    expect(shared[LINE]).toBe(1);
+    // Whoever waits decides by what the dead thread did, not by what it does itself.
+    if (repairable === 0) {
+      expect(() => withRepairableLock(shared, 2, () => 5)).toThrow(`thread ${tid} died`);
+      return;
+    }
+    expect(withLock(shared, 2, () => 5)).toBe(5);
+    expect(shared[2]).toBe(0);
   });
 });
 

@@ -2,11 +2,12 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { instantiateKernels, kernelModule } from '#src/gc/kernels.js';
 import { CTL_POLL, CTL_STOP, THREAD_RUNNING, T_STATE } from '#src/heap/layout.js';
-import { withLock } from '#src/heap/lock.js';
+import { bindLocks, withLock, withRepairableLock } from '#src/heap/lock.js';
 import { Mutator } from '#src/heap/mutator.js';
 import { waitWhile } from '#src/heap/spin.js';
 import { Tables } from '#src/heap/tables.js';
 import { TypeRegistry } from '#src/heap/types.js';
+import { createLibcKernel } from '#src/uffd/index.js';
 
 const { task, memory, geometry, shared, index = 0, count = 0, pages = 0 } = workerData;
 const tables = memory === undefined ? undefined : new Tables(memory, geometry);
@@ -81,6 +82,16 @@ const tasks = {
       });
     }
     return count;
+  },
+
+  /** Takes the lock in word 2 and never gives it back. */
+  lockForever() {
+    bindLocks({ tid: createLibcKernel().gettid(), threadExists: () => true, holderDied() {} });
+    (count === 1 ? withRepairableLock : withLock)(shared, 2, () => {
+      shared[LINE] = 1;
+      ready();
+      for (;;) shared[LINE + 1]++;
+    });
   },
 
   /** Runs as a mutator that polls: word 0 of its line counts, without atomics. */

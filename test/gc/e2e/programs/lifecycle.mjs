@@ -7,6 +7,7 @@ import {
   attachHeap,
   buildList,
   checkList,
+  control,
   createHeap,
   isTospaceError,
   layout,
@@ -58,7 +59,11 @@ async function closeUnderWaiting() {
   const heap = await createHeap({ heapBytes: MIB, stress: { delayMs: { mark: 300 } } });
   const node = heap.defineRecord('Node', NODE);
   const { message, exit } = spawnMutator(heap, node, 'wait');
-  await new Promise((resolve) => setTimeout(resolve, 400));
+  // Until it has asked for a collection.
+  const words = control(heap);
+  while (Atomics.load(words, layout.CTL_CYCLES_ASKED) === 0)
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  await new Promise((resolve) => setTimeout(resolve, 100));
   for (let i = 0; ; i++) {
     try {
       await heap.close();

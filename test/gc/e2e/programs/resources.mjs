@@ -179,46 +179,49 @@ async function several() {
 
 /** The memory of a heap full of garbage is the system's again after collect(true). */
 async function givesBack({ options }) {
-  return withHeap({ heapBytes: 64 * MIB, trigger: 0.95, ...options }, (heap, m) => {
-    const bytes = heap.defineArray('Bytes', 'u8');
-    const node = heap.defineRecord('Node', NODE);
-    const { memfds } = heap.share().arena;
-    const inode = (fd) => /ino:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
-    const resident = () => {
-      // Rss of the heap's mappings, as the kernel counts it.
-      let total = 0;
-      let ours = false;
-      for (const line of readFileSync('/proc/self/smaps', 'latin1').split('\n')) {
-        if (/^[0-9a-f]+-[0-9a-f]+ /.test(line)) ours = line.includes('/memfd:tospace');
-        else if (ours && line.startsWith('Rss:')) total += Number(/\d+/.exec(line)[0]) * 1024;
-      }
-      return total;
-    };
-    let full = 0;
-    m.run(() => {
-      m.scope(() => {
-        const head = buildList(m, node, 1000);
-        for (let round = 0; round < 3; round++) {
-          for (let i = 0; i < 50 * MIB; i += MIB) m.u8.fill(1, m.allocateArray(bytes, MIB - 8) + 8, 0);
-          for (let i = 0; i < 40; i++) {
-            const ref = m.allocateArray(bytes, MIB - 8);
-            m.u8.fill(1, ref + 8, ref + MIB - 8);
-          }
-          full = Math.max(full, resident());
-          m.collect(true);
-          checkList(m, node, head, 1000);
+  return withHeap(
+    { heapBytes: 64 * MIB, trigger: 0.95, largeObjectBytes: 2 ** 31, ...options },
+    (heap, m) => {
+      const bytes = heap.defineArray('Bytes', 'u8');
+      const node = heap.defineRecord('Node', NODE);
+      const { memfds } = heap.share().arena;
+      const inode = (fd) => /ino:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
+      const resident = () => {
+        // Rss of the heap's mappings, as the kernel counts it.
+        let total = 0;
+        let ours = false;
+        for (const line of readFileSync('/proc/self/smaps', 'latin1').split('\n')) {
+          if (/^[0-9a-f]+-[0-9a-f]+ /.test(line)) ours = line.includes('/memfd:tospace');
+          else if (ours && line.startsWith('Rss:')) total += Number(/\d+/.exec(line)[0]) * 1024;
         }
+        return total;
+      };
+      let full = 0;
+      m.run(() => {
+        m.scope(() => {
+          const head = buildList(m, node, 1000);
+          for (let round = 0; round < 3; round++) {
+            for (let i = 0; i < 50 * MIB; i += MIB) m.u8.fill(1, m.allocateArray(bytes, MIB - 8) + 8, 0);
+            for (let i = 0; i < 40; i++) {
+              const ref = m.allocateArray(bytes, MIB - 8);
+              m.u8.fill(1, ref + 8, ref + MIB - 8);
+            }
+            full = Math.max(full, resident());
+            m.collect(true);
+            checkList(m, node, head, 1000);
+          }
+        });
       });
-    });
-    const { sharedBytes } = heap.statistics();
-    const after = resident();
-    assert(memfds.length === 2 && inode(memfds[0]) !== '', 'two files');
-    assert(full > 16 * MIB, `only ${full} bytes were resident`);
-    assert(sharedBytes < MIB, `the heap still holds ${sharedBytes} bytes`);
-    // Aliases count twice.
-    assert(after < 2 * MIB, `${after} bytes of the heap are resident`);
-    return { full, sharedBytes, after };
-  });
+      const { sharedBytes } = heap.statistics();
+      const after = resident();
+      assert(memfds.length === 2 && inode(memfds[0]) !== '', 'two files');
+      assert(full > 16 * MIB, `only ${full} bytes were resident`);
+      assert(sharedBytes < MIB, `the heap still holds ${sharedBytes} bytes`);
+      // Aliases count twice.
+      assert(after < 2 * MIB, `${after} bytes of the heap are resident`);
+      return { full, sharedBytes, after };
+    },
+  );
 }
 
 /** The most memory that both files held during compactions of several shapes of heap. */
@@ -260,7 +263,7 @@ async function peaks({ options, shape, mib }) {
 
 /** A large heap, nearly full, through some cycles. */
 async function large({ options }) {
-  return withHeap({ trigger: 0.9, ...options }, (heap, m) => {
+  return withHeap({ trigger: 0.9, largeObjectBytes: 2 ** 31, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const node = heap.defineRecord('Node', NODE);
     const refs = heap.defineRefArray('Refs');

@@ -1,0 +1,111 @@
+// ART's run-tests with several threads, rebuilt. A failure names its seed.
+
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { SEED, succeed } from '../support.ts';
+
+const MIB = 1024 * 1024;
+const folder = fileURLToPath(new URL('./programs', import.meta.url));
+
+const MODES = {
+  continue: {},
+  'copy, 2 servers': { fill: 'copy', servers: 2 },
+  'stop-the-world': { collector: 'stop-the-world' },
+} as const;
+const VERIFIED = {
+  ...MODES,
+  'continue, verified': { verify: true },
+  'copy, verified': { fill: 'copy', verify: true },
+} as const;
+
+interface Outcome {
+  readonly cycles: number;
+  readonly bytesAllocated: number;
+}
+
+const art = <T>(program: string, scenario: string, config: object): Promise<T & Outcome> =>
+  succeed<T & Outcome>(program, scenario, { seed: SEED, ...config }, { folder, timeoutMs: 110_000 });
+
+describe(`seed ${SEED}`, () => {
+  describe('004-ThreadStress: threads that do anything at all', () => {
+    test.each(Object.entries(VERIFIED))('%s', async (_, options) => {
+      const { counts, cycles } = await art<{ counts: Record<string, number> }>(
+        'thread-stress',
+        'threadStress',
+        {
+          options: { heapBytes: 8 * MIB, ...options },
+          threads: 5,
+          seconds: 3,
+        },
+      );
+      expect(cycles).toBeGreaterThan(0);
+      expect(Object.keys(counts).length).toBeGreaterThanOrEqual(9);
+    });
+  });
+
+  describe('102-concurrent-gc: 16 Ki holders, references hidden from the marker', () => {
+    test.each(Object.entries(VERIFIED))('%s', async (_, options) => {
+      const verified = 'verify' in options;
+      const { moves, cycles } = await art<{ moves: number }>('concurrent-gc', 'hide', {
+        options: { heapBytes: 4 * MIB, trigger: 0.05, ...options },
+        threads: 3,
+        holders: verified ? 2048 : 16_384,
+        seconds: 3,
+      });
+      expect(cycles).toBeGreaterThan(1);
+      expect(moves).toBeGreaterThan(1000);
+    });
+  });
+
+  describe('160-read-barrier-stress: objects and arrays of 5 000 fields, 64 MiB through 16', () => {
+    test.each(Object.entries(MODES))('%s', async (_, options) => {
+      const { stored, cycles, bytesAllocated } = await art<{ stored: number }>(
+        'read-barrier-stress',
+        'barriers',
+        {
+          options: { heapBytes: 16 * MIB, trigger: 0.1, ...options },
+          threads: 3,
+        },
+      );
+      expect(bytesAllocated).toBeGreaterThan(60 * MIB);
+      expect(cycles).toBeGreaterThan(1);
+      expect(stored).toBeGreaterThan(10_000);
+    });
+
+    test.each([{ verify: true }, { verify: true, fill: 'copy' }])(
+      'verified, smaller: %j',
+      async (options) => {
+        const outcome = await art<{ stored: number }>('read-barrier-stress', 'barriers', {
+          options: { heapBytes: 2 * MIB, trigger: 0.1, ...options },
+          threads: 3,
+          churnBytes: 6 * MIB,
+        });
+        expect(outcome.cycles).toBeGreaterThan(1);
+      },
+    );
+  });
+
+  describe('096-array-copy-concurrent-gc: bulk copies race collections', () => {
+    test.each(Object.entries(VERIFIED))('%s', async (_, options) => {
+      const { copies, cycles } = await art<{ copies: number }>('array-copy', 'copies', {
+        options: { heapBytes: 4 * MIB, ...options },
+        threads: 3,
+        length: 20_000,
+        seconds: 3,
+      });
+      expect(cycles).toBeGreaterThan(1);
+      expect(copies).toBeGreaterThan(20);
+    });
+  });
+
+  describe('114-ParallelGC: sixteen threads fill the heap to its edge', () => {
+    test.each(Object.entries(VERIFIED))('%s', async (_, options) => {
+      const { most } = await art<{ most: number }>('heap-full', 'fillUp', {
+        options: { heapBytes: 4 * MIB, ...options },
+        threads: 16,
+        times: 3,
+      });
+      expect(most).toBeGreaterThan(1000);
+    });
+  });
+});

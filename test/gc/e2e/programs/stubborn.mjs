@@ -1,0 +1,145 @@
+// A thread that reaches no safepoint: the collection is given up after a while, everybody is told who it was, and the heap goes on.
+
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import {
+  assert,
+  attachHeap,
+  buildList,
+  checkList,
+  control,
+  createHeap,
+  isTospaceError,
+  layout,
+  main,
+  sleep,
+  thrownBy,
+} from './support.mjs';
+
+const NODE = { next: 'ref', value: 'i32' };
+const MIB = 1024 * 1024;
+const COUNT = 5000;
+
+// Words of `flags`.
+const STUCK = 0;
+const RELEASE = 1;
+const QUIT = 2;
+const BEATS = 3;
+
+function spawn(shared, node, flags, job, phase) {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { shared, node, flags, job, phase } });
+  const ready = new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+  const exit = new Promise((resolve, reject) => worker.once('exit', resolve).once('error', reject));
+  return { ready, exit };
+}
+
+async function timeout({ options, phase, named = true }) {
+  const heap = await createHeap({
+    heapBytes: 4 * MIB,
+    trigger: 0.95,
+    safepointWarnMs: 60,
+    safepointTimeoutMs: 250,
+    ...options,
+    // Before the pauses: the thread has time to see the phase and to get stuck in it.
+    stress: { delayMs: { remark: 60, flip: 60 } },
+  });
+  const abandoned = [];
+  heap.on('abandoned', (error) => abandoned.push(error));
+  const node = heap.defineRecord('Node', NODE);
+  const flags = new Int32Array(new SharedArrayBuffer(64));
+  const words = control(heap);
+  const beating = spawn(heap.share(), node, flags, 'beat');
+  await beating.ready;
+  const m = heap.attach({ name: 'main' });
+  let thrown;
+  let outOfMemory;
+  const stubborn = spawn(heap.share(), node, flags, named ? 'stubborn' : 'nameless', phase);
+  await stubborn.ready;
+  m.run(() => {
+    m.scope(() => {
+      const head = buildList(m, node, COUNT);
+      thrown = thrownBy(() => m.collect());
+      assert(Atomics.load(flags, STUCK) === 1, 'the thread is stuck');
+      assert(words[layout.CTL_POLL] === 0 && words[layout.CTL_STOP] === 0, 'nothing is asked of anybody');
+      checkList(m, node, head, COUNT);
+      // The others run on, with allocation and all.
+      const before = Atomics.load(flags, BEATS);
+      const until = performance.now() + 20_000;
+      m.blocking(() => {
+        while (Atomics.load(flags, BEATS) < before + 1000 && performance.now() < until) sleep(1);
+      });
+      assert(Atomics.load(flags, BEATS) >= before + 1000, 'a thread that was stopped runs on');
+      // An allocation that needs the collection says why there is none.
+      outOfMemory = thrownBy(() => {
+        for (;;) m.allocate(node);
+      });
+      assert(isTospaceError(outOfMemory, 'ERR_OUT_OF_MEMORY'), `${outOfMemory}`);
+      assert(isTospaceError(outOfMemory.cause, 'ERR_TIMEOUT'), `the cause is ${outOfMemory.cause}`);
+      Atomics.store(flags, RELEASE, 1);
+      m.collect();
+      m.collect();
+      checkList(m, node, head, COUNT);
+    });
+  });
+  Atomics.store(flags, QUIT, 1);
+  m.detach();
+  await Promise.all([beating.exit, stubborn.exit]);
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  await heap.close();
+  assert(abandoned.length > 0 && isTospaceError(abandoned[0], 'ERR_TIMEOUT'), `abandoned: ${abandoned}`);
+  return { thrown: { code: thrown.code, message: thrown.message }, event: abandoned[0].message };
+}
+
+/** Without a limit a collection waits as long as it takes. */
+async function never() {
+  const heap = await createHeap({ heapBytes: 4 * MIB, safepointWarnMs: 20, safepointTimeoutMs: 0 });
+  const node = heap.defineRecord('Node', NODE);
+  const flags = new Int32Array(new SharedArrayBuffer(64));
+  const stubborn = spawn(heap.share(), node, flags, 'stubborn', 0);
+  await stubborn.ready;
+  const release = spawn(heap.share(), node, flags, 'release');
+  const m = heap.attach();
+  m.run(() => m.collect());
+  assert(Atomics.load(flags, RELEASE) === 1, 'the collection waited');
+  m.detach();
+  await Promise.all([stubborn.exit, release.exit]);
+  await heap.close();
+}
+
+if (isMainThread) {
+  await main({ timeout, never });
+} else {
+  const { shared, node, flags, job, phase } = workerData;
+  const heap = attachHeap(shared);
+  const m = heap.attach(job === 'stubborn' ? { name: 'stubborn' } : {});
+  const jobs = {
+    beat() {
+      m.run(() => {
+        const head = buildList(m, node, 100);
+        parentPort.postMessage('ready');
+        while (Atomics.load(flags, QUIT) === 0) {
+          Atomics.add(flags, BEATS, 1);
+          checkList(m, node, head, 100);
+          m.safepoint();
+        }
+      });
+    },
+    stubborn() {
+      const words = control(heap);
+      m.run(() => {
+        parentPort.postMessage('ready');
+        // Polls until the collector is in the phase that it is to be stuck in.
+        while (words[layout.CTL_PHASE] < phase) m.safepoint();
+        Atomics.store(flags, STUCK, 1);
+        while (Atomics.load(flags, RELEASE) === 0);
+        m.safepoint();
+      });
+    },
+    release() {
+      sleep(700);
+      Atomics.store(flags, RELEASE, 1);
+    },
+  };
+  jobs.nameless = jobs.stubborn;
+  jobs[job]();
+  m.detach();
+}

@@ -1,0 +1,24 @@
+// Fault servers that do not wait for each other.
+
+import { availableParallelism } from 'node:os';
+import { describe, expect, test } from 'vitest';
+import { resolveOptions } from '#src/gc/options.js';
+import { succeed } from './support.ts';
+
+describe.each(['continue', 'copy'])('%s: while one page takes long', (fill) => {
+  // A lone server has no choice: shows that the other test can fail.
+  test.each([
+    [1, 'slow'],
+    [2, 'fast'],
+    [4, 'fast'],
+  ])('with %i server(s) the %s fault is served first', async (servers, first) => {
+    const outcome = await succeed<{ first: string }>('servers', 'slowPage', { options: { fill, servers } });
+    expect(outcome.first).toBe(first);
+  });
+});
+
+test('auto leaves a CPU to the mutators, and starts at least one and at most four', () => {
+  const { servers } = resolveOptions({ servers: 'auto' });
+  expect(servers).toBe(resolveOptions().servers);
+  expect(servers).toBe(Math.min(4, Math.max(1, availableParallelism() - 1)));
+});

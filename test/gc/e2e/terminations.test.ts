@@ -1,0 +1,35 @@
+// Thread death at random points. A failure names its seed; SEED=<n> replays it (as far as timing does).
+
+import { describe, expect, test } from 'vitest';
+import { SEED, succeed } from './support.ts';
+
+const MODES = {
+  continue: {},
+  'copy, two servers': { fill: 'copy', servers: 2 },
+  verified: { verify: true },
+  'copy, verified': { fill: 'copy', verify: true },
+  'stop-the-world': { collector: 'stop-the-world' },
+} as const;
+
+describe(`terminated at random points (seed ${SEED})`, () => {
+  test.each(Object.entries(MODES))('%s', { timeout: 240_000 }, async (_, options) => {
+    const config = { options, rounds: 12, seed: SEED };
+    const outcome = await succeed<{ usedBytes: number; cycles: number }>(
+      'terminations',
+      'terminations',
+      config,
+      { timeoutMs: 200_000 },
+    );
+    // The list and the table of the main thread, and blocks that hold them.
+    expect(outcome.usedBytes).toBeLessThan(256 * 1024);
+    expect(outcome.cycles).toBeGreaterThan(3);
+  });
+});
+
+test.each([{}, { fill: 'copy' }])('terminated in a fault, %j', (options) =>
+  succeed('terminations', 'inFault', { options }),
+);
+
+test('attaching makes room in a table full of dead threads', () => succeed('terminations', 'fullTable'));
+
+test('a borrowed handle ends with its owner', () => succeed('terminations', 'borrowed'));
