@@ -11,6 +11,7 @@ export {
   type ResolvedOptions,
   type StressOptions,
 } from './gc/options.ts';
+export type { ReferenceCounts } from './gc/references.ts';
 export type { HeapStatistics } from './gc/statistics.ts';
 export type { Summary } from './heap/histogram.ts';
 export { Mutator } from './heap/mutator.ts';
@@ -19,11 +20,13 @@ export { type Local, NULL, type Ref } from './heap/ref.ts';
 export type {
   ArrayType,
   ElementKind,
+  EphemeronType,
   FieldKind,
   HeapType,
   RawArrayType,
   RecordType,
   RefArrayType,
+  WeakRecordType,
 } from './heap/types.ts';
 
 import { Heap } from './gc/heap.ts';

@@ -11,8 +11,11 @@ import {
   CTL_PERSISTENT,
   CTL_PERSISTENT_TOP,
   CTL_PHASE,
+  CTL_REFERENCE_TABLE,
   CTL_TO_ALIAS,
   CTL_TRIGGER,
+  REFS_GUARDS,
+  REFS_ROOTS_END,
   T_BUFFER,
   T_CURSOR,
   T_LIMIT,
@@ -30,6 +33,7 @@ import type { Tables } from '../heap/tables.ts';
 import type { WorkerContext } from './context.ts';
 import type { FlipTimes } from './flip.ts';
 import { Peers } from './peers.ts';
+import type { ReferenceCounts } from './references.ts';
 
 /** Thrown inside a cycle that is given up before the flip, because the heap is closing. */
 export class CycleCancelled extends Error {}
@@ -47,6 +51,8 @@ export interface CycleReport {
   readonly precleanRounds: number;
   /** Dirty cards left for the remark pause. */
   readonly remarkCards: number;
+  /** What became of weak records, ephemerons and guarded objects. */
+  readonly references: ReferenceCounts;
   /** Milliseconds of each phase, in their order. */
   readonly phasesMs: Readonly<Record<string, number>>;
   /** Milliseconds of the plan phase that grow with the heap. */
@@ -164,6 +170,8 @@ export class World {
     }
     const persistent = control[CTL_PERSISTENT]!;
     kernels.forwardRoots(persistent, persistent + control[CTL_PERSISTENT_TOP]! * 4);
+    const references = control[CTL_REFERENCE_TABLE]!;
+    kernels.forwardRoots(references + REFS_GUARDS * 4, references + REFS_ROOTS_END * 4);
   }
 
   /**

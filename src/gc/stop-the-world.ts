@@ -24,6 +24,7 @@ import type { WorkerContext } from './context.ts';
 import { type Collector, type CycleReport, PhaseClock, type World } from './cycle.ts';
 import { clearAttic, flipMappings, rehearseFlip } from './flip.ts';
 import { planBlack, planCompaction } from './plan.ts';
+import { NO_REFERENCES, References } from './references.ts';
 import { Retention } from './retention.ts';
 import type { Tracer } from './tracer.ts';
 import { createPageChecker, type PageChecker } from './verify/page-checker.ts';
@@ -34,6 +35,7 @@ export class StopTheWorldCollector implements Collector {
   readonly #world: World;
   readonly #tracer: Tracer;
   readonly #verifier: Verifier | undefined;
+  readonly #references: References;
   readonly #retention: Retention;
   readonly #checker: PageChecker | undefined;
 
@@ -42,6 +44,7 @@ export class StopTheWorldCollector implements Collector {
     this.#world = world;
     this.#tracer = tracer;
     this.#verifier = verifier;
+    this.#references = new References(context, tracer);
     this.#retention = new Retention(context);
     this.#checker = createPageChecker(context);
   }
@@ -60,6 +63,7 @@ export class StopTheWorldCollector implements Collector {
     let usedBytes = 0;
     let remarkCards = 0;
     let planKernelMs = 0;
+    let references = NO_REFERENCES;
     const flip = this.#world.paused(PAUSE_FULL, () => {
       clock.lap('stop');
       this.#world.retireBuffers();
@@ -73,6 +77,9 @@ export class StopTheWorldCollector implements Collector {
       clock.lap('mark');
 
       this.#enter(PHASE_PLAN, 'plan');
+      this.#references.begin();
+      references = this.#references.process();
+      clock.lap('references');
       planKernelMs = planCompaction(this.#context, control[CTL_BLACK_LINE]!);
       this.#verifier?.afterPlan();
       usedBytes = planBlack(this.#context);
@@ -114,6 +121,7 @@ export class StopTheWorldCollector implements Collector {
       blackBytes: 0,
       precleanRounds: 0,
       remarkCards,
+      references,
       phasesMs: clock.phasesMs,
       planKernelMs,
       flip,

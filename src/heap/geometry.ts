@@ -27,6 +27,7 @@ import {
   NULL_GUARD_BYTES,
   PAGE_BYTES,
   PAGE_LOG2,
+  REFS_WORDS,
   SHADOW_SLOTS,
   THREAD_BYTES,
   TYPE_ENTRY_LOG2,
@@ -87,6 +88,8 @@ export interface Geometry {
   readonly staging: number;
   /** Where a card scan collects the cards it is about to look at. */
   readonly cardBuffer: number;
+  /** Guards and their queues. */
+  readonly references: number;
   readonly tablesBytes: number;
 }
 
@@ -152,6 +155,7 @@ export function layOut(memoryAddress: number, options: GeometryOptions): Geometr
     markStack: place(options.markStackEntries * 4),
     staging: place(MAX_WORKERS * STAGING_BYTES),
     cardBuffer: place(CARD_BUFFER_ENTRIES * 4),
+    references: place(REFS_WORDS * 4),
   };
   const tablesBytes = next;
   const headBytes = heap - NULL_GUARD_BYTES;
