@@ -19,6 +19,7 @@ import {
   W_STATE,
   WORKER_ARMED,
 } from '../heap/layout.ts';
+import { defineInternTableTypes, type InternTableTypes } from '../heap/intern-table.ts';
 import { Mutator } from '../heap/mutator.ts';
 import type { ThreadHost } from '../heap/thread.ts';
 import { waitWhile } from '../heap/spin.ts';
@@ -33,6 +34,7 @@ import {
   TypeRegistry,
   type WeakRecordType,
 } from '../heap/types.ts';
+import { defineWeakMapTypes, type WeakMapTypes } from '../heap/weak-map.ts';
 import {
   check,
   createLibcKernel,
@@ -141,6 +143,18 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   ): EphemeronType<Fields> {
     this.#assertOpen();
     return this.#types.ephemeron(name, fields);
+  }
+
+  /** Registers what weak maps are made of: once, for all of them. See HeapWeakMap. */
+  defineWeakMap(): WeakMapTypes {
+    this.#assertOpen();
+    return defineWeakMapTypes(this.#types);
+  }
+
+  /** Registers what intern tables are made of: once, for all of them. See InternTable. */
+  defineInternTable(): InternTableTypes {
+    this.#assertOpen();
+    return defineInternTableTypes(this.#types);
   }
 
   /** Registers a type of arrays of references. */
