@@ -56,6 +56,7 @@ function kit(m, types) {
       return local;
     },
     idOf: (ref) => (ref === NULL ? null : m.getI32(ref, node.offset.id)),
+    put: (array, i, local) => m.setElement(m.get(array), i, m.get(local)),
     drop: (...locals) => {
       for (const local of locals) m.set(local, NULL);
     },
@@ -91,7 +92,7 @@ const weakRecords = (options) =>
   });
 
 const ephemerons = (options) =>
-  withHeap(options, ({ m, types, newNode, newWeak, newEphemeron, idOf, drop }) => {
+  withHeap(options, ({ m, types, newNode, newWeak, newEphemeron, idOf, put, drop }) => {
     const [k1, v1, k2, v2, k3] = [newNode(1), newNode(11), newNode(2), newNode(12), newNode(3)];
     const [e1, e2, e3] = [newEphemeron(k1, v1), newEphemeron(k2, v2), newEphemeron(k3, k3)];
     // The value of e2 refers to its own key: in a table of strong values it would never die.
@@ -112,12 +113,12 @@ const ephemerons = (options) =>
     const n = 500;
     const keys = m.local(m.allocateArray(types.refs, n));
     const table = m.local(m.allocateArray(types.refs, n));
-    for (let i = 0; i < n; i++) m.scope(() => m.setElement(m.get(keys), i, m.get(newNode(1000 + i))));
+    for (let i = 0; i < n; i++) m.scope(() => put(keys, i, newNode(1000 + i)));
     for (let step = 0; step < n; step++) {
       const i = (step * 211) % n;
       m.scope(() => {
         const [key, value] = [i, (i + 1) % n].map((at) => m.local(m.getElement(m.get(keys), at)));
-        m.setElement(m.get(table), i, m.get(newEphemeron(key, i === n - 1 ? m.local(NULL) : value)));
+        put(table, i, newEphemeron(key, i === n - 1 ? m.local(NULL) : value));
       });
     }
     const first = m.local(m.getElement(m.get(keys), 0));
@@ -207,8 +208,10 @@ const black = (options) =>
     const [k, v] = [newNode(3), newNode(4)];
     m.setEphemeron(m.get(kept), m.get(dead), m.get(dead));
     drop(dead);
+    const words = control(heap);
+    const cycle = words[layout.CTL_CYCLE];
     startCycle(heap, m, layout.PHASE_PLAN);
-    const inWindow = control(heap)[layout.CTL_REFERENCES];
+    const inWindow = words[layout.CTL_REFERENCES];
     const nulls = [m.getWeak(m.get(toDead)), m.getKey(m.get(kept)), m.getValue(m.get(kept))];
     assert(nulls.every((ref) => ref === NULL), 'dead ones are null whether they are cleared or not');
     const young = newNode(5);
@@ -219,8 +222,6 @@ const black = (options) =>
     m.setEphemeron(m.get(kept), m.get(k), m.get(v));
     m.guard(m.get(young));
     drop(young, v);
-    const words = control(heap);
-    const cycle = words[layout.CTL_CYCLE];
     while (Atomics.load(words, layout.CTL_CYCLE) === cycle) m.safepoint();
     assert(idOf(m.getWeak(m.get(marked))) === 5 && idOf(m.getWeak(m.get(blackToOld))) === 1, 'black lives');
     assert(m.getWeak(m.get(toDead)) === NULL, 'cleared');
@@ -299,12 +300,12 @@ const strays = (options) =>
 
 /** Identity hashes: stable through moves, never 0, spread. Threads agree on them. */
 async function identity(options) {
-  return withHeap(options, ({ m, types, newNode }) => {
+  return withHeap(options, ({ m, types, newNode, put }) => {
     const n = 1000;
     const all = m.local(m.allocateArray(types.refs, n));
     const seen = [];
     for (let i = 0; i < n; i++) {
-      m.scope(() => m.setElement(m.get(all), i, m.get(newNode(i))));
+      m.scope(() => put(all, i, newNode(i)));
       seen.push(m.identityHash(m.getElement(m.get(all), i)));
     }
     seen.push(m.identityHash(m.get(all)));

@@ -58,7 +58,8 @@ const weakMap = ({ seed, steps, keys = 2000, ...options }) =>
       const slot = random.int(keys);
       const r = random.int(100);
       if (r < 30) {
-        m.setElement(m.get(slots), slot, allocate());
+        const ref = allocate();
+        m.setElement(m.get(slots), slot, ref);
         model[slot] = null;
       } else if (r < 40) {
         m.setElement(m.get(slots), slot, NULL);
@@ -89,7 +90,8 @@ const weakMap = ({ seed, steps, keys = 2000, ...options }) =>
     m.collect();
     for (let i = 0; i < 2 * before + 256; i++) {
       const slot = i % 10;
-      m.setElement(m.get(slots), slot, allocate());
+      const ref = allocate();
+      m.setElement(m.get(slots), slot, ref);
       const value = allocate();
       map.set(key(slot), value);
       model[slot] = undefined;
@@ -185,19 +187,16 @@ async function shared({ threads = 3, rounds = 400, seed, ...options }) {
   const m = heap.attach();
   const contents = 300;
   // What all threads see: an array that holds the map, the table, and the canonical objects.
-  const root = m.run(() =>
-    m.scope(() => {
-      const map = HeapWeakMap.create(m, types.map);
-      const table = InternTable.create(m, types.intern);
-      const array = m.allocateArray(types.refs, 2 + contents);
-      m.setElement(array, 0, map.ref);
-      m.setElement(array, 1, table.ref);
-      map.close();
-      table.close();
-      return m.persist(array);
-    }),
-  );
-  // Persistent slots are roots of the heap: the first one free is this one, for every thread.
+  const root = m.run(() => m.persist(m.allocateArray(types.refs, 2 + contents)));
+  m.run(() => {
+    const map = HeapWeakMap.create(m, types.map);
+    const table = InternTable.create(m, types.intern);
+    m.setElement(root.get(), 0, map.ref);
+    m.setElement(root.get(), 1, table.ref);
+    map.close();
+    table.close();
+  });
+  // The heap's first persistent slot: any thread may read it.
   const { arena } = heap.share();
   const workers = Array.from({ length: threads }, (_, index) => {
     const worker = new Worker(new URL(import.meta.url), {
