@@ -7,6 +7,9 @@
 //   - what was given is alive, and so is all it reaches: none of that may have been seen dead
 //   - a guarded object is delivered only when it is unreachable
 //
+// What an unreachable guarded object reaches may have come back with it: it is *touched*. For weak fields inside of what came back it never
+// died, for others it did; the model believes either until the history next stands still.
+//
 // Now and then the history stands still, lets the collector become idle and asks for one collection: after it the model is exact. Every
 // unreachable object is dead for every weak field, and guarded ones are delivered in the order of their registration.
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -36,7 +39,8 @@ class History {
 
   // -- the model
 
-  closure(starts) {
+  /** What `starts` reach; `surely`: without the values of ephemerons that may have lost their keys. */
+  closure(starts, surely = false) {
     const seen = new Set();
     const stack = [];
     const waiting = new Map();
@@ -49,7 +53,7 @@ class History {
     for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
       reach(node.strong[0]);
       reach(node.strong[1]);
-      if (node.kind === 'ephemeron' && node.target !== null) {
+      if (node.kind === 'ephemeron' && node.target !== null && !(surely && node.target.touched)) {
         if (seen.has(node.target)) reach(node.value);
         else waiting.set(node.target, [...(waiting.get(node.target) ?? []), node]);
       }
@@ -63,6 +67,14 @@ class History {
     return this.closure(this.roots);
   }
 
+  /** Before what is unreachable may become reachable again. */
+  touch() {
+    const reachable = this.closure(this.roots, true);
+    const guarded = this.guards.filter((node) => !reachable.has(node));
+    for (const node of this.closure(guarded)) if (!reachable.has(node)) node.touched = true;
+    return reachable;
+  }
+
   /** `ref` was read from a weak field of `owner`, a reachable node; the model's view of that is brought up to date. */
   observe(owner, ref, reachable) {
     const { target } = owner;
@@ -72,26 +84,22 @@ class History {
       return;
     }
     if (ref === NULL) {
-      assert(owner.maybe || !reachable.has(target), () => `${name} lost ${target.id}, which is reachable`);
-      if (!owner.maybe) target.dead = true;
+      assert(target.touched || !reachable.has(target), () => `${name} lost ${target.id}, which is reachable`);
+      target.dead = true;
       this.clear(owner);
       this.counts.nulls++;
       return;
     }
     assert(this.idOf(ref) === target.id, () => `${name} gives ${this.idOf(ref)} instead of ${target.id}`);
-    assert(owner.maybe || !target.dead, () => `${name} gives ${target.id}, which another one lost`);
-    if (reachable.has(target)) owner.maybe = false;
-    else if (!owner.maybe) {
-      this.counts.alive++;
-      for (const node of this.closure([target]))
-        assert(!node.dead, () => `${node.id} was seen dead, and ${target.id}, which reaches it, is alive`);
-    }
+    if (reachable.has(target) || target.touched) return;
+    this.counts.alive++;
+    for (const node of this.closure([target], true))
+      assert(!node.dead || node.touched, () => `${node.id} was seen dead, and ${target.id}, which reaches it, is alive`);
   }
 
   clear(owner) {
     owner.target = null;
     owner.value = null;
-    owner.maybe = false;
   }
 
   // -- the heap
@@ -116,7 +124,7 @@ class History {
     const { m, random, types } = this;
     const kind = random.pick(['node', 'node', 'weak', 'ephemeron']);
     const ref = m.allocate(types[kind]);
-    const node = { kind, id: this.nextId++, strong: [null, null], target: null, value: null, dead: false, maybe: false };
+    const node = { kind, id: this.nextId++, strong: [null, null], target: null, value: null, dead: false, touched: false };
     m.setI32(ref, types[kind].offset.id, node.id);
     if (kind !== 'node') this.withWeak.add(node);
     return { node, ref };
@@ -158,9 +166,9 @@ class History {
    * Everything reachable, with its weak fields. After a collection these hold nothing but what was reachable then, or, in what it brought
    * back, what it brought back.
    */
-  compare(then, back) {
+  compare(isThere = () => true) {
     const { m } = this;
-    const reachable = this.reachable();
+    const reachable = this.touch();
     const at = new Map();
     const stack = [];
     const meet = (node, ref, where) => {
@@ -184,11 +192,10 @@ class History {
       const { value } = node;
       const target = this.readTarget(node, ref);
       this.observe(node, target, reachable);
-      if (then !== undefined && target !== NULL && !(back.has(node) && back.has(node.target)))
-        assert(then.has(node.target), () => `${node.target.id} should be dead`);
+      if (target !== NULL) assert(isThere(node, node.target), () => `${node.target.id} should be dead`);
       if (node.kind === 'ephemeron') {
         if (node.target === null) assert(m.getValue(ref) === NULL, () => `${node.id} has a value and no key`);
-        else if (reachable.has(node.target)) meet(value, m.getValue(ref), `the value of ${node.id}`);
+        else if (reachable.has(node.target) || at.has(node.target)) meet(value, m.getValue(ref), `the value of ${node.id}`);
       }
     }
     this.counts.reachable += at.size;
@@ -201,19 +208,11 @@ class History {
     const id = this.idOf(ref);
     const index = this.guards.findIndex((node) => node.id === id);
     assert(index >= 0, () => `${id} was delivered and is not guarded`);
+    const reachable = this.touch();
     const [node] = this.guards.splice(index, 1);
-    const reachable = this.reachable();
-    // Delivered before and kept since, it would be reachable again: guarded twice it is delivered twice.
-    assert(node.twice || !reachable.has(node), () => `${id} was delivered and is reachable`);
-    const came = this.closure([node]);
-    for (const each of came) {
-      each.dead = false;
-      if (!reachable.has(each)) each.twice = true;
-    }
-    for (const owner of this.withWeak) {
-      if (owner.target !== null && came.has(owner.target) && !reachable.has(owner.target)) owner.maybe = true;
-      if (came.has(owner) && !reachable.has(owner) && owner.target !== null && !reachable.has(owner.target)) owner.maybe = true;
-    }
+    // Touched, it was reached again by another way than this.
+    assert(node.touched, () => `${id} was delivered and was never unreachable`);
+    assert(!reachable.has(node) || node.touched, () => `${id} was delivered and is reachable`);
     this.counts.delivered++;
     return { node, ref };
   }
@@ -226,55 +225,38 @@ class History {
     m.collect();
     while (Atomics.load(words, layout.CTL_CYCLES_ASKED) !== Atomics.load(words, layout.CTL_CYCLES_DONE)) m.safepoint();
     while (this.deliver() !== null);
+    // Reads what is left in all weak fields that can be read: from here on the model knows them.
+    this.compare();
     const reachable = this.reachable();
+    for (const node of reachable) {
+      node.touched = false;
+      node.dead = false;
+    }
     const dead = this.guards.filter((node) => !reachable.has(node));
-    // What comes back in this collection, and the weak fields therein.
+    // What comes back in this collection.
     const back = this.closure(dead);
     m.collect();
-    const got = [];
     const kept = [];
-    for (let ref = m.nextFinalizable(this.queue); ref !== NULL; ref = m.nextFinalizable(this.queue)) {
-      got.push(this.idOf(ref));
-      kept.push(ref);
-    }
-    assert(
-      got.join() === dead.map((node) => node.id).join(),
-      () => `delivered ${got.join()} instead of ${dead.map((node) => node.id).join()}`,
-    );
+    for (let ref = m.nextFinalizable(this.queue); ref !== NULL; ref = m.nextFinalizable(this.queue)) kept.push(ref);
+    const [got, wanted] = [kept.map((ref) => this.idOf(ref)).join(), dead.map((node) => node.id).join()];
+    assert(got === wanted, () => `delivered ${got} instead of ${wanted}`);
     this.guards = this.guards.filter((node) => reachable.has(node));
     for (const owner of this.withWeak) {
-      if (owner.target === null) continue;
-      if (reachable.has(owner)) {
-        if (!reachable.has(owner.target)) owner.target.dead = true;
-        continue;
-      }
-      if (!back.has(owner)) continue;
-      // It came back: its weak field has what was reachable, or came back too.
-      owner.maybe = false;
-      if (!reachable.has(owner.target) && !back.has(owner.target)) this.clear(owner);
-    }
-    // All dead ones are forgotten by the weak fields that can be read.
-    for (const owner of this.withWeak)
-      if (reachable.has(owner) && owner.target !== null && !reachable.has(owner.target)) {
-        owner.maybe = false;
-        owner.lost = true;
-      }
-    // Some of what came back is kept.
-    for (const [i, node] of dead.entries()) {
-      node.twice = false;
-      if (this.random.int(2) === 0) this.setRoot(this.random.int(ROOTS), { node, ref: kept[i] });
+      const { target } = owner;
+      if (target === null || !(reachable.has(owner) || back.has(owner))) continue;
+      // Weak fields of what was reachable have lost what was not; those of what came back keep what came back too.
+      if (reachable.has(target) || target.touched || (back.has(owner) && back.has(target))) continue;
+      this.clear(owner);
     }
     for (const node of back) node.dead = false;
-    for (const owner of this.withWeak)
-      if (owner.lost) {
-        owner.lost = false;
-        if (reachable.has(owner)) this.clear(owner);
-      }
+    // Some of what came back is kept.
+    for (const [i, node] of dead.entries())
+      if (this.random.int(2) === 0) this.setRoot(this.random.int(ROOTS), { node, ref: kept[i] });
     const now = this.reachable();
-    for (const owner of this.withWeak) if (!now.has(owner) && !back.has(owner)) this.withWeak.delete(owner);
-    this.counts.delivered += got.length;
+    for (const owner of this.withWeak) if (!now.has(owner)) this.withWeak.delete(owner);
+    this.counts.delivered += kept.length;
     this.counts.exact++;
-    this.compare(reachable, back);
+    this.compare((owner, target) => reachable.has(target) || target.touched || (back.has(owner) && back.has(target)));
   }
 
   step() {
@@ -300,7 +282,7 @@ class History {
       const owner = this.walk((node) => node.kind !== 'node');
       if (owner === null) return;
       const ref = this.readTarget(owner.node, owner.ref);
-      const reachable = this.reachable();
+      const reachable = this.touch();
       this.observe(owner.node, ref, reachable);
       // What was unreachable and is still there becomes reachable again.
       if (ref !== NULL && !reachable.has(owner.node.target) && random.int(2) === 0) {
@@ -315,7 +297,7 @@ class History {
       const ref = m.getValue(owner.ref);
       if (node.target === null || (ref !== NULL && node.value === null)) assert(ref === NULL, () => `${node.id} has a value`);
       else if (ref !== NULL) assert(this.idOf(ref) === node.value.id, () => `${node.id} has the wrong value`);
-      else if (!node.maybe && this.reachable().has(node.target)) assert(node.value === null, () => `${node.id} lost its value`);
+      else if (!node.target.touched && this.closure(this.roots, true).has(node.target)) assert(node.value === null, () => `${node.id} lost its value`);
     } else if (r < 925) {
       const found = this.walk();
       if (found === null) return;
@@ -339,7 +321,6 @@ class History {
   aim({ node, ref }) {
     const { m, random } = this;
     const target = random.int(6) === 0 ? null : this.walk();
-    node.maybe = false;
     node.target = target?.node ?? null;
     if (node.kind === 'weak') {
       m.setWeak(ref, target?.ref ?? NULL);
