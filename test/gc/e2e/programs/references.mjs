@@ -367,5 +367,38 @@ function guardingThread({ shared, types, index, objects }) {
   parentPort.postMessage(mine);
 }
 
-if (isMainThread) await main({ weakRecords, ephemerons, guards, black, readers, strays, identity, manyThreads });
+/** Weak fields have operations of their own, because a plain load could give a dead object. */
+const refused = (options) =>
+  withHeap(options, ({ heap, m, types, newNode, newWeak, newEphemeron }) => {
+    const node = newNode(1);
+    const [weak, ephemeron] = [newWeak(node), newEphemeron(node, node)];
+    const refusal = (body, pattern) => {
+      const error = thrownBy(body);
+      assert(error.code === 'ERR_TYPE' && pattern.test(error.message), () => `${error.code}: ${error.message}`);
+    };
+    for (const [local, offset] of [
+      [weak, types.weak.offset.referent],
+      [ephemeron, types.ephemeron.offset.key],
+      [ephemeron, types.ephemeron.offset.value],
+    ]) {
+      refusal(() => m.getRef(m.get(local), offset), /is weak/);
+      refusal(() => m.setRef(m.get(local), offset, NULL), /is weak/);
+      refusal(() => m.getI32(m.get(local), offset), /is a reference/);
+    }
+    for (const body of [
+      () => m.getWeak(m.get(node)),
+      () => m.setWeak(m.get(ephemeron), NULL),
+      () => m.getKey(m.get(weak)),
+      () => m.getValue(m.get(weak)),
+      () => m.setEphemeron(m.get(weak), NULL, NULL),
+    ])
+      refusal(body, /not of that kind/);
+    refusal(() => m.guard(NULL), /null/);
+    refusal(() => m.identityHash(NULL), /null/);
+    refusal(() => heap.defineWeakRecord('W', { referent: 'i32' }), /has a field referent/);
+    refusal(() => heap.defineEphemeron('E', { value: 'ref' }), /has a field value/);
+    refusal(() => heap.defineEphemeron('E', { 7: 'ref' }), /named by a number/);
+  });
+
+if (isMainThread) await main({ refused, weakRecords, ephemerons, guards, black, readers, strays, identity, manyThreads });
 else guardingThread(workerData);
