@@ -26,8 +26,9 @@ export interface HashTableTypes<Entry extends RecordType = RecordType> {
 }
 
 /** Fields of a table. */
-export const TABLE_FIELDS: Readonly<Record<'directory' | 'lock' | 'buckets' | 'entries' | 'hand', FieldKind>> =
-  Object.freeze({ directory: 'ref', lock: 'i32', buckets: 'i32', entries: 'i32', hand: 'i32' });
+export const TABLE_FIELDS: Readonly<
+  Record<'directory' | 'lock' | 'buckets' | 'entries' | 'hand', FieldKind>
+> = Object.freeze({ directory: 'ref', lock: 'i32', buckets: 'i32', entries: 'i32', hand: 'i32' });
 
 /** Fields that every kind of entry has besides its weak ones. */
 export const ENTRY_FIELDS: Readonly<Record<'next' | 'hash', FieldKind>> = Object.freeze({
@@ -50,12 +51,7 @@ export class HashDirectory {
   /** True when the object that an entry is for has died. */
   readonly #isDead: (entry: Ref) => boolean;
 
-  constructor(
-    mutator: Mutator,
-    types: HashTableTypes,
-    maxBuckets: number,
-    isDead: (entry: Ref) => boolean,
-  ) {
+  constructor(mutator: Mutator, types: HashTableTypes, maxBuckets: number, isDead: (entry: Ref) => boolean) {
     this.#mutator = mutator;
     this.#types = types;
     this.#maxBuckets = maxBuckets;

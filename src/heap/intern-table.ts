@@ -112,13 +112,7 @@ export class InternTable {
   }
 
   /** Puts `object` in the table, in a dead entry or in the given new one, unless an equal one is there. Null when it needs a new one. */
-  #insert(
-    table: Local,
-    mixed: number,
-    object: Local,
-    equals: (candidate: Ref) => boolean,
-    entry: Ref,
-  ): Ref {
+  #insert(table: Local, mixed: number, object: Local, equals: (candidate: Ref) => boolean, entry: Ref): Ref {
     const m = this.#mutator;
     const directory = this.#directory;
     const [map, made] = [m.get(table), m.get(object)];

@@ -191,12 +191,7 @@ export class TypeRegistry {
    * @param bytes size of an instance, header included: a multiple of 8.
    * @param refs byte offsets of the reference fields, each a multiple of 4 behind the 8-byte header.
    */
-  recordLayout(
-    name: string,
-    bytes: number,
-    refs: readonly number[],
-    kind: number = KIND_RECORD,
-  ): number {
+  recordLayout(name: string, bytes: number, refs: readonly number[], kind: number = KIND_RECORD): number {
     if (!Number.isInteger(bytes) || bytes < HEADER_BYTES || bytes % 8 !== 0 || bytes > MAX_RECORD_BYTES) {
       throw badType(
         `type ${name}: ${bytes} is not a size of a record`,

@@ -118,12 +118,7 @@ export class HeapView {
     const length = this.words[at + 1]!;
     let bytes = size;
     let slots: readonly number[] = [];
-    if (
-      kind === KIND_RECORD ||
-      kind === KIND_WEAK ||
-      kind === KIND_EPHEMERON ||
-      kind === KIND_GUARD
-    ) {
+    if (kind === KIND_RECORD || kind === KIND_WEAK || kind === KIND_EPHEMERON || kind === KIND_GUARD) {
       slots = this.#slotsOf(id, entry);
     } else if (kind === KIND_REF_ARRAY) {
       bytes = Math.ceil((HEADER_BYTES + length * 4) / 8) * 8;

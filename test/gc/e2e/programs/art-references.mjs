@@ -1,6 +1,16 @@
 // ART's run-tests of references, rebuilt: 153-reference-stress, 2042-reference-processing, 2043-reference-pauses.
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { assert, attachHeap, control, createHeap, layout, main, NULL, Random, startCycle } from './support.mjs';
+import {
+  assert,
+  attachHeap,
+  control,
+  createHeap,
+  layout,
+  main,
+  NULL,
+  Random,
+  startCycle,
+} from './support.mjs';
 
 function defineTypes(heap) {
   return {
@@ -168,7 +178,11 @@ async function processing({ groups = 2000, members = 100, ...options }) {
 
 /** Readers while references are being processed. They are answered at once: the collector sleeps, and they do not. */
 async function pauses({ references = 1000, delayMs = 250, ...options }) {
-  const heap = await createHeap({ heapBytes: 16 * 2 ** 20, stress: { delayMs: { plan: delayMs } }, ...options });
+  const heap = await createHeap({
+    heapBytes: 16 * 2 ** 20,
+    stress: { delayMs: { plan: delayMs } },
+    ...options,
+  });
   const types = defineTypes(heap);
   const m = heap.attach();
   const words = control(heap);

@@ -94,7 +94,10 @@ class History {
     if (reachable.has(target) || target.touched) return;
     this.counts.alive++;
     for (const node of this.closure([target], true))
-      assert(!node.dead || node.touched, () => `${node.id} was seen dead, and ${target.id}, which reaches it, is alive`);
+      assert(
+        !node.dead || node.touched,
+        () => `${node.id} was seen dead, and ${target.id}, which reaches it, is alive`,
+      );
   }
 
   clear(owner) {
@@ -124,7 +127,15 @@ class History {
     const { m, random, types } = this;
     const kind = random.pick(['node', 'node', 'weak', 'ephemeron']);
     const ref = m.allocate(types[kind]);
-    const node = { kind, id: this.nextId++, strong: [null, null], target: null, value: null, dead: false, touched: false };
+    const node = {
+      kind,
+      id: this.nextId++,
+      strong: [null, null],
+      target: null,
+      value: null,
+      dead: false,
+      touched: false,
+    };
     m.setI32(ref, types[kind].offset.id, node.id);
     if (kind !== 'node') this.withWeak.add(node);
     return { node, ref };
@@ -195,7 +206,8 @@ class History {
       if (target !== NULL) assert(isThere(node, node.target), () => `${node.target.id} should be dead`);
       if (node.kind === 'ephemeron') {
         if (node.target === null) assert(m.getValue(ref) === NULL, () => `${node.id} has a value and no key`);
-        else if (reachable.has(node.target) || at.has(node.target)) meet(value, m.getValue(ref), `the value of ${node.id}`);
+        else if (reachable.has(node.target) || at.has(node.target))
+          meet(value, m.getValue(ref), `the value of ${node.id}`);
       }
     }
     this.counts.reachable += at.size;
@@ -223,7 +235,8 @@ class History {
     const words = control(this.heap);
     // What became ready in some earlier cycle holds on to what it reaches: it is taken out first.
     m.collect();
-    while (Atomics.load(words, layout.CTL_CYCLES_ASKED) !== Atomics.load(words, layout.CTL_CYCLES_DONE)) m.safepoint();
+    while (Atomics.load(words, layout.CTL_CYCLES_ASKED) !== Atomics.load(words, layout.CTL_CYCLES_DONE))
+      m.safepoint();
     while (this.deliver() !== null);
     // Reads what is left in all weak fields that can be read: from here on the model knows them.
     this.compare();
@@ -237,7 +250,8 @@ class History {
     const back = this.closure(dead);
     m.collect();
     const kept = [];
-    for (let ref = m.nextFinalizable(this.queue); ref !== NULL; ref = m.nextFinalizable(this.queue)) kept.push(ref);
+    for (let ref = m.nextFinalizable(this.queue); ref !== NULL; ref = m.nextFinalizable(this.queue))
+      kept.push(ref);
     const [got, wanted] = [kept.map((ref) => this.idOf(ref)).join(), dead.map((node) => node.id).join()];
     assert(got === wanted, () => `delivered ${got} instead of ${wanted}`);
     this.guards = this.guards.filter((node) => reachable.has(node));
@@ -256,7 +270,9 @@ class History {
     for (const owner of this.withWeak) if (!now.has(owner)) this.withWeak.delete(owner);
     this.counts.delivered += kept.length;
     this.counts.exact++;
-    this.compare((owner, target) => reachable.has(target) || target.touched || (back.has(owner) && back.has(target)));
+    this.compare(
+      (owner, target) => reachable.has(target) || target.touched || (back.has(owner) && back.has(target)),
+    );
   }
 
   step() {
@@ -295,9 +311,11 @@ class History {
       if (owner === null) return;
       const { node } = owner;
       const ref = m.getValue(owner.ref);
-      if (node.target === null || (ref !== NULL && node.value === null)) assert(ref === NULL, () => `${node.id} has a value`);
+      if (node.target === null || (ref !== NULL && node.value === null))
+        assert(ref === NULL, () => `${node.id} has a value`);
       else if (ref !== NULL) assert(this.idOf(ref) === node.value.id, () => `${node.id} has the wrong value`);
-      else if (!node.target.touched && this.closure(this.roots, true).has(node.target)) assert(node.value === null, () => `${node.id} lost its value`);
+      else if (!node.target.touched && this.closure(this.roots, true).has(node.target))
+        assert(node.value === null, () => `${node.id} lost its value`);
     } else if (r < 925) {
       const found = this.walk();
       if (found === null) return;
@@ -339,7 +357,8 @@ class History {
         this.step();
         if (i % 500 === 0) {
           this.compare();
-          if (this.reachable().size > 3000) for (let k = 0; k < ROOTS; k++) if (this.random.int(2) === 0) this.setRoot(k, null);
+          if (this.reachable().size > 3000)
+            for (let k = 0; k < ROOTS; k++) if (this.random.int(2) === 0) this.setRoot(k, null);
         }
       }
       if (this.alone) this.exact();
@@ -364,7 +383,9 @@ async function references({ options, seed, steps, threads = 1, filler }) {
   const alone = threads === 1;
   const config = (i) => ({ seed: seed + i, steps, queue: i, alone, filler });
   const workers = Array.from({ length: threads - 1 }, (_, i) => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: { shared: heap.share(), types, config: config(i + 1) } });
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: { shared: heap.share(), types, config: config(i + 1) },
+    });
     return new Promise((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);

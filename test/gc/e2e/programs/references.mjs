@@ -1,6 +1,16 @@
 // Weak records, ephemerons and guards, one rule at a time. Every scenario runs under the options it is given.
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { assert, attachHeap, control, createHeap, layout, main, NULL, startCycle, thrownBy } from './support.mjs';
+import {
+  assert,
+  attachHeap,
+  control,
+  createHeap,
+  layout,
+  main,
+  NULL,
+  startCycle,
+  thrownBy,
+} from './support.mjs';
 
 /** A heap with the types that the scenarios use, and one mutator that runs `body` in a scope. */
 async function withHeap(options, body) {
@@ -74,7 +84,10 @@ const weakRecords = (options) =>
     // One that dies together with what it refers to, and one that nobody reaches.
     newWeak(alsoLost);
     m.collect();
-    assert([a, b, c, toHeld].map((weak) => idOf(m.getWeak(m.get(weak)))).join() === '1,2,2,4', 'nothing died yet');
+    assert(
+      [a, b, c, toHeld].map((weak) => idOf(m.getWeak(m.get(weak)))).join() === '1,2,2,4',
+      'nothing died yet',
+    );
     drop(lost, alsoLost, held);
     m.collect();
     assert(idOf(m.getWeak(m.get(a))) === 1, 'a strong handle keeps it');
@@ -100,7 +113,10 @@ const ephemerons = (options) =>
     const [w1, w2, w3] = [newWeak(v1), newWeak(v2), newWeak(k3)];
     drop(v1, v2, k2, k3);
     m.collect();
-    assert(idOf(m.getKey(m.get(e1))) === 1 && idOf(m.getValue(m.get(e1))) === 11, 'a live key keeps the value');
+    assert(
+      idOf(m.getKey(m.get(e1))) === 1 && idOf(m.getValue(m.get(e1))) === 11,
+      'a live key keeps the value',
+    );
     assert(m.getWeak(m.get(w1)) === m.getValue(m.get(e1)), 'they are one object');
     for (const [e, w] of [
       [e2, w2],
@@ -143,7 +159,8 @@ const guards = (options) =>
   withHeap(options, ({ m, types, newNode, newWeak, newEphemeron, idOf, drop }) => {
     const take = (queue) => {
       const ids = [];
-      for (let ref = m.nextFinalizable(queue); ref !== NULL; ref = m.nextFinalizable(queue)) ids.push(idOf(ref));
+      for (let ref = m.nextFinalizable(queue); ref !== NULL; ref = m.nextFinalizable(queue))
+        ids.push(idOf(ref));
       return ids.join();
     };
     const inner = newNode(1);
@@ -163,10 +180,16 @@ const guards = (options) =>
     assert(take() === '' && take(7) === '', 'nobody has died');
     drop(inner, outer, other);
     m.collect();
-    assert(m.getWeak(m.get(toOuter)) === NULL && m.getWeak(m.get(toInner)) === NULL, 'weak references are cleared first');
+    assert(
+      m.getWeak(m.get(toOuter)) === NULL && m.getWeak(m.get(toInner)) === NULL,
+      'weak references are cleared first',
+    );
     assert(m.getKey(m.get(keyed)) === NULL, 'so are ephemerons');
     const kept = m.local(m.nextFinalizable());
-    assert(idOf(m.get(kept)) === 2 && idOf(m.getRef(m.get(kept), types.node.offset.next)) === 1, 'with what it reaches');
+    assert(
+      idOf(m.get(kept)) === 2 && idOf(m.getRef(m.get(kept), types.node.offset.next)) === 1,
+      'with what it reaches',
+    );
     m.collect();
     assert(take() === '1,2', 'ready objects wait through a collection, in the order of their registration');
     assert(take(7) === '4' && take() === '' && take(7) === '', 'each queue has its own, once');
@@ -176,7 +199,8 @@ const guards = (options) =>
     drop(kept, alive);
     m.collect();
     assert(take() === '3,2', 'guarded again, it comes again; the older registration first');
-    for (const queue of [-1, 16, 1.5]) assert(thrownBy(() => m.nextFinalizable(queue)).code === 'ERR_OPTION', 'a bad queue');
+    for (const queue of [-1, 16, 1.5])
+      assert(thrownBy(() => m.nextFinalizable(queue)).code === 'ERR_OPTION', 'a bad queue');
 
     // Weak fields inside of what comes back: judged by the marks after the revival.
     const [shared, gone] = [newNode(5), newNode(6)];
@@ -185,7 +209,8 @@ const guards = (options) =>
     const e1 = newEphemeron(key, newNode(8));
     const e2 = newEphemeron(gone, gone);
     const owner = m.local(m.allocateArray(types.refs, 6));
-    for (const [i, local] of [w1, w2, shared, e1, e2, key].entries()) m.setElement(m.get(owner), i, m.get(local));
+    for (const [i, local] of [w1, w2, shared, e1, e2, key].entries())
+      m.setElement(m.get(owner), i, m.get(local));
     m.guard(m.get(owner));
     m.shadowStack.truncate(0);
     m.collect();
@@ -213,7 +238,10 @@ const black = (options) =>
     startCycle(heap, m, layout.PHASE_PLAN);
     const inWindow = words[layout.CTL_REFERENCES];
     const nulls = [m.getWeak(m.get(toDead)), m.getKey(m.get(kept)), m.getValue(m.get(kept))];
-    assert(nulls.every((ref) => ref === NULL), 'dead ones are null whether they are cleared or not');
+    assert(
+      nulls.every((ref) => ref === NULL),
+      'dead ones are null whether they are cleared or not',
+    );
     const young = newNode(5);
     m.setWeak(m.get(marked), m.get(young));
     const blackToOld = newWeak(old);
@@ -225,10 +253,16 @@ const black = (options) =>
     while (Atomics.load(words, layout.CTL_CYCLE) === cycle) m.safepoint();
     assert(idOf(m.getWeak(m.get(marked))) === 5 && idOf(m.getWeak(m.get(blackToOld))) === 1, 'black lives');
     assert(m.getWeak(m.get(toDead)) === NULL, 'cleared');
-    assert(idOf(m.getKey(m.get(blackEphemeron))) === 5 && idOf(m.getValue(m.get(blackEphemeron))) === 1, 'black ephemeron');
+    assert(
+      idOf(m.getKey(m.get(blackEphemeron))) === 5 && idOf(m.getValue(m.get(blackEphemeron))) === 1,
+      'black ephemeron',
+    );
     assert(idOf(m.getKey(m.get(kept))) === 3 && idOf(m.getValue(m.get(kept))) === 4, 'set meanwhile');
     m.collect();
-    assert(m.getWeak(m.get(marked)) === NULL && m.getWeak(m.get(blackToYoung)) === NULL, 'and dies in the next cycle');
+    assert(
+      m.getWeak(m.get(marked)) === NULL && m.getWeak(m.get(blackToYoung)) === NULL,
+      'and dies in the next cycle',
+    );
     assert(m.getKey(m.get(blackEphemeron)) === NULL, 'as a key too');
     assert(idOf(m.nextFinalizable()) === 5, 'guarded while black');
     return { inWindow };
@@ -324,7 +358,9 @@ async function manyThreads({ threads = 3, objects = 3000, ...options }) {
   const heap = await createHeap({ heapBytes: 16 * 2 ** 20, trigger: 0.1, ...options });
   const types = defineTypes(heap);
   const workers = Array.from({ length: threads }, (_, index) => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: { shared: heap.share(), types, index, objects } });
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: { shared: heap.share(), types, index, objects },
+    });
     return new Promise((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);
@@ -339,13 +375,17 @@ async function manyThreads({ threads = 3, objects = 3000, ...options }) {
   m.run(() => {
     for (let round = 0; round < 2; round++) {
       m.collect();
-      for (let ref = m.nextFinalizable(); ref !== NULL; ref = m.nextFinalizable()) count([m.getI32(ref, types.node.offset.id)]);
+      for (let ref = m.nextFinalizable(); ref !== NULL; ref = m.nextFinalizable())
+        count([m.getI32(ref, types.node.offset.id)]);
     }
   });
   m.detach();
   await heap.close();
   assert(counts.size === threads * objects, `${counts.size} of ${threads * objects} objects came back`);
-  assert([...counts.values()].every((times) => times === 1), 'each comes back once');
+  assert(
+    [...counts.values()].every((times) => times === 1),
+    'each comes back once',
+  );
   return { objects: counts.size };
 }
 
@@ -374,7 +414,10 @@ const refused = (options) =>
     const [weak, ephemeron] = [newWeak(node), newEphemeron(node, node)];
     const refusal = (body, pattern) => {
       const error = thrownBy(body);
-      assert(error.code === 'ERR_TYPE' && pattern.test(error.message), () => `${error.code}: ${error.message}`);
+      assert(
+        error.code === 'ERR_TYPE' && pattern.test(error.message),
+        () => `${error.code}: ${error.message}`,
+      );
     };
     for (const [local, offset] of [
       [weak, types.weak.offset.referent],
@@ -400,5 +443,6 @@ const refused = (options) =>
     refusal(() => heap.defineEphemeron('E', { 7: 'ref' }), /named by a number/);
   });
 
-if (isMainThread) await main({ refused, weakRecords, ephemerons, guards, black, readers, strays, identity, manyThreads });
+if (isMainThread)
+  await main({ refused, weakRecords, ephemerons, guards, black, readers, strays, identity, manyThreads });
 else guardingThread(workerData);

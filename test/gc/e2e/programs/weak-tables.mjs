@@ -1,7 +1,18 @@
 // Weak maps and intern tables against plain ones. The model knows what is reachable, so that it can say what must still be there and,
 // after a whole collection, what must not.
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { assert, attachHeap, createHeap, hash, HeapWeakMap, InternTable, main, NULL, Random, thrownBy } from './support.mjs';
+import {
+  assert,
+  attachHeap,
+  createHeap,
+  hash,
+  HeapWeakMap,
+  InternTable,
+  main,
+  NULL,
+  Random,
+  thrownBy,
+} from './support.mjs';
 
 function defineTypes(heap) {
   return {
@@ -133,7 +144,8 @@ const internTable = ({ seed, steps, contents = 3000, weakHash = false, ...option
     const table = InternTable.create(m, types.intern);
     const intern = interner(m, types, table);
     const slots = m.local(m.allocateArray(types.refs, contents));
-    const find = (n) => table.find(weakHash ? n % 3 : hash(n, 1), (candidate) => contentOf(m, candidate) === n);
+    const find = (n) =>
+      table.find(weakHash ? n % 3 : hash(n, 1), (candidate) => contentOf(m, candidate) === n);
     let interned = 0;
     for (let step = 0; step < steps; step++) {
       const n = random.int(contents);
@@ -155,7 +167,10 @@ const internTable = ({ seed, steps, contents = 3000, weakHash = false, ...option
         // Nothing else runs: what nobody holds is gone.
         for (let i = 0; i < 20; i++) {
           const other = random.int(contents);
-          assert((find(other) === NULL) === (m.getElement(m.get(slots), other) === NULL), 'exactly what is held is there');
+          assert(
+            (find(other) === NULL) === (m.getElement(m.get(slots), other) === NULL),
+            'exactly what is held is there',
+          );
         }
       }
     }
@@ -200,7 +215,14 @@ async function shared({ threads = 3, rounds = 400, seed, ...options }) {
   const { arena } = heap.share();
   const workers = Array.from({ length: threads }, (_, index) => {
     const worker = new Worker(new URL(import.meta.url), {
-      workerData: { shared: heap.share(), types, contents, rounds, seed: seed + index, root: arena.geometry.persistent },
+      workerData: {
+        shared: heap.share(),
+        types,
+        contents,
+        rounds,
+        seed: seed + index,
+        root: arena.geometry.persistent,
+      },
     });
     return new Promise((resolve, reject) => {
       worker.once('message', resolve);
