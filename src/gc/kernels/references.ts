@@ -17,10 +17,12 @@ import { blackOffset } from './forward';
 import { chunks, controlWord, heapBase, heapBytes, marks } from './geometry';
 import { visit } from './mark';
 
+// @ts-ignore: decorator
+@inline
 const END: u32 = LINK_END;
 
 /** Weak records that may have to be cleared. */
-let weakList: u32 = END;
+let weakList: u32 = 0;
 /** Ephemerons in the buckets. */
 export let waiting: u32 = 0;
 /** Whether some ephemeron may be in the bucket of a key that it has no longer. */
@@ -39,7 +41,7 @@ export function referencesBegin(ephemerons: bool): void {
     store<u32>(ref, 0, REFERENCE_LINK);
     ref = next;
   }
-  weakList = END;
+  weakList = 0;
   for (let ref = takeBuckets(); ref > END; ) {
     const next = load<u32>(ref, REFERENCE_LINK);
     store<u32>(ref, 0, REFERENCE_LINK);
@@ -52,7 +54,7 @@ export function referencesBegin(ephemerons: bool): void {
 
 /** Weak records, or ephemerons, that may have to be cleared: 0 is none. */
 export function referencesFound(): u32 {
-  return u32(weakList != END) + waiting;
+  return u32(weakList != 0) + waiting;
 }
 
 /** Ephemerons whose key is not marked. */
@@ -81,7 +83,7 @@ export function scanReference(ref: u32, type: u32, kind: u32): void {
     scanEphemeron(ref);
   } else if (kind == KIND_WEAK) {
     if (load<u32>(ref, REFERENCE_LINK) == 0 && isUnmarked(load<u32>(ref, REFERENT))) {
-      store<u32>(ref, weakList, REFERENCE_LINK);
+      store<u32>(ref, max(weakList, END), REFERENCE_LINK);
       weakList = ref;
     }
   }
@@ -217,7 +219,7 @@ export function clearDead(): u32 {
     if (isDead(referent) && atomic.cmpxchg<u32>(ref, referent, 0, REFERENT) == referent) weak += 1;
     ref = next;
   }
-  weakList = END;
+  weakList = 0;
   cleared = 0;
   for (let ref = takeBuckets(); ref > END; ) {
     const next = load<u32>(ref, REFERENCE_LINK);
