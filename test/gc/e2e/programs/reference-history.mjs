@@ -71,7 +71,8 @@ class History {
   touch() {
     const reachable = this.closure(this.roots, true);
     const guarded = this.guards.filter((node) => !reachable.has(node));
-    for (const node of this.closure(guarded)) if (!reachable.has(node)) node.touched = true;
+    // With the roots, because a reachable key counts for an ephemeron that comes back.
+    for (const node of this.closure([...this.roots, ...guarded])) if (!reachable.has(node)) node.touched = true;
     return reachable;
   }
 
@@ -247,7 +248,7 @@ class History {
     }
     const dead = this.guards.filter((node) => !reachable.has(node));
     // What comes back in this collection.
-    const back = this.closure(dead);
+    const back = new Set([...this.closure([...this.roots, ...dead])].filter((node) => !reachable.has(node)));
     m.collect();
     const kept = [];
     for (let ref = m.nextFinalizable(this.queue); ref !== NULL; ref = m.nextFinalizable(this.queue))
