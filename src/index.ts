@@ -11,20 +11,26 @@ export {
   type ResolvedOptions,
   type StressOptions,
 } from './gc/options.ts';
+export type { ReferenceCounts } from './gc/references.ts';
 export type { HeapStatistics } from './gc/statistics.ts';
 export type { Summary } from './heap/histogram.ts';
+export { InternTable, type InternTableTypes } from './heap/intern-table.ts';
 export { Mutator } from './heap/mutator.ts';
 export { Persistent, type SharedHandle } from './heap/persistent.ts';
 export { type Local, NULL, type Ref } from './heap/ref.ts';
 export type {
   ArrayType,
   ElementKind,
+  EphemeronType,
   FieldKind,
   HeapType,
   RawArrayType,
   RecordType,
   RefArrayType,
+  WeakRecordType,
 } from './heap/types.ts';
+
+export { HeapWeakMap, type WeakMapTypes } from './heap/weak-map.ts';
 
 import { Heap } from './gc/heap.ts';
 import type { HeapOptions } from './gc/options.ts';

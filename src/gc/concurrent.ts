@@ -7,7 +7,8 @@
 //            dirty cards until few are left; where that does not come about, allocation is paced
 //   remark   PAUSE. Roots again, the last dirty cards. Allocation buffers are retired and the black line drawn: whatever is allocated
 //            above it until the end of the cycle lives
-//   plan     prefix sums: forwarding becomes a function of two tables. Page sources for every to-space page
+//   plan     weak fields to dead objects are cleared, guarded objects come back (references.ts)
+//            prefix sums: forwarding becomes a function of two tables. Page sources for every to-space page
 //   flip     PAUSE. Page tables away, other memfd under the heap, its used part registered (flip.ts); roots rewritten
 //   compact  mutators fault on what is not built yet and are served first, the sweep builds the rest, from-space leaves behind it
 //   close    servers drained → unregister → from-space's page tables dropped. In this order: unregistering hands a blocked faulter
@@ -16,7 +17,7 @@
 // Departures from Android: pages live in memfds that take turns under the heap instead of private memory; black pages need no walk in
 // the pause, because every page of an allocation buffer names the buffer's start; type descriptors are outside the heap.
 //
-// Not handled here: parallel marking, generations, references of different strength.
+// Not handled here: parallel marking, generations. Weak references, ephemerons and finalization: references.ts.
 
 import { alignUp } from '../heap/geometry.ts';
 import {
@@ -45,6 +46,7 @@ import { type Collector, type CycleReport, PhaseClock, type World } from './cycl
 import { clearAttics, type FlipTimes, flipMappings, rehearseFlip } from './flip.ts';
 import type { NonMoving } from './non-moving.ts';
 import { Peers } from './peers.ts';
+import { References } from './references.ts';
 import { placeServers } from './placement.ts';
 import { planBlack, planCompaction } from './plan.ts';
 import { Retention } from './retention.ts';
@@ -83,6 +85,7 @@ export class ConcurrentCollector implements Collector {
   readonly #tracer: Tracer;
   readonly #nonMoving: NonMoving;
   readonly #verifier: Verifier | undefined;
+  readonly #references: References;
   readonly #retention: Retention;
   readonly #sweep: Sweep;
 
@@ -98,6 +101,7 @@ export class ConcurrentCollector implements Collector {
     this.#tracer = tracer;
     this.#nonMoving = nonMoving;
     this.#verifier = verifier;
+    this.#references = new References(context, tracer);
     this.#retention = new Retention(context);
     this.#sweep = new Sweep(
       context,
@@ -139,6 +143,9 @@ export class ConcurrentCollector implements Collector {
     }
 
     this.#enter(PHASE_PLAN, 'plan');
+    const references = this.#references.process(() => this.#world.handshake());
+    clock.lap('references');
+
     const planKernelMs = planCompaction(this.#context, control[CTL_BLACK_LINE]!);
     this.#nonMoving.sweep();
     this.#verifier?.afterPlan();
@@ -170,6 +177,7 @@ export class ConcurrentCollector implements Collector {
       blackBytes: flip.usedBytes - alignUp(liveBytes, PAGE_BYTES),
       precleanRounds,
       remarkCards,
+      references,
       phasesMs: clock.phasesMs,
       planKernelMs,
       flip: flip.times,
@@ -225,6 +233,7 @@ export class ConcurrentCollector implements Collector {
       const cards = this.#tracer.finish();
       control[CTL_BLACK_LINE] = control[CTL_CURSOR]!;
       this.#nonMoving.drawLine();
+      this.#references.begin();
       this.#verifier?.afterRemark();
       return cards;
     });

@@ -10,10 +10,13 @@ import {
   CTL_FROM_ALIAS,
   CTL_FRONT,
   CTL_PHASE,
+  CTL_REFERENCE_TABLE,
   CTL_TO_ALIAS,
   CTL_TRIGGER,
   PAUSE_NONE,
   PAUSE_VERIFY,
+  REFS_GUARDS,
+  REFS_ROOTS_END,
   T_BUFFER,
   T_CURSOR,
   T_LIMIT,
@@ -34,6 +37,7 @@ import { readName } from '../heap/thread-name.ts';
 import type { WorkerContext } from './context.ts';
 import type { FlipTimes } from './flip.ts';
 import { Peers } from './peers.ts';
+import type { ReferenceCounts } from './references.ts';
 
 /** Thrown inside a cycle that is given up before the flip, because the heap is closing. */
 export class CycleCancelled extends Error {}
@@ -51,6 +55,8 @@ export interface CycleReport {
   readonly precleanRounds: number;
   /** Dirty cards left for the remark pause. */
   readonly remarkCards: number;
+  /** What became of weak records, ephemerons and guarded objects. */
+  readonly references: ReferenceCounts;
   /** Milliseconds of each phase, in their order. */
   readonly phasesMs: Readonly<Record<string, number>>;
   /** Milliseconds of the plan phase that grow with the heap. */
@@ -204,11 +210,13 @@ export class World {
 
   /** Rewrites every root once. Persistent handles are elements of a pinned array, whose pages are rewritten when they are needed. */
   forwardRoots(): void {
-    const { tables, kernels } = this.#context;
+    const { tables, control, kernels } = this.#context;
     for (const i of tables.attached()) {
       const thread = tables.threads[i]!;
       kernels.forwardRoots(thread[T_SHADOW_BASE]!, thread[T_SHADOW_TOP]!);
     }
+    const references = control[CTL_REFERENCE_TABLE]!;
+    kernels.forwardRoots(references + REFS_GUARDS * 4, references + REFS_ROOTS_END * 4);
   }
 
   /**

@@ -21,18 +21,22 @@ import {
   W_STATE,
   WORKER_ARMED,
 } from '../heap/layout.ts';
+import { defineInternTableTypes, type InternTableTypes } from '../heap/intern-table.ts';
 import { Mutator } from '../heap/mutator.ts';
 import type { ThreadHost } from '../heap/thread.ts';
 import { waitWhile } from '../heap/spin.ts';
 import { type Tables, Tables as TablesClass } from '../heap/tables.ts';
 import {
   type ElementKind,
+  type EphemeronType,
   type FieldKind,
   type RawArrayType,
   type RecordType,
   type RefArrayType,
   TypeRegistry,
+  type WeakRecordType,
 } from '../heap/types.ts';
+import { defineWeakMapTypes, type WeakMapTypes } from '../heap/weak-map.ts';
 import {
   check,
   createLibcKernel,
@@ -126,6 +130,43 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   defineRecordLayout(name: string, bytes: number, refOffsets: readonly number[]): number {
     this.#assertOpen();
     return this.#types.recordLayout(name, bytes, refOffsets);
+  }
+
+  /**
+   * Registers a type of records whose field `referent` is weak: it does not keep its object alive, and is null from the moment the
+   * object is found dead. Other fields are as in any record. Access it by `mutator.getWeak` and `setWeak`. @throws TospaceError ERR_TYPE
+   */
+  defineWeakRecord<const Fields extends string = never>(
+    name: string,
+    fields: Readonly<Record<Fields, FieldKind>> = {} as Record<Fields, FieldKind>,
+  ): WeakRecordType<Fields> {
+    this.#assertOpen();
+    return this.#types.weakRecord(name, fields);
+  }
+
+  /**
+   * Registers a type of ephemerons: the object in the field `value` lives while the ephemeron and the object in `key` do, even if it
+   * refers to the key itself; both fields are null from the moment the key is found dead. Access them by `mutator.getKey`, `getValue`
+   * and `setEphemeron`. @throws TospaceError ERR_TYPE
+   */
+  defineEphemeron<const Fields extends string = never>(
+    name: string,
+    fields: Readonly<Record<Fields, FieldKind>> = {} as Record<Fields, FieldKind>,
+  ): EphemeronType<Fields> {
+    this.#assertOpen();
+    return this.#types.ephemeron(name, fields);
+  }
+
+  /** Registers what weak maps are made of: once, for all of them. See HeapWeakMap. */
+  defineWeakMap(): WeakMapTypes {
+    this.#assertOpen();
+    return defineWeakMapTypes(this.#types);
+  }
+
+  /** Registers what intern tables are made of: once, for all of them. See InternTable. */
+  defineInternTable(): InternTableTypes {
+    this.#assertOpen();
+    return defineInternTableTypes(this.#types);
   }
 
   /** Registers a type of arrays of references. */

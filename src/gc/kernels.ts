@@ -10,6 +10,15 @@ export interface Kernels {
   markDrain(budget: number): number;
   markPending(): number;
   markOverflows(): number;
+  scanUnscanned(end: number): number;
+  referencesBegin(ephemerons: number): void;
+  referencesFound(): number;
+  waitingEphemerons(): number;
+  settleStrays(): number;
+  clearDead(): number;
+  ephemeronsCleared(): number;
+  sweepGuards(head: number): number;
+  resurrect(): number;
   ageCards(from: number, end: number, round: number): number;
   scanAgedCards(from: number, end: number, round: number): void;
   scanDirtyCards(from: number, end: number): number;

@@ -26,6 +26,7 @@ import { clearAttics, flipMappings, rehearseFlip } from './flip.ts';
 import type { NonMoving } from './non-moving.ts';
 import { PageFixer } from './page-fixer.ts';
 import { planBlack, planCompaction } from './plan.ts';
+import { NO_REFERENCES, References } from './references.ts';
 import { Retention } from './retention.ts';
 import type { Tracer } from './tracer.ts';
 import { createPageChecker, type PageChecker } from './verify/page-checker.ts';
@@ -37,6 +38,7 @@ export class StopTheWorldCollector implements Collector {
   readonly #tracer: Tracer;
   readonly #nonMoving: NonMoving;
   readonly #verifier: Verifier | undefined;
+  readonly #references: References;
   readonly #retention: Retention;
   readonly #checker: PageChecker | undefined;
 
@@ -52,6 +54,7 @@ export class StopTheWorldCollector implements Collector {
     this.#tracer = tracer;
     this.#nonMoving = nonMoving;
     this.#verifier = verifier;
+    this.#references = new References(context, tracer);
     this.#retention = new Retention(context);
     this.#checker = createPageChecker(context);
   }
@@ -70,6 +73,7 @@ export class StopTheWorldCollector implements Collector {
     let usedBytes = 0;
     let remarkCards = 0;
     let planKernelMs = 0;
+    let references = NO_REFERENCES;
     const flip = this.#world.paused(PAUSE_FULL, () => {
       clock.lap('stop');
       this.#world.retireBuffers();
@@ -84,6 +88,9 @@ export class StopTheWorldCollector implements Collector {
       clock.lap('mark');
 
       this.#enter(PHASE_PLAN, 'plan');
+      this.#references.begin();
+      references = this.#references.process();
+      clock.lap('references');
       planKernelMs = planCompaction(this.#context, control[CTL_BLACK_LINE]!);
       this.#nonMoving.sweep();
       this.#verifier?.afterPlan();
@@ -127,6 +134,7 @@ export class StopTheWorldCollector implements Collector {
       blackBytes: 0,
       precleanRounds: 0,
       remarkCards,
+      references,
       phasesMs: clock.phasesMs,
       planKernelMs,
       flip,

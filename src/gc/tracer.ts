@@ -6,7 +6,11 @@ import {
   CARD_LAST_ROUND,
   CTL_CURSOR,
   CTL_NON_MOVING_TOP,
+  CTL_EPHEMERONS_DEFINED,
   CTL_PERSISTENT,
+  CTL_REFERENCE_TABLE,
+  REFS_GUARDS,
+  REFS_ROOTS_END,
   T_SHADOW_BASE,
   T_SHADOW_TOP,
 } from '../heap/layout.ts';
@@ -20,6 +24,8 @@ export class Tracer {
   /** Throws when the cycle is to be given up; called between slices of work. */
   readonly #checkpoint: () => void;
   #round = CARD_FIRST_ROUND;
+  /** Objects that had not fitted on the mark stack when the trace from the roots was complete. */
+  #overflows = 0;
   /** Where marks of earlier cycles may stand. */
   #markedEnd: number;
 
@@ -31,7 +37,10 @@ export class Tracer {
 
   /** Forgets the last trace: bitmaps, cards and mark stack are empty afterwards. */
   begin(): void {
-    this.#context.kernels.markBegin(this.#markedEnd);
+    const { kernels, control } = this.#context;
+    // Lists before bitmaps: neither knows of the other, but a list that an abandoned cycle left is of that cycle.
+    kernels.referencesBegin(Atomics.load(control, CTL_EPHEMERONS_DEFINED));
+    kernels.markBegin(this.#markedEnd);
     this.#round = CARD_FIRST_ROUND;
   }
 
@@ -45,11 +54,16 @@ export class Tracer {
     // The persistent handles are an object. Once marked, cards tell of its changes: a remark pause does not read it again.
     const persistent = control.byteOffset + CTL_PERSISTENT * 4;
     kernels.markRoots(persistent, persistent + 4);
+    const references = control[CTL_REFERENCE_TABLE]!;
+    kernels.markRoots(references + REFS_GUARDS * 4, references + REFS_ROOTS_END * 4);
   }
 
-  /** Traces until the mark stack is empty. */
+  /** Traces until the mark stack is empty, and no ephemeron waits for a key that it has no longer. */
   drain(): void {
-    while (this.#context.kernels.markDrain(DRAIN_BUDGET) > 0) this.#checkpoint();
+    const { kernels } = this.#context;
+    do {
+      while (kernels.markDrain(DRAIN_BUDGET) > 0) this.#checkpoint();
+    } while (kernels.settleStrays() > 0);
     this.#markedEnd = Math.max(this.#markedEnd, this.#cursor);
   }
 
@@ -90,7 +104,19 @@ export class Tracer {
         kernels.scanDirtyCards(heap, this.#cursor) + kernels.scanDirtyCards(nonMoving, this.#nonMovingTop);
       this.drain();
     }
+    this.#overflows = kernels.markOverflows();
     return cards;
+  }
+
+  /**
+   * Traces from what is on the mark stack, after the remark pause and beside mutators who cannot reach what is found: cards mean nothing
+   * any more, and what did not fit on the mark stack is found by its mark.
+   */
+  drainUnreachable(end: number): void {
+    const { kernels } = this.#context;
+    this.drain();
+    if (kernels.markOverflows() === this.#overflows) return;
+    while (kernels.scanUnscanned(end) > 0) this.drain();
   }
 
   get #cursor(): number {

@@ -2,7 +2,16 @@
 // where they are made, not where they hurt: a reference kept across a safepoint, a null dereferenced, an offset of another type.
 
 import { TospaceError } from '../errors.ts';
-import { CTL_CURSOR, HEADER_BYTES, KIND_RECORD, KIND_REF_ARRAY, TYPE_ID_MASK } from './layout.ts';
+import {
+  CTL_CURSOR,
+  HEADER_BYTES,
+  KIND_ARRAY_BIT,
+  KIND_EPHEMERON,
+  KIND_RECORD,
+  KIND_REF_ARRAY,
+  KIND_WEAK,
+  TYPE_ID_MASK,
+} from './layout.ts';
 import { Mutator, type MutatorOptions } from './mutator.ts';
 import { NonMovingSpace } from './non-moving.ts';
 import type { Persistent } from './persistent.ts';
@@ -55,8 +64,12 @@ export class CheckedMutator extends Mutator {
         return;
       throw misuse(`${what}: offset ${offset} lies outside the array`);
     }
-    if (kind !== KIND_RECORD || offset % 4 !== 0 || !this.#isRefSlot(entry, offset >> 2)) {
+    if ((kind & KIND_ARRAY_BIT) !== 0 || offset % 4 !== 0 || !this.#isRefSlot(entry, offset >> 2)) {
       throw misuse(`${what}: offset ${offset} is not a reference field of type ${entry / 4}`);
+    }
+    const strong = kind === KIND_RECORD ? 0 : kind === KIND_EPHEMERON ? HEADER_BYTES + 8 : HEADER_BYTES + 4;
+    if (offset < strong) {
+      throw misuse(`${what}: offset ${offset} of type ${entry / 4} is weak, and has operations of its own`);
     }
   }
 
@@ -85,13 +98,14 @@ export class CheckedMutator extends Mutator {
     const entry = this.#object(ref, what);
     const kind = this.#typeEntries[entry]!;
     const size = this.#typeEntries[entry + 1]!;
-    const end = kind === KIND_RECORD ? size : HEADER_BYTES + this.i32[(ref >> 2) + 1]! * 2 ** size;
+    const isArray = (kind & KIND_ARRAY_BIT) !== 0;
+    const end = !isArray ? size : HEADER_BYTES + this.i32[(ref >> 2) + 1]! * 2 ** size;
     if (!Number.isInteger(offset) || offset < HEADER_BYTES || offset % bytes !== 0 || offset + bytes > end) {
       throw misuse(`${what}: offset ${offset} is not ${bytes} byte(s) of data of type ${entry / 4}`);
     }
     const overRef =
       this.#isRefSlot(entry, offset >> 2) || (bytes === 8 && this.#isRefSlot(entry, (offset >> 2) + 1));
-    if (kind === KIND_REF_ARRAY || (kind === KIND_RECORD && overRef)) {
+    if (kind === KIND_REF_ARRAY || (!isArray && overRef)) {
       throw misuse(`${what}: offset ${offset} is a reference of type ${entry / 4}`);
     }
   }
@@ -311,6 +325,49 @@ export class CheckedMutator extends Mutator {
   override typeId(ref: Ref): number {
     this.#object(ref, 'typeId');
     return super.typeId(ref);
+  }
+
+  #kind(ref: Ref, kind: number, what: string): void {
+    if (this.#typeEntries[this.#object(ref, what)] !== kind)
+      throw misuse(`${what}: the object at ${ref} is not of that kind`);
+  }
+
+  override getWeak(record: Ref): Ref {
+    this.#kind(record, KIND_WEAK, 'getWeak');
+    return super.getWeak(record);
+  }
+
+  override setWeak(record: Ref, referent: Ref): void {
+    this.#kind(record, KIND_WEAK, 'setWeak');
+    if (referent !== 0) this.#object(referent, 'setWeak, the referent');
+    super.setWeak(record, referent);
+  }
+
+  override getKey(ephemeron: Ref): Ref {
+    this.#kind(ephemeron, KIND_EPHEMERON, 'getKey');
+    return super.getKey(ephemeron);
+  }
+
+  override getValue(ephemeron: Ref): Ref {
+    this.#kind(ephemeron, KIND_EPHEMERON, 'getValue');
+    return super.getValue(ephemeron);
+  }
+
+  override setEphemeron(ephemeron: Ref, key: Ref, value: Ref): void {
+    this.#kind(ephemeron, KIND_EPHEMERON, 'setEphemeron');
+    if (key !== 0) this.#object(key, 'setEphemeron, the key');
+    if (value !== 0) this.#object(value, 'setEphemeron, the value');
+    super.setEphemeron(ephemeron, key, value);
+  }
+
+  override identityHash(ref: Ref): number {
+    this.#object(ref, 'identityHash');
+    return super.identityHash(ref);
+  }
+
+  override guard(object: Ref, queue = 0): void {
+    this.#object(object, 'guard');
+    super.guard(object, queue);
   }
 
   override local(ref: Ref): Local {

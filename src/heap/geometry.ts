@@ -31,6 +31,7 @@ import {
   NULL_GUARD_BYTES,
   PAGE_BYTES,
   PAGE_LOG2,
+  REFS_WORDS,
   SHADOW_SLOTS,
   THREAD_BYTES,
   TYPE_ENTRY_LOG2,
@@ -108,6 +109,8 @@ export interface Geometry {
   readonly staging: number;
   /** Where a card scan collects the cards it is about to look at. */
   readonly cardBuffer: number;
+  /** Guards and their queues. */
+  readonly references: number;
   readonly tablesBytes: number;
 }
 
@@ -250,6 +253,7 @@ function placeTables(options: GeometryOptions, nonMovingBytes: number, managedBy
     markStack: place(options.markStackEntries * 4),
     staging: place(MAX_WORKERS * STAGING_BYTES),
     cardBuffer: place(CARD_BUFFER_ENTRIES * 4),
+    references: place(REFS_WORDS * 4),
   };
   return { relative, tablesBytes: next };
 }

@@ -43,8 +43,10 @@ export const NULL_GUARD_BYTES = 65536;
 //
 // type    1..65535. 0 never occurs in an object, so zeroed memory cannot be mistaken for one: a walk over an allocation buffer
 //         ends at the first zero header.
-// spare   16 bits that belong to the embedder; the collector copies them and never looks.
-// length  number of elements of an array; for a record 32 bits that belong to the embedder (an identity hash, say).
+// spare   16 bits: the identity hash, once somebody asked for it. They belong to an embedder who does not ask: the collector copies them
+//         and never looks.
+// length  number of elements of an array; for a record 32 bits that belong to the embedder. In a weak record and an ephemeron they are
+//         the collector's: the link of the list on which a trace collects them.
 // No forwarding address and no mark bit: both live in side tables, so that the collector never writes to a from-space page
 // and marking dirties no heap page.
 
@@ -65,6 +67,29 @@ export const KIND_NONE = 0;
 export const KIND_RECORD = 1;
 export const KIND_REF_ARRAY = 2;
 export const KIND_RAW_ARRAY = 3;
+// Records with fields that a trace does not follow. Their reference maps name these fields all the same: forwarding makes no difference.
+/** A record whose field at REFERENT is weak. */
+export const KIND_WEAK = 4;
+/** A record whose field at EPHEMERON_VALUE is followed once what EPHEMERON_KEY names is marked. */
+export const KIND_EPHEMERON = 5;
+/** An object that somebody wants back when it is found dead, at REFERENT: an entry of the collector's own. */
+export const KIND_GUARD = 8;
+/** The bit that array kinds have and record kinds have not. */
+export const KIND_ARRAY_BIT = 2;
+
+/** Offset of a weak record's weak field, and of a guard's. */
+export const REFERENT = 8;
+/** Offset of a guard's link to the guard registered before it; of one that is ready: to the next one in its queue. */
+export const GUARD_NEXT = 12;
+/** Offset of a guard's queue: the header's second word. */
+export const GUARD_QUEUE = 4;
+export const GUARD_BYTES = 16;
+export const EPHEMERON_KEY = 8;
+export const EPHEMERON_VALUE = 12;
+/** Offset of the link of weak records and ephemerons: 0 when the object is on no list. */
+export const REFERENCE_LINK = 4;
+/** Ends a list: no object lies there. */
+export const LINK_END = 1;
 
 // ---------------------------------------------------------------------------------------------------------------------------
 // Spans of the non-moving space: one word for each of its pages, `value << 2 | kind`.
@@ -256,7 +281,38 @@ export const CTL_TIMEOUT_PAUSE = 133;
 /** The thread's name: as many words as T_NAME has. */
 export const CTL_TIMEOUT_NAME = 134;
 
+// line 9: references; constant but for the first, which the collector writes
+/** 1 while weak fields may hold references to dead objects: from the remark pause until all are cleared. */
+export const CTL_REFERENCES = 144;
+/** Address of the reference table (REFS_…). */
+export const CTL_REFERENCE_TABLE = 145;
+/** 1 once a type of ephemerons is defined. */
+export const CTL_EPHEMERONS_DEFINED = 146;
+/** Type id of a guard that waits, 0 before the first one is made. */
+export const CTL_GUARD_TYPE = 147;
+/** Type id of a guard whose object is ready to be asked for. */
+export const CTL_READY_TYPE = 148;
+
 export const CTL_WORDS = 1024;
+
+// ---------------------------------------------------------------------------------------------------------------------------
+// The reference table: guards and the queues in which their objects are asked for. Words of a page.
+
+/** Queues that an object may be guarded for. */
+export const FINALIZER_QUEUES = 16;
+/** Lock of the words below. */
+export const REFS_LOCK = 0;
+// roots: from here to REFS_ROOTS_END
+/** The guard that was registered last; each names the one before it. */
+export const REFS_GUARDS = 16;
+/** First and last ready guard of each queue. */
+export const REFS_HEADS = 17;
+export const REFS_TAILS = 33;
+export const REFS_ROOTS_END = 49;
+// The collector's own: the guards of each queue that this cycle found ready.
+export const REFS_NEW_HEADS = 64;
+export const REFS_NEW_TAILS = 80;
+export const REFS_WORDS = 128;
 
 // Kinds of pause
 export const PAUSE_NONE = 0;

@@ -11,9 +11,22 @@ import { AtomicFields } from './atomics.ts';
 import { copyElements, fillElements } from './bulk.ts';
 import { CycleRequests } from './cycle-requests.ts';
 import { FaultSampler } from './fault-sampler.ts';
-import { CARD_DIRTY, CARD_LOG2, CTL_POLL, HEADER_BYTES, T_CURSOR, T_LIMIT, TYPE_ID_MASK } from './layout.ts';
+import {
+  CARD_DIRTY,
+  CARD_LOG2,
+  CTL_POLL,
+  CTL_REFERENCES,
+  EPHEMERON_KEY,
+  EPHEMERON_VALUE,
+  HEADER_BYTES,
+  REFERENT,
+  T_CURSOR,
+  T_LIMIT,
+  TYPE_ID_MASK,
+} from './layout.ts';
 import { type Persistent, PersistentTable, type SharedHandle } from './persistent.ts';
-import type { Local, Ref } from './ref.ts';
+import { type Local, NULL, type Ref } from './ref.ts';
+import { MutatorReferences } from './references.ts';
 import { ShadowStack } from './shadow-stack.ts';
 import type { Tables } from './tables.ts';
 import { MutatorThread, type ThreadHost } from './thread.ts';
@@ -72,6 +85,7 @@ export class Mutator extends AtomicFields {
   readonly #requests: CycleRequests;
   readonly #options: MutatorOptions;
   readonly #persistents: PersistentTable;
+  readonly #references: MutatorReferences;
   readonly #onDetach: () => void;
   #allocations = 0;
   #safepoints = 0;
@@ -104,6 +118,7 @@ export class Mutator extends AtomicFields {
       collects: options.collects,
     });
     this.#persistents = new PersistentTable(tables, this);
+    this.#references = new MutatorReferences(tables, this);
   }
 
   /** Index of this thread's record. */
@@ -399,6 +414,71 @@ export class Mutator extends AtomicFields {
   /** Type id of an object. */
   typeId(ref: Ref): number {
     return this.i32[ref >> 2]! & TYPE_ID_MASK;
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------------
+  // Weak references, ephemerons, finalization. None of the readers waits for the collector.
+
+  /** The object that a weak record refers to, or null: because it was never set, or its object has died. */
+  getWeak(record: Ref): Ref {
+    const referent = this.i32[(record + REFERENT) >> 2] as Ref;
+    return this.#control[CTL_REFERENCES] === 0 ? referent : this.#references.alive(referent);
+  }
+
+  /** Lets a weak record refer to another object, or to null. */
+  setWeak(record: Ref, referent: Ref): void {
+    this.#storeBarriered(record + REFERENT, referent);
+  }
+
+  /** The key of an ephemeron, or null. */
+  getKey(ephemeron: Ref): Ref {
+    const key = this.i32[(ephemeron + EPHEMERON_KEY) >> 2] as Ref;
+    return this.#control[CTL_REFERENCES] === 0 ? key : this.#references.alive(key);
+  }
+
+  /** The value of an ephemeron, or null when it has no key, or its key has died. */
+  getValue(ephemeron: Ref): Ref {
+    const value = this.i32[(ephemeron + EPHEMERON_VALUE) >> 2] as Ref;
+    if (this.#control[CTL_REFERENCES] === 0) return value;
+    return this.getKey(ephemeron) === NULL ? NULL : this.#references.alive(value);
+  }
+
+  /** Gives an ephemeron its key and its value. Without a key it has no value either. */
+  setEphemeron(ephemeron: Ref, key: Ref, value: Ref): void {
+    // The key first: see gc/kernels/references.ts, where dead pairs are cleared.
+    this.i32[(ephemeron + EPHEMERON_KEY) >> 2] = key;
+    this.#storeBarriered(ephemeron + EPHEMERON_VALUE, key === NULL ? NULL : value);
+  }
+
+  #storeBarriered(address: number, value: Ref): void {
+    this.i32[address >> 2] = value;
+    this.#cards[(address - this.#heapBase) >> CARD_LOG2] = CARD_DIRTY;
+  }
+
+  /**
+   * A number from 1 to 65 535 that an object keeps for its life; others may have the same one. It lies in the header's 16 spare bits:
+   * an embedder who uses them gets what is there, or must not ask.
+   */
+  identityHash(ref: Ref): number {
+    return this.#references.identityHash(ref);
+  }
+
+  /**
+   * Asks for `object` back when nothing else reaches it any more: `nextFinalizable` then returns it, once for each call of this.
+   * Weak references to it are null by then. A safepoint.
+   * @param queue which of 16 queues it is put in, 0 to 15.
+   * @throws TospaceError ERR_OUT_OF_MEMORY, ERR_OPTION
+   */
+  guard(object: Ref, queue = 0): void {
+    this.#references.guard(object, queue);
+  }
+
+  /**
+   * The next of the guarded objects that were found dead, or null. What it refers to came back with it. Objects that died together come
+   * in the order in which they were guarded. @throws TospaceError ERR_OPTION
+   */
+  nextFinalizable(queue = 0): Ref {
+    return this.#references.nextFinalizable(queue);
   }
 
   // ------------------------------------------------------------------------------------------------------------------------

@@ -3,15 +3,22 @@
 
 import { invariant, TospaceError } from '../errors.ts';
 import {
+  CTL_EPHEMERONS_DEFINED,
   CTL_REGISTRY_LOCK,
   CTL_TYPE_COUNT,
   CTL_TYPE_MAP_NEXT,
   CTL_TYPE_MAPS_END,
+  GUARD_BYTES,
+  GUARD_NEXT,
   HEADER_BYTES,
+  KIND_EPHEMERON,
+  KIND_GUARD,
   KIND_RAW_ARRAY,
   KIND_RECORD,
   KIND_REF_ARRAY,
+  KIND_WEAK,
   MAX_TYPES,
+  REFERENT,
 } from './layout.ts';
 import { withRepairableLock } from './lock.ts';
 import type { Tables } from './tables.ts';
@@ -46,6 +53,12 @@ export interface RecordType<Fields extends string = string> {
   readonly offset: Readonly<Record<Fields, number>>;
   readonly fields: Readonly<Record<Fields, FieldKind>>;
 }
+
+/** A type of records whose field `referent` does not keep its object alive. Behaves as a record type wherever one is asked for. */
+export type WeakRecordType<Fields extends string = string> = RecordType<'referent' | Fields>;
+
+/** A type of records whose `value` lives as long as both the record and its `key` do. */
+export type EphemeronType<Fields extends string = string> = RecordType<'key' | 'value' | Fields>;
 
 /** A type of arrays whose elements are references. */
 export interface RefArrayType {
@@ -94,6 +107,22 @@ export function placeFields<Fields extends string>(
   return { bytes: Math.ceil(at / 8) * 8, offset };
 }
 
+/** `fields` behind the fixed ones. @throws TospaceError ERR_TYPE when one has the name of a fixed field. */
+function behind<Fixed extends string, Fields extends string>(
+  name: string,
+  fixed: Readonly<Record<Fixed, FieldKind>>,
+  fields: Readonly<Record<Fields, FieldKind>>,
+): Record<Fixed | Fields, FieldKind> {
+  for (const field of Object.keys(fields)) {
+    if (Object.hasOwn(fixed, field))
+      throw badType(`type ${name}: it has a field ${field} already`, 'Name the additional field otherwise.');
+  }
+  // Integer-like names would come before all others: the fixed fields have fixed places.
+  if (Object.keys({ ...fixed, ...fields })[0] !== Object.keys(fixed)[0])
+    throw badType(`type ${name}: a field is named by a number`, 'Begin names of fields with a letter.');
+  return { ...fixed, ...fields };
+}
+
 /** The table of types of one heap, seen from one thread. */
 export class TypeRegistry {
   readonly #tables: Tables;
@@ -107,11 +136,46 @@ export class TypeRegistry {
     name: string,
     fields: Readonly<Record<Fields, FieldKind>>,
   ): RecordType<Fields> {
+    return this.#record(name, KIND_RECORD, fields);
+  }
+
+  /** Registers a type of records with a weak first field, `referent`, and others of the embedder's. */
+  weakRecord<Fields extends string>(
+    name: string,
+    fields: Readonly<Record<Fields, FieldKind>>,
+  ): WeakRecordType<Fields> {
+    return this.#record(name, KIND_WEAK, behind(name, { referent: 'ref' }, fields));
+  }
+
+  /** Registers a type of ephemerons: fields `key` and `value`, then others of the embedder's. */
+  ephemeron<Fields extends string>(
+    name: string,
+    fields: Readonly<Record<Fields, FieldKind>>,
+  ): EphemeronType<Fields> {
+    const type = this.#record(name, KIND_EPHEMERON, behind(name, { key: 'ref', value: 'ref' }, fields));
+    Atomics.store(this.#tables.control, CTL_EPHEMERONS_DEFINED, 1);
+    return type;
+  }
+
+  /** Registers the type of guards that wait, and that of those that are ready; returns their ids. */
+  guards(): { readonly waiting: number; readonly ready: number } {
+    const refs = [REFERENT, GUARD_NEXT];
+    return {
+      waiting: this.recordLayout('tospace.Guard', GUARD_BYTES, refs, KIND_GUARD),
+      ready: this.recordLayout('tospace.ReadyGuard', GUARD_BYTES, refs),
+    };
+  }
+
+  #record<Fields extends string>(
+    name: string,
+    kind: number,
+    fields: Readonly<Record<Fields, FieldKind>>,
+  ): RecordType<Fields> {
     const { bytes, offset } = placeFields(fields);
     const refs = (Object.keys(fields) as Fields[])
       .filter((field) => fields[field] === 'ref')
       .map((field) => offset[field]);
-    const id = this.recordLayout(name, bytes, refs);
+    const id = this.recordLayout(name, bytes, refs, kind);
     return Object.freeze({
       kind: 'record',
       id,
@@ -127,7 +191,7 @@ export class TypeRegistry {
    * @param bytes size of an instance, header included: a multiple of 8.
    * @param refs byte offsets of the reference fields, each a multiple of 4 behind the 8-byte header.
    */
-  recordLayout(name: string, bytes: number, refs: readonly number[]): number {
+  recordLayout(name: string, bytes: number, refs: readonly number[], kind: number = KIND_RECORD): number {
     if (!Number.isInteger(bytes) || bytes < HEADER_BYTES || bytes % 8 !== 0 || bytes > MAX_RECORD_BYTES) {
       throw badType(
         `type ${name}: ${bytes} is not a size of a record`,
@@ -149,7 +213,7 @@ export class TypeRegistry {
       const slot = at >>> 2;
       map[slot >>> 5]! |= 1 << (slot & 31);
     }
-    return this.#register(name, KIND_RECORD, bytes, map);
+    return this.#register(name, kind, bytes, map);
   }
 
   refArray(name: string): RefArrayType {

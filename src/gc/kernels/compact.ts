@@ -14,7 +14,7 @@ import {
 } from '../../heap/layout';
 import { blackDelta, blackOffset, forward, forwardBy } from './forward';
 import { chunks, controlWord, heapBase, lives, pageFirst, pageSource } from './geometry';
-import { arrayBytes, KIND_RECORD, KIND_REF_ARRAY, sizeOf, typeOf } from './objects';
+import { arrayBytes, isArray, KIND_REF_ARRAY, sizeOf, typeOf } from './objects';
 
 /** Objects up to this many bytes are copied word by word: a bulk copy has a fixed cost of about ten words. */
 const WORDWISE_BYTES: u32 = 128;
@@ -58,7 +58,7 @@ function buildCompacted(low: u32, high: u32, destination: u32): void {
     const type = typeOf(source);
     const kind = load<u32>(type, TYPE_KIND);
     let bytes = load<u32>(type, TYPE_SIZE);
-    if (kind != KIND_RECORD) bytes = arrayBytes(load<u32>(source, 4), bytes);
+    if (isArray(kind)) bytes = arrayBytes(load<u32>(source, 4), bytes);
     if (<i32>(at - low) >= 0 && at + bytes <= high) {
       const target = destination + (at - low);
       if (bytes <= WORDWISE_BYTES) {
@@ -74,7 +74,7 @@ function buildCompacted(low: u32, high: u32, destination: u32): void {
       } else {
         memory.copy(target, source, bytes);
       }
-      if (kind == KIND_RECORD) {
+      if (!isArray(kind)) {
         const words = load<u32>(type, TYPE_MAP_WORDS);
         if (words == 1) {
           // Nearly all records have their references among their first 64 words, and a map has at least one bit.
@@ -116,7 +116,7 @@ export function fixClipped(source: u32, type: u32, target: u32, begin: u32, end:
     let byte = max(begin, <u32>HEADER_BYTES);
     const last = min(end, HEADER_BYTES + (load<u32>(source, 4) << 2));
     for (; byte < last; byte += 4) store<u32>(target + byte, forward(load<u32>(target + byte), black, delta));
-  } else if (kind == KIND_RECORD) {
+  } else if (!isArray(kind)) {
     const map = load<u32>(type, TYPE_MAP);
     const words = load<u32>(type, TYPE_MAP_WORDS);
     for (let word = begin >> 8; word < words; word++) {

@@ -8,10 +8,12 @@
 // The mark stack never grows. When it is full, the object that does not fit stays marked but unscanned, and its cards are dirtied:
 // the next card scan takes it up. Overflow therefore costs time and loses nothing, and no second mechanism exists for it.
 import {
-  CARD_DIRTY, CARD_LOG2, CHUNK_LOG2, CTL_NON_MOVING, CTL_NON_MOVING_BYTES, CTL_NON_MOVING_RAW, CTL_NON_MOVING_TOP, GRANULE_LOG2, HEADER_BYTES, TYPE_KIND, TYPE_MAP, TYPE_MAP_WORDS, TYPE_SIZE,
+  CARD_DIRTY, CARD_LOG2, CHUNK_LOG2, CTL_NON_MOVING, CTL_NON_MOVING_BYTES, CTL_NON_MOVING_RAW, CTL_NON_MOVING_TOP, GRANULE_LOG2,
+  HEADER_BYTES, TYPE_KIND, TYPE_MAP, TYPE_MAP_WORDS, TYPE_SIZE,
 } from '../../heap/layout';
 import { cards, controlWord, heapBase, heapBytes, lives, managedBytes, marks, markStack, markStackEnd } from './geometry';
-import { arrayBytes, KIND_RECORD, KIND_REF_ARRAY, sizeOf, typeOf } from './objects';
+import { arrayBytes, isArray, KIND_RECORD, KIND_REF_ARRAY, sizeOf, typeOf } from './objects';
+import { awaited, keyMarked, scanReference, waiting } from './references';
 
 let top: u32 = 0;
 let overflows: u32 = 0;
@@ -136,8 +138,11 @@ export function scanClipped(ref: u32, low: u32, high: u32): u32 {
   // An object's live bits are set with its first card: for one that overflowed the mark stack this is the first time.
   if (ref >= low) setLives(ref, bytes);
   const kind = load<u32>(type, TYPE_KIND);
+  if (ref >= low && waiting) keyMarked(ref);
   if (kind == KIND_RECORD) {
     visitRecord(ref, type);
+  } else if (!isArray(kind)) {
+    scanReference(ref, type, kind);
   } else if (kind == KIND_REF_ARRAY) {
     let slot = max(ref + HEADER_BYTES, low);
     const end = min(ref + HEADER_BYTES + (load<u32>(ref, 4) << 2), high);
@@ -148,16 +153,32 @@ export function scanClipped(ref: u32, low: u32, high: u32): u32 {
 
 /** Pops and scans up to `budget` objects; returns the number of entries left on the stack. */
 export function markDrain(budget: u32): u32 {
+  while (top > markStack && budget > 0) budget = waiting ? drain(budget, true) : drain(budget, false);
+  return markPending();
+}
+
+/**
+ * The same; returns what is left of the budget. `keyed`: some ephemeron waits for its key, so that every object is looked up among the
+ * keys. Compiled twice, so that heaps without ephemerons do not pay for them; the other way round it ends when the first one waits.
+ */
+// @ts-ignore: decorator
+@inline
+function drain(budget: u32, keyed: bool): u32 {
   while (top > markStack && budget > 0) {
     budget -= 1;
     top -= 4;
     const ref = load<u32>(top);
+    if (keyed && awaited(ref)) keyMarked(ref);
     const type = typeOf(ref);
     const kind = load<u32>(type, TYPE_KIND);
     const size = load<u32>(type, TYPE_SIZE);
     if (kind == KIND_RECORD) {
       setLives(ref, size);
       visitRecord(ref, type);
+    } else if (!isArray(kind)) {
+      setLives(ref, size);
+      scanReference(ref, type, kind);
+      if (!keyed && waiting) return budget;
     } else {
       const length = load<u32>(ref, 4);
       setLives(ref, arrayBytes(length, size));
@@ -168,7 +189,30 @@ export function markDrain(budget: u32): u32 {
       }
     }
   }
-  return markPending();
+  return budget;
+}
+
+/**
+ * Scans the objects of the heap below the address `end`, and of the non-moving space, that are marked and have not been scanned: what did
+ * not fit on the mark stack. Their first live bit is not set yet. For traces beside which cards mean nothing. Returns how many it found;
+ * more may not have fitted meanwhile.
+ */
+export function scanUnscanned(end: u32): u32 {
+  return scanUnscannedIn(heapBase, end) + scanUnscannedIn(controlWord(CTL_NON_MOVING), controlWord(CTL_NON_MOVING_TOP));
+}
+
+function scanUnscannedIn(from: u32, end: u32): u32 {
+  let found: u32 = 0;
+  const chunkEnd = (end - heapBase) >> CHUNK_LOG2;
+  for (let chunk = (from - heapBase) >> CHUNK_LOG2; chunk < chunkEnd; chunk++) {
+    let bits = load<u64>(marks + (chunk << 3)) & ~load<u64>(lives + (chunk << 3));
+    for (; bits; bits &= bits - 1) {
+      const ref = heapBase + (chunk << CHUNK_LOG2) + (<u32>ctz(bits) << GRANULE_LOG2);
+      scanClipped(ref, ref, 0xffffffff);
+      found += 1;
+    }
+  }
+  return found;
 }
 
 /** Visits the root slots in [from, to). */

@@ -18,6 +18,12 @@ function liveStarts(at: u32): u64 {
   return load<u64>(marks + ((at - heapBase) >> CHUNK_LOG2 << 3)) | load<u64>(controlWord(CTL_FRESH) + (own >> CHUNK_LOG2 << 3));
 }
 
+/** Whether the object at `ref`, an address of the space, was allocated since remark. */
+export function isFresh(ref: u32): bool {
+  const own = ref - controlWord(CTL_NON_MOVING);
+  return <bool>((load<u64>(controlWord(CTL_FRESH) + (own >> CHUNK_LOG2 << 3)) >> <u64>(own >> GRANULE_LOG2 & 63)) & 1);
+}
+
 /** Rewrites `count` pages, the first of which is `page` pages behind the heap's first. */
 export function fixPages(page: u32, count: u32): void {
   const end = heapBase + ((page + count) << PAGE_LOG2);

@@ -1,9 +1,10 @@
 // Verification at phase boundaries. Each check names the invariant it found broken; the collector then stops the process, because a
 // heap that fails a check may hand out wrong values at any moment.
 //
-//   after remark  (pause)   what is reachable is marked, and well-formed; the live bits are exactly the granules of the marked objects
+//   after remark  (pause)   what is reachable is marked, and well-formed; the live bits are exactly the granules of the marked objects;
+//                           weak fields with dead referents are on the trace's lists
 //   after plan              chunk prefix sums and page sources, counted again; the next to-space holds no block, or nothing but poison
-//   before flip   (pause)   black objects are well-formed and refer to live ones
+//   before flip   (pause)   black objects are well-formed and refer to live ones, and so do the weak fields of marked ones
 //   after flip    (pause)   every root was rewritten exactly once
 //   after close   (pause)   the graph again; the attic is unreachable, the heap one mapping; from-space is empty or poisoned, and
 //                           nobody can reach it until the next flip
@@ -18,12 +19,17 @@ import {
   CTL_COMPACTED_BYTES,
   CTL_CURSOR,
   CTL_FRONT,
+  EPHEMERON_KEY,
+  EPHEMERON_VALUE,
   GRANULE_BYTES,
+  KIND_EPHEMERON,
+  KIND_GUARD,
   PAGE_BYTES,
+  REFERENCE_LINK,
 } from '../../heap/layout.ts';
 import { check, PROT_NONE, PROT_READ, PROT_WRITE } from '../../uffd/index.ts';
 import type { WorkerContext } from '../context.ts';
-import { corrupt, HeapView, hex, slotsWithin } from './view.ts';
+import { corrupt, HeapView, hex, type ObjectShape, slotsWithin, weakBytes } from './view.ts';
 
 /** What idle pages hold in a verifying heap: not a reference, not a header, and easy to recognise in a report. */
 export const POISON = 0xdeadbeef;
@@ -56,13 +62,19 @@ export class Verifier {
     const { managedBytes } = view.tables.geometry;
     const seen = new Uint32Array(Math.ceil(managedBytes / GRANULE_BYTES / 32));
     const stack: number[] = [];
+    const isSeen = (ref: number): boolean => {
+      const granule = (ref - view.base) / GRANULE_BYTES;
+      return ((seen[granule >>> 5]! >>> (granule & 31)) & 1) === 1;
+    };
+    // Ephemerons by the keys that nothing has reached so far.
+    const waiting = new Map<number, number[]>();
     const reach = (ref: number, whence: () => string): void => {
       // A free slot among the persistent handles holds a link, which is no reference (persistent.ts).
       if (ref === 0 || ref >= FREE_LINK) return;
       if (ref % GRANULE_BYTES !== 0 || ref < view.base || ref >= view.base + managedBytes)
         view.shape(ref, 0, end, whence);
       const granule = (ref - view.base) / GRANULE_BYTES;
-      if ((seen[granule >>> 5]! >>> (granule & 31)) & 1) return;
+      if (isSeen(ref)) return;
       seen[granule >>> 5]! |= 1 << (granule & 31);
       // Checked where it was found, so that a report can name the slot.
       view.shape(ref, 0, end, whence);
@@ -73,8 +85,27 @@ export class Verifier {
       const object = ref;
       const shape = view.shape(object, 0, end, () => 'the mark stack');
       visit(object);
-      for (const slot of slotsWithin(shape, 0, shape.bytes))
+      const weak = weakBytes(shape);
+      for (const slot of slotsWithin(shape, 0, weak)) {
+        const target = view.words[(object + slot) / 4]!;
+        if (target !== 0)
+          view.shape(target, 0, end, () => `weak field +${slot} of the object at ${hex(object)}`);
+      }
+      for (const slot of slotsWithin(shape, weak, shape.bytes))
         reach(view.words[(object + slot) / 4]!, () => `field +${slot} of the object at ${hex(object)}`);
+      const value = (ephemeron: number): void =>
+        reach(
+          view.words[(ephemeron + EPHEMERON_VALUE) / 4]!,
+          () => `the value of the ephemeron at ${hex(ephemeron)}`,
+        );
+      if (shape.kind === KIND_EPHEMERON) {
+        const key = view.words[(object + EPHEMERON_KEY) / 4]!;
+        if (key === 0) continue;
+        if (isSeen(key)) value(object);
+        else waiting.set(key, [...(waiting.get(key) ?? []), object]);
+      }
+      for (const ephemeron of waiting.get(object) ?? []) value(ephemeron);
+      waiting.delete(object);
     }
   }
 
@@ -92,7 +123,9 @@ export class Verifier {
         throw corrupt(
           `the marked object at ${hex(ref)} begins inside the one before it, which ends at ${hex(last)}`,
         );
-      const { bytes } = view.shape(ref, 0, line, () => 'the mark bitmap');
+      const shape = view.shape(ref, 0, line, () => 'the mark bitmap');
+      const { bytes } = shape;
+      this.#checkListed(ref, shape);
       last = ref + bytes;
       for (let at = ref; at < last; at += GRANULE_BYTES) {
         const granule = (at - view.base) / GRANULE_BYTES;
@@ -106,6 +139,37 @@ export class Verifier {
         );
       }
     }
+  }
+
+  /** After the trace: a weak field with a dead object belongs to a record on one of the trace's lists. */
+  #checkListed(ref: number, shape: ObjectShape): void {
+    const view = this.#view;
+    if (shape.kind === KIND_GUARD || weakBytes(shape) === 0) return;
+    const target = view.words[(ref + shape.slots[0]!) / 4]!;
+    const isDead = view.isDead(target);
+    if (isDead && view.words[(ref + REFERENCE_LINK) / 4] === 0)
+      throw corrupt(`the trace forgot that ${hex(ref)} refers weakly to ${hex(target)}, which is dead`);
+    if (shape.kind !== KIND_EPHEMERON || target === 0 || isDead) return;
+    const value = view.words[(ref + EPHEMERON_VALUE) / 4]!;
+    if (value !== 0 && !view.bit(view.marks, value))
+      throw corrupt(`the ephemeron at ${hex(ref)} has a marked key and an unmarked value ${hex(value)}`);
+  }
+
+  /** Before the flip: weak fields hold live objects, and the trace's lists are empty. */
+  #checkWeak(line: number): void {
+    const view = this.#view;
+    this.#eachMarked((ref) => {
+      const shape = view.shape(ref, 0, line, () => 'the mark bitmap');
+      const weak = weakBytes(shape);
+      if (weak === 0) return;
+      for (const slot of slotsWithin(shape, 0, weak)) {
+        const target = view.words[(ref + slot) / 4]!;
+        if (view.isDead(target))
+          throw corrupt(`the weak field +${slot} of ${hex(ref)} still names ${hex(target)}, which is dead`);
+      }
+      if (shape.kind !== KIND_GUARD && view.words[(ref + REFERENCE_LINK) / 4] !== 0)
+        throw corrupt(`the object at ${hex(ref)} is still on a list of the trace`);
+    });
   }
 
   /** Visits the marked objects of the heap. */
@@ -162,6 +226,7 @@ export class Verifier {
     const { control, arena } = this.#context;
     const line = control[CTL_BLACK_LINE]!;
     const end = view.base + fromBytes;
+    this.#checkWeak(line);
     // Black objects: in pages whose buffers name their start. The entries are in to-space numbering by now.
     const shift = (line - view.base - alignUp(control[CTL_COMPACTED_BYTES]!, PAGE_BYTES)) / PAGE_BYTES;
     for (let ref = line; ref < end; ) {
@@ -200,11 +265,7 @@ export class Verifier {
     if (target === 0 || target >= FREE_LINK) return;
     const view = this.#view;
     view.shape(target, 0, end, whence);
-    const young = view.inNonMoving(target)
-      ? view.isFresh(target)
-      : target >= this.#context.control[CTL_BLACK_LINE]!;
-    if (!young && !view.bit(view.marks, target))
-      throw corrupt(`${whence()} refers to ${hex(target)}, which is not marked`);
+    if (view.isDead(target)) throw corrupt(`${whence()} refers to ${hex(target)}, which is not marked`);
   }
 
   afterFlip(): void {

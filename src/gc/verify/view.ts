@@ -8,12 +8,18 @@ import {
   CTL_BLACK_DELTA,
   CTL_BLACK_LINE,
   CTL_PERSISTENT,
+  CTL_REFERENCE_TABLE,
   CTL_TYPE_COUNT,
   GRANULE_BYTES,
   HEADER_BYTES,
+  KIND_EPHEMERON,
+  KIND_GUARD,
   KIND_RAW_ARRAY,
   KIND_RECORD,
   KIND_REF_ARRAY,
+  KIND_WEAK,
+  REFS_GUARDS,
+  REFS_ROOTS_END,
   T_SHADOW_BASE,
   T_SHADOW_TOP,
   TYPE_ID_MASK,
@@ -45,6 +51,12 @@ export function* slotsWithin(shape: ObjectShape, from: number, to: number): Gene
   const first = Math.max(0, Math.ceil((from - HEADER_BYTES) / 4));
   const last = Math.min(shape.elements, Math.ceil((to - HEADER_BYTES) / 4));
   for (let i = first; i < last; i++) yield HEADER_BYTES + i * 4;
+}
+
+/** Bytes at the object's start in which its reference slots do not keep alive what they name. */
+export function weakBytes(shape: ObjectShape): number {
+  if (shape.kind === KIND_EPHEMERON) return HEADER_BYTES + 8;
+  return shape.kind === KIND_WEAK || shape.kind === KIND_GUARD ? HEADER_BYTES + 4 : 0;
 }
 
 /** Where a root lies: the address of its slot. */
@@ -102,6 +114,14 @@ export class HeapView {
     return ((this.words[fresh / 4 + (granule >>> 5)]! >>> (granule & 31)) & 1) === 1;
   }
 
+  /** True for an object below the black line, or of the non-moving space, that neither the trace has met nor came after it. */
+  isDead(ref: number): boolean {
+    if (ref === 0 || this.bit(this.marks, ref)) return false;
+    return this.inNonMoving(ref)
+      ? !this.isFresh(ref)
+      : this.inHeap(ref) && ref < this.tables.control[CTL_BLACK_LINE]!;
+  }
+
   /** @throws TospaceError ERR_VERIFY unless an object begins at `ref`, an address of the non-moving space. Returns its room's end. */
   #nonMovingEnd(ref: number, whence: () => string): number {
     if (!this.nonMoving.isAllocated(ref))
@@ -132,7 +152,7 @@ export class HeapView {
     const length = this.words[at + 1]!;
     let bytes = size;
     let slots: readonly number[] = [];
-    if (kind === KIND_RECORD) {
+    if (kind === KIND_RECORD || kind === KIND_WEAK || kind === KIND_EPHEMERON || kind === KIND_GUARD) {
       slots = this.#slotsOf(id, entry);
     } else if (kind === KIND_REF_ARRAY) {
       bytes = Math.ceil((HEADER_BYTES + length * 4) / 8) * 8;
@@ -193,5 +213,8 @@ export class HeapView {
       at: (tables.control.byteOffset >>> 0) + CTL_PERSISTENT * 4,
       name: 'the array of persistent handles',
     };
+    const references = tables.control[CTL_REFERENCE_TABLE]! >>> 0;
+    for (let i = REFS_GUARDS; i < REFS_ROOTS_END; i++)
+      yield { at: references + i * 4, name: `word ${i} of the reference table` };
   }
 }
