@@ -24,7 +24,6 @@ import {
   CTL_COMPACTED_BYTES,
   CTL_CURSOR,
   CTL_CYCLE,
-  CTL_PACE_US,
   CTL_PHASE,
   CTL_WINDOW,
   PAGE_BYTES,
@@ -44,6 +43,7 @@ import { Builder } from './builder.ts';
 import type { WorkerContext } from './context.ts';
 import { type Collector, type CycleReport, PhaseClock, type World } from './cycle.ts';
 import { clearAttic, flipMappings, rehearseFlip } from './flip.ts';
+import type { Governor } from './governor.ts';
 import { Peers } from './peers.ts';
 import { placeServers } from './placement.ts';
 import { planBlack, planCompaction } from './plan.ts';
@@ -59,12 +59,9 @@ const PRECLEAN_ENOUGH_CARDS = 256;
 const PRECLEAN_ROUNDS_MAX = 16;
 /**
  * A round that finds more than this part of the one before does not lead to an end: mutators allocate or store as fast as the marker
- * follows. Allocation is then paced: whoever takes a buffer waits first, twice as long after each such round. A buffer lasts some
- * 60 µs, and what is in it takes the marker as long.
+ * follows. Allocation is then paced (pacer.ts).
  */
 const PRECLEAN_PROGRESS = 0.5;
-const PACE_FIRST_US = 100;
-const PACE_MAX_US = 1600;
 
 /** Room for black pages in what is warmed before the flip: what a fast mutator allocates while the plan is made. */
 const WARM_BLACK_BYTES = 2 * 1024 * 1024;
@@ -76,8 +73,15 @@ export class ConcurrentCollector implements Collector {
   readonly #verifier: Verifier | undefined;
   readonly #retention: Retention;
   readonly #sweep: Sweep;
+  readonly #governor: Governor;
 
-  constructor(context: WorkerContext, world: World, tracer: Tracer, verifier: Verifier | undefined) {
+  constructor(
+    context: WorkerContext,
+    world: World,
+    tracer: Tracer,
+    verifier: Verifier | undefined,
+    governor: Governor,
+  ) {
     this.#context = context;
     this.#world = world;
     this.#tracer = tracer;
@@ -88,7 +92,9 @@ export class ConcurrentCollector implements Collector {
       new Builder(context, createPageChecker(context)),
       this.#retention,
       new Peers(context),
+      (pages) => governor.batch(pages),
     );
+    this.#governor = governor;
   }
 
   cycle(release: boolean): CycleReport {
@@ -97,6 +103,7 @@ export class ConcurrentCollector implements Collector {
     const clock = new PhaseClock();
     this.#world.releaseDeadThreads();
     const usedBytesBefore = Atomics.load(control, CTL_CURSOR) - heap;
+    this.#governor.begin();
 
     let precleanRounds: number;
     let remarkCards: number;
@@ -109,14 +116,15 @@ export class ConcurrentCollector implements Collector {
       remarkCards = this.#remark();
       clock.lap('remark');
     } finally {
-      this.#unpace();
+      this.#governor.pacer.converged();
     }
 
     this.#enter(PHASE_PLAN, 'plan');
     const planKernelMs = planCompaction(this.#context, control[CTL_BLACK_LINE]!);
+    this.#governor.planned(control[CTL_COMPACTED_BYTES]!);
     this.#verifier?.afterPlan();
     if (release || this.#context.options.retention === 'release') this.#retention.emptyBack();
-    else this.#retention.warmBack(control[CTL_COMPACTED_BYTES]! + WARM_BLACK_BYTES);
+    else this.#warmBack();
     this.#retention.sample();
     placeServers(this.#context);
     clock.lap('plan');
@@ -132,6 +140,7 @@ export class ConcurrentCollector implements Collector {
     this.#enter(PHASE_CLOSE, 'close');
     this.#close(flip.fromBytes, flip.usedBytes, release);
     clock.lap('close');
+    this.#governor.end();
 
     const liveBytes = control[CTL_COMPACTED_BYTES]!;
     return {
@@ -146,6 +155,7 @@ export class ConcurrentCollector implements Collector {
       phasesMs: clock.phasesMs,
       planKernelMs,
       flip: flip.times,
+      sizing: this.#governor.report(),
       sharedBytesAfter: arena.sharedBytes(),
     };
   }
@@ -162,6 +172,7 @@ export class ConcurrentCollector implements Collector {
     this.#world.handshake();
     tracer.markRoots();
     tracer.drain();
+    this.#governor.traced();
     let last = Number.POSITIVE_INFINITY;
     for (let round = 1; round <= PRECLEAN_ROUNDS_MAX; round++) {
       const dirty = tracer.cleanCards(() => {
@@ -169,25 +180,19 @@ export class ConcurrentCollector implements Collector {
         tracer.markRoots();
       });
       if (dirty <= PRECLEAN_ENOUGH_CARDS) return round;
-      if (dirty > last * PRECLEAN_PROGRESS) this.#pace();
+      if (dirty > last * PRECLEAN_PROGRESS) this.#governor.pacer.slower();
       last = dirty;
     }
     return PRECLEAN_ROUNDS_MAX;
   }
 
-  /** Slows allocation down, more with each call. */
-  #pace(): void {
+  /** Makes the next to-space ready where pages are kept: not more of them than are worth keeping, and those mapped that come first. */
+  #warmBack(): void {
     const { control } = this.#context;
-    const pace = control[CTL_PACE_US]!;
-    Atomics.store(control, CTL_PACE_US, Math.min(pace === 0 ? PACE_FIRST_US : pace * 2, PACE_MAX_US));
-  }
-
-  /** Lets allocation go on at its own speed. */
-  #unpace(): void {
-    const { control } = this.#context;
-    if (control[CTL_PACE_US] === 0) return;
-    Atomics.store(control, CTL_PACE_US, 0);
-    Atomics.notify(control, CTL_PACE_US);
+    const liveBytes = control[CTL_COMPACTED_BYTES]!;
+    const blackBytes = Atomics.load(control, CTL_CURSOR) - control[CTL_BLACK_LINE]!;
+    this.#retention.trimBack(this.#governor, alignUp(liveBytes, PAGE_BYTES) + blackBytes);
+    this.#retention.warmBack(liveBytes + WARM_BLACK_BYTES);
   }
 
   #remark(): number {
@@ -216,6 +221,7 @@ export class ConcurrentCollector implements Collector {
       this.#world.adoptToSpace(usedBytes, dirtyBytes);
       this.#world.forwardRoots();
       Atomics.store(control, CTL_WINDOW, 1);
+      this.#governor.flipped(fromBytes, usedBytes);
       this.#verifier?.afterFlip();
       this.#world.announceRoom();
       return { usedBytes, fromBytes, times };
@@ -237,6 +243,7 @@ export class ConcurrentCollector implements Collector {
     // For the next window, whose plan is then made the sooner.
     this.#context.kernels.clearPageWords(usedBytes >> PAGE_LOG2);
     if (release || options.retention === 'release') this.#retention.releaseAll();
+    else this.#retention.trimBack(this.#governor, usedBytes);
     clearAttic(this.#context, fromBytes);
     const verifier = this.#verifier;
     if (verifier !== undefined) {

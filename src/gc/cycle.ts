@@ -12,7 +12,6 @@ import {
   CTL_PERSISTENT_TOP,
   CTL_PHASE,
   CTL_TO_ALIAS,
-  CTL_TRIGGER,
   T_BUFFER,
   T_CURSOR,
   T_LIMIT,
@@ -29,6 +28,7 @@ import { Safepoints } from '../heap/safepoint.ts';
 import type { Tables } from '../heap/tables.ts';
 import type { WorkerContext } from './context.ts';
 import type { FlipTimes } from './flip.ts';
+import type { SizingReport } from './governor.ts';
 import { Peers } from './peers.ts';
 
 /** Thrown inside a cycle that is given up before the flip, because the heap is closing. */
@@ -52,6 +52,7 @@ export interface CycleReport {
   /** Milliseconds of the plan phase that grow with the heap. */
   readonly planKernelMs: number;
   readonly flip: FlipTimes;
+  readonly sizing: SizingReport;
   /** Bytes of memory that both memfds hold at the end of the cycle. */
   readonly sharedBytesAfter: number;
 }
@@ -171,7 +172,7 @@ export class World {
    * hold old contents.
    */
   adoptToSpace(usedBytes: number, dirtyBytes: number): void {
-    const { control, arena, options } = this.#context;
+    const { control, arena } = this.#context;
     const { heap, heapBytes, aliases } = arena.geometry;
     const front = 1 - control[CTL_FRONT]!;
     control[CTL_FROM_ALIAS] = aliases[1 - front]!;
@@ -179,19 +180,6 @@ export class World {
     control[CTL_FRONT] = front;
     Atomics.store(control, CTL_CURSOR, heap + usedBytes);
     control[CTL_DIRTY_END] = heap + Math.min(dirtyBytes, heapBytes);
-    control[CTL_TRIGGER] = triggerAfter(heap, heapBytes, usedBytes, options.trigger);
-  }
-
-  /** After a cycle that moved nothing: the next is due when part of what is left is used. */
-  retrigger(): void {
-    const { control, arena, options } = this.#context;
-    const { heap, heapBytes } = arena.geometry;
-    control[CTL_TRIGGER] = triggerAfter(
-      heap,
-      heapBytes,
-      Atomics.load(control, CTL_CURSOR) - heap,
-      options.trigger,
-    );
   }
 
   /** Lets stalled allocations try again. */
@@ -200,11 +188,6 @@ export class World {
     Atomics.add(control, CTL_ALLOC_EPOCH, 1);
     Atomics.notify(control, CTL_ALLOC_EPOCH);
   }
-}
-
-/** Address at which the next cycle is asked for: after `part` of the room that is left. */
-export function triggerAfter(heap: number, heapBytes: number, usedBytes: number, part: number): number {
-  return heap + usedBytes + Math.floor((heapBytes - usedBytes) * part);
 }
 
 /** Detaches a thread whose operating-system thread is gone: its roots are released. */

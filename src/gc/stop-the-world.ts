@@ -22,6 +22,7 @@ import {
 } from '../heap/layout.ts';
 import type { WorkerContext } from './context.ts';
 import { type Collector, type CycleReport, PhaseClock, type World } from './cycle.ts';
+import type { Governor } from './governor.ts';
 import { clearAttic, flipMappings, rehearseFlip } from './flip.ts';
 import { planBlack, planCompaction } from './plan.ts';
 import { Retention } from './retention.ts';
@@ -36,14 +37,22 @@ export class StopTheWorldCollector implements Collector {
   readonly #verifier: Verifier | undefined;
   readonly #retention: Retention;
   readonly #checker: PageChecker | undefined;
+  readonly #governor: Governor;
 
-  constructor(context: WorkerContext, world: World, tracer: Tracer, verifier: Verifier | undefined) {
+  constructor(
+    context: WorkerContext,
+    world: World,
+    tracer: Tracer,
+    verifier: Verifier | undefined,
+    governor: Governor,
+  ) {
     this.#context = context;
     this.#world = world;
     this.#tracer = tracer;
     this.#verifier = verifier;
     this.#retention = new Retention(context);
     this.#checker = createPageChecker(context);
+    this.#governor = governor;
   }
 
   cycle(release: boolean): CycleReport {
@@ -56,6 +65,7 @@ export class StopTheWorldCollector implements Collector {
 
     this.#world.releaseDeadThreads();
     const clock = new PhaseClock();
+    this.#governor.begin();
     let usedBytesBefore = 0;
     let usedBytes = 0;
     let remarkCards = 0;
@@ -76,6 +86,7 @@ export class StopTheWorldCollector implements Collector {
       planKernelMs = planCompaction(this.#context, control[CTL_BLACK_LINE]!);
       this.#verifier?.afterPlan();
       usedBytes = planBlack(this.#context);
+      this.#governor.planned(control[CTL_COMPACTED_BYTES]!);
       this.#verifier?.beforeFlip(usedBytesBefore);
       clock.lap('plan');
 
@@ -91,12 +102,14 @@ export class StopTheWorldCollector implements Collector {
       this.#enter(PHASE_COMPACT, 'compact');
       this.#compact();
       clock.lap('compact');
+      this.#governor.flipped(usedBytesBefore, usedBytes);
       this.#world.announceRoom();
       return times;
     });
 
     this.#enter(PHASE_CLOSE, 'close');
     if (releases) this.#retention.releaseAll();
+    else this.#retention.trimBack(this.#governor, usedBytes);
     clearAttic(this.#context, usedBytesBefore);
     const verifier = this.#verifier;
     if (verifier !== undefined) {
@@ -104,6 +117,7 @@ export class StopTheWorldCollector implements Collector {
     }
     this.#retention.sample();
     clock.lap('close');
+    this.#governor.end();
 
     return {
       cycle: control[CTL_CYCLE]!,
@@ -117,6 +131,7 @@ export class StopTheWorldCollector implements Collector {
       phasesMs: clock.phasesMs,
       planKernelMs,
       flip,
+      sizing: this.#governor.report(),
       sharedBytesAfter: arena.sharedBytes(),
     };
   }

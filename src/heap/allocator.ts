@@ -9,7 +9,6 @@ import {
   CTL_ALLOC_EPOCH,
   CTL_COMPACTED_BYTES,
   CTL_LIMIT,
-  CTL_PACE_US,
   HISTOGRAM_STALL,
   PAGE_BYTES,
   T_ALLOCATED_BYTES,
@@ -19,6 +18,7 @@ import {
   T_LIMIT,
   T_STALLS,
 } from './layout.ts';
+import { Pace } from './pace.ts';
 import { Tables } from './tables.ts';
 import type { MutatorThread } from './thread.ts';
 
@@ -44,6 +44,7 @@ export class Allocator {
   readonly #options: AllocatorOptions;
   readonly #blocks: BlockSource;
   readonly #stalls: Histogram;
+  readonly #pace: Pace;
   readonly #allocatedBytes: Float64Array<SharedArrayBuffer>;
   /** Limit of the buffer that stress hides. */
   #hiddenLimit = 0;
@@ -57,13 +58,14 @@ export class Allocator {
     this.#options = options;
     this.#blocks = new BlockSource(tables);
     this.#stalls = tables.histogram(thread.index, HISTOGRAM_STALL);
+    this.#pace = new Pace(tables, thread, this.#stalls);
     this.#allocatedBytes = Tables.float(thread.record, T_ALLOCATED_BYTES);
   }
 
   /**
    * Finds room for `bytes`: in the buffer, in a new one, or in pages of its own. May wait for collections; between the last of them and
    * the return there is no safepoint, so the caller writes the header before anybody looks.
-   * @throws TospaceError ERR_OUT_OF_MEMORY
+   * @returns its address, or 0 when no collection can help.
    */
   place(bytes: number): number {
     const record = this.#record;
@@ -80,15 +82,15 @@ export class Allocator {
         if (stress) record[T_LIMIT] = cursor + bytes;
         return cursor;
       }
-      if (this.#control[CTL_PACE_US] !== 0 && !paced) {
-        this.#pace();
+      if (this.#pace.on && !paced) {
         paced = true;
-        continue;
+        if (this.#pace.pay(Math.max(bytes, BUFFER_BYTES))) continue;
       }
       const own = bytes > SHARED_BUFFER_MAX_BYTES;
       const start = this.#blocks.take(bytes, own ? bytes : BUFFER_BYTES);
       if (start === 0) {
         ticket = this.#stall(bytes, ticket, stalls++);
+        if (ticket === undefined) return 0;
         continue;
       }
       if (collects && this.#blocks.pastTrigger) this.#requests.suggest();
@@ -105,26 +107,27 @@ export class Allocator {
     }
   }
 
-  /** Waits for the time that the collector asks of everybody who allocates, or until it no longer does. */
-  #pace(): void {
-    const start = performance.now();
-    const us = Atomics.load(this.#control, CTL_PACE_US);
-    this.#thread.blocking(() => Atomics.wait(this.#control, CTL_PACE_US, us, us / 1000));
-    this.#thread.assertUsable();
-    this.#stalls.record((performance.now() - start) * 1e6);
-  }
-
   /** Gives up the current buffer. */
   retire(): void {
     retireBuffer(this.#record);
   }
 
+  /** Why there is no room for `bytes`. */
+  outOfMemory(bytes: number): TospaceError {
+    const capacity = this.#control[CTL_LIMIT]! - this.#heapBase;
+    return new TospaceError('ERR_OUT_OF_MEMORY', `no room for ${bytes} bytes in a heap of ${capacity}`, {
+      hint: this.#options.collects
+        ? 'A collection was tried. Raise heapBytes, or keep fewer objects alive.'
+        : 'The collector is none: choose another, or raise heapBytes.',
+    });
+  }
+
   /**
-   * Waits until a collection may have made room, and returns the ticket of the one it asked for. Given that ticket back, throws when
-   * that collection, which began after the first failure, is over and found too much alive. When it did make room and other threads
-   * were faster, asks for another one.
+   * Waits until a collection may have made room, and returns the ticket of the one it asked for. Given that ticket back, returns
+   * undefined when that collection, which began after the first failure, is over and found too much alive. When it did make room and
+   * other threads were faster, asks for another one.
    */
-  #stall(bytes: number, ticket: number | undefined, stalls: number): number {
+  #stall(bytes: number, ticket: number | undefined, stalls: number): number | undefined {
     const control = this.#control;
     // Before the look at the ticket: the end of a cycle answers the tickets and then bumps the epoch, beside running mutators. Whichever of
     // the two this misses, the other shows.
@@ -132,13 +135,8 @@ export class Allocator {
     const capacity = control[CTL_LIMIT]! - this.#heapBase;
     const over = ticket !== undefined && this.#requests.isDone(ticket);
     const room = capacity - Math.ceil(control[CTL_COMPACTED_BYTES]! / PAGE_BYTES) * PAGE_BYTES;
-    if (!this.#options.collects || bytes > capacity || (over && (bytes > room || stalls >= STALLS_MAX))) {
-      throw new TospaceError('ERR_OUT_OF_MEMORY', `no room for ${bytes} bytes in a heap of ${capacity}`, {
-        hint: this.#options.collects
-          ? 'A collection was tried. Raise heapBytes, or keep fewer objects alive.'
-          : 'The collector is none: choose another, or raise heapBytes.',
-      });
-    }
+    if (!this.#options.collects || bytes > capacity) return undefined;
+    if (over && (bytes > room || stalls >= STALLS_MAX)) return undefined;
     const start = performance.now();
     this.#record[T_STALLS] = this.#record[T_STALLS]! + 1;
     const waitFor = over || ticket === undefined ? this.#requests.ask() : ticket;

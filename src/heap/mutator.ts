@@ -8,10 +8,11 @@
 import { TospaceError } from '../errors.ts';
 import { Allocator } from './allocator.ts';
 import { CycleRequests } from './cycle-requests.ts';
+import { ExternalBytes } from './external.ts';
 import { FaultSampler } from './fault-sampler.ts';
 import { CARD_DIRTY, CARD_LOG2, CTL_POLL, HEADER_BYTES, T_CURSOR, T_LIMIT, TYPE_ID_MASK } from './layout.ts';
 import { type Persistent, PersistentTable } from './persistent.ts';
-import type { Local, Ref } from './ref.ts';
+import { type Local, NULL, type Ref } from './ref.ts';
 import { ShadowStack } from './shadow-stack.ts';
 import type { Tables } from './tables.ts';
 import { MutatorThread, type ThreadHost } from './thread.ts';
@@ -51,6 +52,7 @@ export class Mutator {
   readonly #heapBase: number;
   readonly #allocator: Allocator;
   readonly #requests: CycleRequests;
+  readonly #external: ExternalBytes;
   readonly #options: MutatorOptions;
   readonly #persistents: PersistentTable;
   readonly #onDetach: () => void;
@@ -77,6 +79,7 @@ export class Mutator {
     this.#record = thread.record;
     this.shadowStack = new ShadowStack(tables, thread.index, options.checked);
     this.#requests = new CycleRequests(control, host);
+    this.#external = new ExternalBytes(tables, thread.record, options.collects ? this.#requests : undefined);
     this.#allocator = new Allocator(tables, thread, this.#requests, {
       stress: options.collectEveryAllocation > 0,
       collects: options.collects,
@@ -194,10 +197,18 @@ export class Mutator {
     const ref = record[T_CURSOR]!;
     const next = ref + type.bytes;
     // Not `next > limit`: what is no record type has no size, and no comparison with it is true.
-    if (!(next <= record[T_LIMIT]!)) return this.#allocateSlow(type.id, type.bytes, 0);
+    if (!(next <= record[T_LIMIT]!)) return this.#allocateSlow(type.id, type.bytes, 0, true);
     record[T_CURSOR] = next;
     this.i32[ref >> 2] = type.id;
     return ref as Ref;
+  }
+
+  /** As {@link allocate}, but returns NULL where that throws ERR_OUT_OF_MEMORY. */
+  tryAllocate(type: RecordType): Ref {
+    const next = this.#record[T_CURSOR]! + type.bytes;
+    return next <= this.#record[T_LIMIT]!
+      ? this.allocate(type)
+      : this.#allocateSlow(type.id, type.bytes, 0, false);
   }
 
   /**
@@ -205,6 +216,15 @@ export class Mutator {
    * @throws TospaceError ERR_OUT_OF_MEMORY when a collection did not make room either, ERR_TYPE for a length that is none.
    */
   allocateArray(type: ArrayType, length: number): Ref {
+    return this.#allocateArray(type, length, true);
+  }
+
+  /** As {@link allocateArray}, but returns NULL where that throws ERR_OUT_OF_MEMORY. */
+  tryAllocateArray(type: ArrayType, length: number): Ref {
+    return this.#allocateArray(type, length, false);
+  }
+
+  #allocateArray(type: ArrayType, length: number, throws: boolean): Ref {
     const elementBytes = type.kind === 'ref-array' ? 4 : type.elementBytes;
     if (!(length >= 0 && length <= MAX_ARRAY_BYTES / elementBytes) || !Number.isInteger(length)) {
       throw new TospaceError('ERR_TYPE', `${length} is not a length of an array`, {
@@ -215,14 +235,14 @@ export class Mutator {
     const record = this.#record;
     const ref = record[T_CURSOR]!;
     const next = ref + bytes;
-    if (!(next <= record[T_LIMIT]!)) return this.#allocateSlow(type.id, bytes, length);
+    if (!(next <= record[T_LIMIT]!)) return this.#allocateSlow(type.id, bytes, length, throws);
     record[T_CURSOR] = next;
     this.i32[ref >> 2] = type.id;
     this.i32[(ref >> 2) + 1] = length;
     return ref as Ref;
   }
 
-  #allocateSlow(typeId: number, bytes: number, length: number): Ref {
+  #allocateSlow(typeId: number, bytes: number, length: number, throws: boolean): Ref {
     this.#thread.assertRunning();
     if (!(bytes >= HEADER_BYTES)) {
       throw new TospaceError('ERR_TYPE', 'the type does not fit the call', {
@@ -233,9 +253,24 @@ export class Mutator {
     if (every > 0 && ++this.#allocations % every === 0) this.collect();
     if (this.#control[CTL_POLL] !== 0) this.#thread.poll();
     const ref = this.#allocator.place(bytes);
+    if (ref === 0) {
+      if (throws) throw this.#allocator.outOfMemory(bytes);
+      return NULL;
+    }
     this.i32[ref >> 2] = typeId;
     this.i32[(ref >> 2) + 1] = length;
     return ref as Ref;
+  }
+
+  /**
+   * Tells the collector of memory outside the heap that lives as long as objects in it: `delta` bytes were allocated, or, where it is
+   * negative, freed. Some nanoseconds, no safepoint, allowed in safe regions. What exists counts for all threads together; it is in
+   * the statistics and makes cycles begin earlier.
+   * @throws TospaceError ERR_OPTION when `delta` is no safe integer, ERR_STATE when the thread is detached or the heap closed.
+   */
+  adjustExternalBytes(delta: number): void {
+    this.#thread.assertUsable();
+    this.#external.adjust(delta);
   }
 
   // ------------------------------------------------------------------------------------------------------------------------
