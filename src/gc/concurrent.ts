@@ -136,6 +136,7 @@ export class ConcurrentCollector implements Collector {
     this.#enter(PHASE_COMPACT, 'compact');
     this.#sweep.run();
     clock.lap('compact');
+    this.#governor.compacted();
 
     this.#enter(PHASE_CLOSE, 'close');
     this.#close(flip.fromBytes, flip.usedBytes, release);

@@ -49,7 +49,7 @@ const TICK_MS = 10;
 const IDLE_TICK_MS = 500;
 /** Rates over less time than this are noise: buffers come in lumps of 64 KiB. */
 const RATE_SAMPLE_MS = 5;
-/** A heap with less than this in use is not collected for being idle. */
+/** A heap that uses less than this, and did in its last cycles, is not collected for being idle. */
 const IDLE_LEAST_BYTES = MIB;
 /** Cycles that an idle heap begins: as many as it takes to have given back pages of both memfds. */
 const IDLE_CYCLES = { concurrent: 1, 'stop-the-world': 2, none: 0 };
@@ -90,10 +90,11 @@ export class Governor {
   readonly #liveWord: Float64Array<SharedArrayBuffer>;
 
   #rate = NO_RATE;
-  /** From the beginning of a cycle to the end of tracing, to its flip, and to its end; and from the end of tracing to the flip. */
+  /** From the beginning of a cycle to the end of tracing, of compaction, and to its end; and from the end of tracing to the flip. */
   #tracing = NO_DURATION;
   #toRoom = NO_DURATION;
   #rest = NO_DURATION;
+  #work = NO_DURATION;
   #whole = NO_DURATION;
   #slices = NO_DURATION;
   #black = 0;
@@ -145,7 +146,7 @@ export class Governor {
 
   /** Forgets the cycles that warmed the collector up, and sizes the empty heap. */
   arm(): void {
-    this.#tracing = this.#toRoom = this.#rest = this.#whole = this.#slices = NO_DURATION;
+    this.#tracing = this.#toRoom = this.#rest = this.#work = this.#whole = this.#slices = NO_DURATION;
     this.#rate = NO_RATE;
     this.#needs.length = 0;
     this.#resize(0, 0);
@@ -169,6 +170,8 @@ export class Governor {
     }
     this.#sample(now);
     if (!this.#auto) return IDLE_TICK_MS;
+    // With the rate of now: a program that has become slow need not wait for the end of the room it had when it was fast.
+    this.#limit = this.#limitFor(this.#live, this.#used);
     this.#publish();
     if (cursor > this.#control[CTL_TRIGGER]!) this.#ask();
     else if (this.#idle(now)) {
@@ -195,7 +198,8 @@ export class Governor {
     const { idleCollectMs } = this.#context.options;
     if (idleCollectMs === 0 || this.#idleCyclesLeft === 0 || now - this.#movedAt < idleCollectMs)
       return false;
-    if (this.#cursor - this.#heap < IDLE_LEAST_BYTES) return false;
+    const first = this.#idleCyclesLeft === IDLE_CYCLES[this.#context.options.collector];
+    if (first && Math.max(this.#cursor - this.#heap, ...this.#needs) < IDLE_LEAST_BYTES) return false;
     // A thread that computes without allocating should not be stopped for this.
     const { tables } = this.#context;
     for (const i of tables.attached()) {
@@ -331,6 +335,11 @@ export class Governor {
     this.pacer.room(this.#room, leftMs + expectedDuration(this.#toRoom), expectedRate(this.#rate));
   }
 
+  /** Every page of to-space is built. What is left grows with what was allocated, and not with the number of cycles. */
+  compacted(): void {
+    this.#work = observeDuration(this.#work, performance.now() - this.#startedAt);
+  }
+
   end(): void {
     const now = performance.now();
     this.#whole = observeDuration(this.#whole, now - this.#startedAt);
@@ -373,8 +382,9 @@ export class Governor {
       targetUtilisation: this.#context.options.targetUtilisation,
       liveBytes,
       usedBytes,
-      ratePerMs: expectedRate(this.#rate),
-      cycleMs: expectedDuration(this.#whole),
+      // Means, not what to be prepared for: this is about how much work there is, not about when it has to be done.
+      ratePerMs: this.#rate.meanPerMs,
+      workMs: this.#work.meanMs,
     });
   }
 

@@ -80,6 +80,8 @@ export interface HeapOptions {
   readonly stress?: StressOptions;
 }
 
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
 export type ResolvedOptions = Required<HeapOptions>;
 
 export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, 'retention' | 'minHeapBytes'>> = Object.freeze({
@@ -172,11 +174,11 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
   const options = {
     ...DEFAULT_OPTIONS,
     retention: given.fill === 'copy' ? 'release' : 'recycle',
-    minHeapBytes: Math.min(MIN_BYTES, given.heapBytes ?? DEFAULT_OPTIONS.heapBytes),
     ...present,
-  } as ResolvedOptions;
+  } as Mutable<ResolvedOptions>;
   const loose = options as unknown as Record<string, unknown>;
   integer(loose, 'heapBytes', MIN_HEAP_BYTES, 1.25 * GIB, PAGE_BYTES);
+  if (options.minHeapBytes === undefined) options.minHeapBytes = Math.min(MIN_BYTES, options.heapBytes);
   integer(loose, 'minHeapBytes', MIN_HEAP_BYTES, options.heapBytes, PAGE_BYTES);
   integer(loose, 'idleCollectMs', 0, 2 ** 31);
   oneOf(loose, 'collector', ['concurrent', 'stop-the-world', 'none']);

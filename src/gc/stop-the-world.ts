@@ -107,6 +107,7 @@ export class StopTheWorldCollector implements Collector {
       return times;
     });
 
+    this.#governor.compacted();
     this.#enter(PHASE_CLOSE, 'close');
     if (releases) this.#retention.releaseAll();
     else this.#retention.trimBack(this.#governor, usedBytes);

@@ -1,8 +1,8 @@
 // How large the heap should be: the soft limit, and how many of its pages are worth keeping.
 //
 // Three wishes make the soft limit, and the largest wins. Live data should fill no more than `targetUtilisation` of it (Android's rule).
-// A cycle should not run for more than a tenth of the time: a program that allocates fast gets more room, up to the capacity, as a
-// throughput goal does it in other collectors. And there is a least size.
+// Tracing and copying should not take more than a tenth of the time: a program that allocates fast gets more room, up to the
+// capacity, as a throughput goal does it in other collectors. And there is a least size.
 //
 // The soft limit delays nobody. A program that reaches it while a cycle runs grows the heap: growing beats waiting. What is too much is
 // given back when some cycles in a row did without.
@@ -13,7 +13,7 @@ import { PAGE_BYTES } from '../../heap/layout.ts';
 /** Least room between two cycles, whatever is alive: a cycle has fixed costs of some milliseconds. */
 export const MIN_FREE_BYTES: number = 8 * MIB;
 
-/** Part of the time in which a cycle may run before the heap grows for it. */
+/** Part of the time in which the collector may trace and copy before the heap grows for it. */
 export const COLLECTOR_SHARE = 0.1;
 
 export interface SizingInput {
@@ -26,10 +26,10 @@ export interface SizingInput {
   readonly liveBytes: number;
   /** Bytes in use after the flip: what is alive, and what was allocated while the cycle ran. */
   readonly usedBytes: number;
-  /** Bytes per millisecond that are expected to be allocated. */
+  /** Bytes per millisecond that are allocated in the mean. */
   readonly ratePerMs: number;
-  /** Milliseconds that a whole cycle is expected to take. */
-  readonly cycleMs: number;
+  /** Milliseconds of a cycle that are spent on what is alive: marking, planning, compacting. */
+  readonly workMs: number;
 }
 
 /** Bytes of heap to use before the next cycle is over: a whole number of pages, from what is in use to the capacity. */
@@ -38,7 +38,7 @@ export function softLimit(input: SizingInput): number {
   const free = Math.max(
     liveBytes * (1 / input.targetUtilisation - 1),
     MIN_FREE_BYTES,
-    (input.ratePerMs * input.cycleMs) / COLLECTOR_SHARE,
+    (input.ratePerMs * input.workMs) / COLLECTOR_SHARE,
   );
   return Math.min(capacityBytes, alignUp(Math.max(input.minBytes, usedBytes + free), PAGE_BYTES));
 }
