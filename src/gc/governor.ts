@@ -96,6 +96,7 @@ export class Governor {
   #rest = NO_DURATION;
   #work = NO_DURATION;
   #whole = NO_DURATION;
+  /** Slices of tracing in a cycle; the estimate is the same as for durations. */
   #slices = NO_DURATION;
   #black = 0;
   #live = 0;
@@ -291,7 +292,7 @@ export class Governor {
 
   /** True while giving pages back holds up nobody who waits for the flip, or for the next cycle. */
   get hasTime(): boolean {
-    if (this.#control[CTL_CYCLES_ASKED]! - this.#control[CTL_CYCLES_DONE]! > 1) return false;
+    if (((this.#control[CTL_CYCLES_ASKED]! - this.#control[CTL_CYCLES_DONE]!) | 0) > 1) return false;
     return this.#room > expectedRate(this.#rate) * (TRIM_ROOM_MS + expectedDuration(this.#toRoom));
   }
 
