@@ -383,8 +383,8 @@ export class Governor {
       targetUtilisation: this.#context.options.targetUtilisation,
       liveBytes,
       usedBytes,
-      // Means, not what to be prepared for: this is about how much work there is, not about when it has to be done.
-      ratePerMs: this.#rate.meanPerMs,
+      ratePerMs: expectedRate(this.#rate),
+      // The mean, not what to be prepared for: this is about how much work there is, not about when it has to be done.
       workMs: this.#work.meanMs,
     });
   }

@@ -51,8 +51,8 @@ async function afterPeak({ options }) {
     const before = heap.statistics();
     // A slow program: a fast one is given room in proportion to its speed.
     const large = ({ sharedBytes, sizing }) => sharedBytes > 60 * MIB || sizing.softLimitBytes > 100 * MIB;
-    for (let i = 0; i < 2000 && large(heap.statistics()); i++) {
-      m.run(() => churn(m, bytes, 1));
+    for (let i = 0; i < 3000 && large(heap.statistics()); i++) {
+      m.run(() => churn(m, bytes, 0.25));
       await later(10);
     }
     const after = heap.statistics();
