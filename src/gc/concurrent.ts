@@ -132,6 +132,7 @@ export class ConcurrentCollector implements Collector {
     this.#enter(PHASE_FLIP, 'flip');
     const flip = this.#flip();
     clock.lap('flip');
+    this.#governor.flipped(flip.fromBytes, flip.usedBytes);
 
     this.#enter(PHASE_COMPACT, 'compact');
     this.#sweep.run();
@@ -222,7 +223,6 @@ export class ConcurrentCollector implements Collector {
       this.#world.adoptToSpace(usedBytes, dirtyBytes);
       this.#world.forwardRoots();
       Atomics.store(control, CTL_WINDOW, 1);
-      this.#governor.flipped(fromBytes, usedBytes);
       this.#verifier?.afterFlip();
       this.#world.announceRoom();
       return { usedBytes, fromBytes, times };

@@ -83,7 +83,6 @@ export class Governor {
   readonly #auto: boolean;
   readonly #concurrent: boolean;
   readonly #external: ExternalSum;
-  // Made once: they are written in the flip pause.
   readonly #rateWord: Float64Array<SharedArrayBuffer>;
   readonly #predictedWord: Float64Array<SharedArrayBuffer>;
   readonly #lastWord: Float64Array<SharedArrayBuffer>;
@@ -296,7 +295,10 @@ export class Governor {
     return this.#room > expectedRate(this.#rate) * (TRIM_ROOM_MS + expectedDuration(this.#toRoom));
   }
 
-  /** In the pause, after the flip: `fromBytes` were in use, `usedBytes` are. Before any mutator allocates again. */
+  /**
+   * Right after the flip pause: `fromBytes` were in use, `usedBytes` are. Not in the pause, which this would make longer by a fifth: a mutator
+   * that meets the old trigger meanwhile suggests a cycle, and one is under way.
+   */
   flipped(fromBytes: number, usedBytes: number): void {
     const now = performance.now();
     this.#rate = observeRate(

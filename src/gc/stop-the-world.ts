@@ -102,11 +102,11 @@ export class StopTheWorldCollector implements Collector {
       this.#enter(PHASE_COMPACT, 'compact');
       this.#compact();
       clock.lap('compact');
-      this.#governor.flipped(usedBytesBefore, usedBytes);
       this.#world.announceRoom();
       return times;
     });
 
+    this.#governor.flipped(usedBytesBefore, usedBytes);
     this.#governor.compacted();
     this.#enter(PHASE_CLOSE, 'close');
     if (releases) this.#retention.releaseAll();
