@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { createHeap, type CycleReport, type Heap } from 'tospace';
 import { decodeError } from 'tospace/uffd';
 import { formatBytes } from './cli/bytes.ts';
+import { HiccupMeter } from './cli/hiccups.ts';
 import { Progress } from './cli/progress.ts';
 import { makeReport, type RunReport } from './cli/report.ts';
 import { parseRunArguments, RUN_USAGE, type RunArguments } from './cli/run-arguments.ts';
@@ -27,7 +28,7 @@ export async function run(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-async function measure({ workload, heapOptions, seed, scale }: RunArguments): Promise<RunReport> {
+async function measure({ workload, heapOptions, seed, scale, load }: RunArguments): Promise<RunReport> {
   const heap = await createHeap(heapOptions);
   const cycles: CycleReport[] = [];
   heap.on('cycle', (cycle) => cycles.push(cycle));
@@ -39,8 +40,17 @@ async function measure({ workload, heapOptions, seed, scale }: RunArguments): Pr
     statistics: () => heap.statistics(),
     lastCycle: () => cycles.at(-1),
   });
+  const meter = workload.hiccups === true ? await HiccupMeter.start() : undefined;
   try {
-    const result = await runInThread({ shared: heap.share(), workload: workload.name, seed, scale, done });
+    const result = await runInThread({
+      shared: heap.share(),
+      workload: workload.name,
+      seed,
+      scale,
+      load,
+      done,
+    });
+    const hiccups = await meter?.finish();
     if (result.type === 'failed') throw decodeError(result.error);
     await allReported(heap, cycles);
     return makeReport({
@@ -51,6 +61,7 @@ async function measure({ workload, heapOptions, seed, scale }: RunArguments): Pr
       scale,
       checksum: result.checksum,
       wallMs: result.wallMs,
+      details: { ...result.details, ...(hiccups === undefined ? {} : { hiccupUs: hiccups }) },
       statistics: heap.statistics(),
       cycles,
       version: packageVersion(),

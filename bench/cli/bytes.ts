@@ -16,6 +16,27 @@ export function parseBytes(option: string, text: string): number {
   return bytes;
 }
 
+const RATES: Readonly<Record<string, number>> = {
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+};
+
+/** Reads `200MB/s` or `1GiB/s`, in bytes per second. @throws UsageError */
+export function parseRate(option: string, text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(kB|MB|GB|KiB|MiB|GiB)\/s$/.exec(text);
+  const rate = match === null ? 0 : Number(match[1]) * RATES[match[2]];
+  if (!(rate > 0)) {
+    throw new UsageError(
+      `${option}: "${text}" is not a rate; write a number with a unit, such as 200MB/s or 1GiB/s`,
+    );
+  }
+  return rate;
+}
+
 /** Writes a size with the largest unit that leaves at least 1. */
 export function formatBytes(bytes: number): string {
   for (const unit of ['GiB', 'MiB', 'KiB']) {

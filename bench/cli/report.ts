@@ -12,6 +12,11 @@ export interface CyclesDetail {
   readonly medianLiveBytes: number;
   readonly medianBlackBytes: number;
   readonly medianRemarkCards: number;
+  /** Expected and actual time to the flip, and the longest pace of any cycle. */
+  readonly medianPredictedRoomMs: number;
+  readonly medianRoomMs: number;
+  readonly paceMaxUs: number;
+  readonly medianSoftLimitBytes: number;
 }
 
 export interface RunReport {
@@ -37,6 +42,9 @@ export interface RunReport {
   };
   readonly peakRssBytes: number;
   readonly sharedMemoryPeakBytes: number;
+  readonly sizing: HeapStatistics['sizing'];
+  /** Figures of the workload's own. */
+  readonly details: Readonly<Record<string, unknown>>;
   readonly cyclesDetail: CyclesDetail | null;
   readonly tospace: string;
   readonly node: string;
@@ -52,6 +60,7 @@ export interface RunFacts {
   readonly scale: number;
   readonly checksum: number;
   readonly wallMs: number;
+  readonly details: Readonly<Record<string, unknown>>;
   readonly statistics: HeapStatistics;
   readonly cycles: readonly CycleReport[];
   readonly version: string;
@@ -81,6 +90,10 @@ function detail(cycles: readonly CycleReport[]): CyclesDetail | null {
     medianLiveBytes: of(({ liveBytes }) => liveBytes),
     medianBlackBytes: of(({ blackBytes }) => blackBytes),
     medianRemarkCards: of(({ remarkCards }) => remarkCards),
+    medianPredictedRoomMs: of(({ sizing }) => sizing.predictedRoomMs),
+    medianRoomMs: of(({ sizing }) => sizing.roomMs),
+    paceMaxUs: Math.max(...cycles.map(({ sizing }) => sizing.paceMaxUs)),
+    medianSoftLimitBytes: of(({ sizing }) => sizing.softLimitBytes),
   };
 }
 
@@ -110,6 +123,8 @@ export function makeReport(facts: RunFacts): RunReport {
     // The kernel counts in KiB.
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     sharedMemoryPeakBytes: statistics.sharedBytesPeak,
+    sizing: statistics.sizing,
+    details: facts.details,
     cyclesDetail: detail(facts.cycles),
     tospace: facts.version,
     node: process.version,

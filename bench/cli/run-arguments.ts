@@ -4,8 +4,8 @@
 import { parseArgs } from 'node:util';
 import { DEFAULT_OPTIONS, type HeapOptions } from 'tospace';
 import { findWorkload, WORKLOADS } from '../workloads/index.ts';
-import type { Workload } from '../workloads/workload.ts';
-import { formatBytes, parseBytes } from './bytes.ts';
+import { DEFAULT_LOAD, type Load, type Workload } from '../workloads/workload.ts';
+import { formatBytes, parseBytes, parseRate } from './bytes.ts';
 import { UsageError } from './usage.ts';
 
 /** A scale beyond this is a typing error, not a plan. */
@@ -36,12 +36,18 @@ const OPTIONS: readonly OptionSpec[] = [
     value: 'SIZE',
     help: `capacity of the heap, such as 64MiB (default ${formatBytes(DEFAULT_OPTIONS.heapBytes).replace(' ', '')})`,
   },
+  { name: 'min-heap', value: 'SIZE', help: 'what the heap keeps for itself without need (default 32MiB)' },
+  {
+    name: 'utilisation',
+    value: 'X',
+    help: `part of the heap that live data should fill at most (default ${DEFAULT_OPTIONS.targetUtilisation})`,
+  },
   { name: 'servers', value: 'N', help: `fault servers, 1 to 15 (default ${DEFAULT_OPTIONS.servers})` },
   { name: 'placement', values: ['mutator', 'any'], help: 'CPU of a fault server (default mutator)' },
   {
     name: 'trigger',
-    value: 'X',
-    help: `part of the room at which a cycle begins (default ${DEFAULT_OPTIONS.trigger})`,
+    value: 'auto|X',
+    help: `when a cycle begins: by itself, or at a part of the room (default ${DEFAULT_OPTIONS.trigger})`,
   },
   {
     name: 'userfaultfd',
@@ -51,6 +57,9 @@ const OPTIONS: readonly OptionSpec[] = [
   { name: 'verify', help: 'check the heap in every phase and every operation: 10 to 100 times slower' },
   { name: 'seed', value: 'N', help: 'seed of the random workloads (default 1)' },
   { name: 'scale', value: 'X', help: 'amount of work, 1 is the default size' },
+  { name: 'seconds', value: 'N', help: `steady: how long it runs (default ${DEFAULT_LOAD.seconds})` },
+  { name: 'rate', value: 'RATE', help: 'steady: allocation, such as 200MB/s (the default)' },
+  { name: 'live', value: 'SIZE', help: 'steady: size of the live set (default 256MiB)' },
   {
     name: 'stress',
     value: 'JSON',
@@ -67,6 +76,7 @@ export interface RunArguments {
   readonly heapOptions: HeapOptions;
   readonly seed: number;
   readonly scale: number;
+  readonly load: Load;
   readonly json: boolean;
 }
 
@@ -99,6 +109,8 @@ export function parseRunArguments(args: readonly string[]): RunArguments | 'help
   const text = (name: string): string | undefined => values[name] as string | undefined;
   const heap = text('heap');
   const stress = text('stress');
+  const trigger = text('trigger');
+  const minHeap = text('min-heap');
   return {
     workload,
     heapOptions: dropUndefined({
@@ -108,13 +120,16 @@ export function parseRunArguments(args: readonly string[]): RunArguments | 'help
       retention: text('retention'),
       servers: number('--servers', text('servers'), 1, 15, true),
       placement: text('placement'),
-      trigger: number('--trigger', text('trigger'), 0.05, 0.95, false),
+      minHeapBytes: minHeap === undefined ? undefined : parseBytes('--min-heap', minHeap),
+      targetUtilisation: number('--utilisation', text('utilisation'), 0.1, 0.95, false),
+      trigger: trigger === 'auto' ? trigger : number('--trigger', trigger, 0.05, 0.95, false),
       userfaultfd: text('userfaultfd'),
       verify: values.verify === true ? true : undefined,
       stress: stress === undefined ? undefined : json('--stress', stress),
     }) as HeapOptions,
     seed: number('--seed', text('seed'), 0, 2 ** 32 - 1, true) ?? 1,
     scale: number('--scale', text('scale'), 0.0001, SCALE_MAX, false) ?? 1,
+    load: readLoad(workload, text),
     json: values.json === true,
   };
 }
@@ -138,6 +153,20 @@ function parse(args: readonly string[]): ReturnType<typeof parseArgs> {
     const hint = code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' ? `; options are ${NAMES}` : '';
     throw new UsageError(`${message.split('. ')[0]}${hint}`);
   }
+}
+
+function readLoad(workload: Workload, text: (name: string) => string | undefined): Load {
+  const [seconds, rate, live] = ['seconds', 'rate', 'live'].map(text);
+  const given = [seconds, rate, live].findIndex((value) => value !== undefined);
+  if (given !== -1 && workload.hiccups !== true) {
+    const name = ['seconds', 'rate', 'live'][given];
+    throw new UsageError(`--${name}: ${workload.name} does not run by the clock; use --scale`);
+  }
+  return {
+    seconds: number('--seconds', seconds, 0.1, 86_400, false) ?? DEFAULT_LOAD.seconds,
+    rate: rate === undefined ? DEFAULT_LOAD.rate : parseRate('--rate', rate),
+    liveBytes: live === undefined ? DEFAULT_LOAD.liveBytes : parseBytes('--live', live),
+  };
 }
 
 function chooseWorkload(positionals: readonly string[]): Workload {

@@ -2,6 +2,7 @@
 
 import type { Summary } from 'tospace';
 import { formatBytes } from './bytes.ts';
+import type { LatencySummary } from '../workloads/latencies.ts';
 import type { RunReport } from './report.ts';
 
 const us = (value: number): string =>
@@ -53,6 +54,17 @@ function faultLines({ options, faults }: RunReport): [string, string][] {
   ];
 }
 
+function detailLines({ details }: RunReport): [string, string][] {
+  return Object.entries(details).map(([name, value]) => {
+    if (typeof value !== 'object' || value === null) return [name, String(value)];
+    const { count, p50, p99, p999, max } = value as LatencySummary;
+    return [
+      name.replace(/Us$/, ''),
+      `${count}, half within ${us(p50)}, 99 % within ${us(p99)}, 99.9 % within ${us(p999)}, longest ${us(max)}`,
+    ];
+  });
+}
+
 /** The summary that ends a run, lines with a label each. */
 export function summarise(report: RunReport): string {
   const seconds = report.wallMs / 1000;
@@ -62,6 +74,7 @@ export function summarise(report: RunReport): string {
     ['time', `${seconds.toFixed(2)} s, ${report.cycles} cycles${abandoned}`],
     ...pauseLines(report),
     ...faultLines(report),
+    ...detailLines(report),
     [
       'allocated',
       `${formatBytes(report.bytesAllocated)}, ${(report.bytesAllocated / 1e6 / seconds).toFixed(0)} MB/s`,

@@ -5,24 +5,35 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { attachHeap, type SharedHeap } from 'tospace';
 import { type EncodedError, encodeError } from 'tospace/uffd';
 import { findWorkload } from '../workloads/index.ts';
+import type { Load } from '../workloads/workload.ts';
 
 export interface ThreadInput {
   readonly shared: SharedHeap;
   readonly workload: string;
   readonly seed: number;
   readonly scale: number;
+  readonly load: Load;
   /** One double that this thread writes and the main thread reads: the part of the work that is done. */
   readonly done: SharedArrayBuffer;
 }
 
 export type ThreadResult =
-  | { readonly type: 'finished'; readonly checksum: number; readonly wallMs: number }
+  | {
+      readonly type: 'finished';
+      readonly checksum: number;
+      readonly wallMs: number;
+      readonly details: Readonly<Record<string, unknown>>;
+    }
   | { readonly type: 'failed'; readonly error: EncodedError };
 
-function work({ shared, workload: name, seed, scale, done }: ThreadInput): ThreadResult {
+function work({ shared, workload: name, seed, scale, load, done }: ThreadInput): ThreadResult {
   const part = new Float64Array(done);
   const progress = (value: number): void => {
     part[0] = value;
+  };
+  const details: Record<string, unknown> = {};
+  const detail = (key: string, value: unknown): void => {
+    details[key] = value;
   };
   try {
     const workload = findWorkload(name)!;
@@ -31,9 +42,9 @@ function work({ shared, workload: name, seed, scale, done }: ThreadInput): Threa
     try {
       const start = performance.now();
       const checksum = mutator.run(() =>
-        mutator.scope(() => workload.run({ heap, mutator, seed, scale, progress })),
+        mutator.scope(() => workload.run({ heap, mutator, seed, scale, load, detail, progress })),
       );
-      return { type: 'finished', checksum, wallMs: performance.now() - start };
+      return { type: 'finished', checksum, wallMs: performance.now() - start, details };
     } finally {
       mutator.detach();
     }

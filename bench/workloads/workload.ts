@@ -3,6 +3,16 @@
 
 import type { HeapAccess, Mutator } from 'tospace';
 
+/** The load of a workload that runs by the clock. */
+export interface Load {
+  readonly seconds: number;
+  /** Bytes per second. */
+  readonly rate: number;
+  readonly liveBytes: number;
+}
+
+export const DEFAULT_LOAD: Load = Object.freeze({ seconds: 60, rate: 200e6, liveBytes: 256 * 2 ** 20 });
+
 export interface WorkloadContext {
   readonly heap: HeapAccess;
   /** Running: the workload is called inside `mutator.run`. */
@@ -11,6 +21,10 @@ export interface WorkloadContext {
   readonly seed: number;
   /** Amount of work, 1 is the default size. The live data does not grow beyond scale 1: any scale runs on any heap from 64 MiB. */
   readonly scale: number;
+  /** For workloads that run by the clock. */
+  readonly load: Load;
+  /** Adds a figure of the workload's own to the report. */
+  detail(name: string, value: unknown): void;
   /** Tells how much of the work is done, 0 to 1. Cheap, but not meant for the innermost loop. */
   progress(done: number): void;
 }
@@ -19,6 +33,8 @@ export interface Workload {
   readonly name: string;
   /** One line for the help text. */
   readonly summary: string;
+  /** Runs by the clock, takes `--seconds`, `--rate` and `--live`, and is measured with a hiccup meter beside it. */
+  readonly hiccups?: boolean;
   /** Runs it and returns its checksum, an unsigned 32-bit integer. */
   run(context: WorkloadContext): number;
 }

@@ -18,12 +18,12 @@ import {
   WORKER_ARMED,
 } from '../heap/layout.ts';
 import { publishTimeout } from '../heap/safepoint-timeout.ts';
-import { waitWhile } from '../heap/spin.ts';
 import { ConcurrentCollector } from './concurrent.ts';
 import type { WorkerContext } from './context.ts';
 import { CycleCancelled, type CycleReport, isSurvivable, isTimeout, World } from './cycle.ts';
 import type { HeapEvent } from './events.ts';
 import { NonMoving } from './non-moving.ts';
+import { Governor } from './governor.ts';
 import { Peers } from './peers.ts';
 import { StopTheWorldCollector } from './stop-the-world.ts';
 import { Tracer } from './tracer.ts';
@@ -39,28 +39,38 @@ const WARM_UP_CYCLES = 4;
 export function collect(context: WorkerContext, events: MessagePort | undefined): void {
   const { control, record, options } = context;
   const world = new World(context);
+  const governor = new Governor(context);
   const peers = new Peers(context);
   const closing = (): boolean => Atomics.load(control, CTL_CLOSING) !== 0;
   const tracer = new Tracer(context, () => {
     if (closing()) throw new CycleCancelled();
+    governor.slice();
   });
   const nonMoving = new NonMoving(context);
   const verifier = options.verify ? new Verifier(context) : undefined;
   const collector =
     options.collector === 'concurrent'
-      ? new ConcurrentCollector(context, world, tracer, nonMoving, verifier)
-      : new StopTheWorldCollector(context, world, tracer, nonMoving, verifier);
+      ? new ConcurrentCollector(context, world, tracer, nonMoving, verifier, governor)
+      : new StopTheWorldCollector(context, world, tracer, nonMoving, verifier, governor);
   // Code is compiled when it first runs. Let that be now, on an empty heap, and not in somebody's first pauses.
   for (let i = 0; i < WARM_UP_CYCLES; i++) collector.cycle(false);
+  governor.arm();
   const post = (event: HeapEvent): void => events?.postMessage(event);
 
   Atomics.store(control, CTL_PHASE, PHASE_IDLE);
   Atomics.store(record, W_STATE, WORKER_ARMED);
   Atomics.notify(record, W_STATE);
+  let checkedAt = performance.now();
   while (!closing()) {
     const done = Atomics.load(control, CTL_CYCLES_DONE);
     if (Atomics.load(control, CTL_CYCLES_ASKED) === done) {
-      if (!waitWhile(control, CTL_CYCLES_ASKED, done, PEER_CHECK_MS)) peers.assertAlive();
+      const waitMs = governor.tick();
+      // Asleep at once: a look every 10 ms must not cost a spin of its own.
+      Atomics.wait(control, CTL_CYCLES_ASKED, done, waitMs);
+      if (performance.now() - checkedAt > PEER_CHECK_MS) {
+        peers.assertAlive();
+        checkedAt = performance.now();
+      }
       continue;
     }
     // Everything asked for up to here is answered by the cycle that begins now.
@@ -81,7 +91,7 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
       Atomics.store(control, CTL_ABANDONED_TICKET, ticket);
       if (isTimeout(error)) publishTimeout(control, ticket);
       // Or every further allocation would ask for the next attempt.
-      world.retrigger();
+      governor.abandoned();
       post({ type: 'abandoned', error: encodeError(error) });
     }
     Atomics.store(control, CTL_PHASE, PHASE_IDLE);

@@ -25,7 +25,6 @@ import {
   CTL_COMPACTED_BYTES,
   CTL_CURSOR,
   CTL_CYCLE,
-  CTL_PACE_US,
   CTL_PHASE,
   CTL_WINDOW,
   PAGE_BYTES,
@@ -45,6 +44,7 @@ import type { WorkerContext } from './context.ts';
 import { type Collector, type CycleReport, PhaseClock, type World } from './cycle.ts';
 import { clearAttics, type FlipTimes, flipMappings, rehearseFlip } from './flip.ts';
 import type { NonMoving } from './non-moving.ts';
+import type { Governor } from './governor.ts';
 import { Peers } from './peers.ts';
 import { References } from './references.ts';
 import { placeServers } from './placement.ts';
@@ -61,12 +61,9 @@ const PRECLEAN_ENOUGH_CARDS = 256;
 const PRECLEAN_ROUNDS_MAX = 16;
 /**
  * A round that finds more than this part of the one before does not lead to an end: mutators allocate or store as fast as the marker
- * follows. Allocation is then paced: whoever takes a buffer waits first, twice as long after each such round. A buffer lasts some
- * 60 µs, and what is in it takes the marker as long.
+ * follows. Allocation is then paced (pacer.ts).
  */
 const PRECLEAN_PROGRESS = 0.5;
-const PACE_FIRST_US = 100;
-const PACE_MAX_US = 1600;
 
 /** Room for black pages in what is warmed before the flip: what a fast mutator allocates while the plan is made. */
 const WARM_BLACK_BYTES = 2 * 1024 * 1024;
@@ -88,6 +85,7 @@ export class ConcurrentCollector implements Collector {
   readonly #references: References;
   readonly #retention: Retention;
   readonly #sweep: Sweep;
+  readonly #governor: Governor;
 
   constructor(
     context: WorkerContext,
@@ -95,6 +93,7 @@ export class ConcurrentCollector implements Collector {
     tracer: Tracer,
     nonMoving: NonMoving,
     verifier: Verifier | undefined,
+    governor: Governor,
   ) {
     this.#context = context;
     this.#world = world;
@@ -109,7 +108,9 @@ export class ConcurrentCollector implements Collector {
       nonMoving,
       this.#retention,
       new Peers(context),
+      (pages) => governor.batch(pages),
     );
+    this.#governor = governor;
   }
 
   cycle(release: boolean): CycleReport {
@@ -127,6 +128,7 @@ export class ConcurrentCollector implements Collector {
     const clock = new PhaseClock();
     this.#world.releaseDeadThreads();
     const usedBytesBefore = Atomics.load(control, CTL_CURSOR) - heap;
+    this.#governor.begin();
 
     let precleanRounds: number;
     let remarkCards: number;
@@ -139,7 +141,7 @@ export class ConcurrentCollector implements Collector {
       remarkCards = this.#remark();
       clock.lap('remark');
     } finally {
-      this.#unpace();
+      this.#governor.pacer.converged();
     }
 
     this.#enter(PHASE_PLAN, 'plan');
@@ -148,9 +150,10 @@ export class ConcurrentCollector implements Collector {
 
     const planKernelMs = planCompaction(this.#context, control[CTL_BLACK_LINE]!);
     this.#nonMoving.sweep();
+    this.#governor.planned(control[CTL_COMPACTED_BYTES]!);
     this.#verifier?.afterPlan();
     if (release || this.#context.options.retention === 'release') this.#retention.emptyBack();
-    else this.#retention.warmBack(control[CTL_COMPACTED_BYTES]! + WARM_BLACK_BYTES);
+    else this.#warmBack();
     this.#retention.sample();
     placeServers(this.#context);
     clock.lap('plan');
@@ -158,14 +161,17 @@ export class ConcurrentCollector implements Collector {
     this.#enter(PHASE_FLIP, 'flip');
     const flip = this.#flip();
     clock.lap('flip');
+    this.#governor.flipped(flip.fromBytes, flip.usedBytes);
 
     this.#enter(PHASE_COMPACT, 'compact');
     this.#sweep.run();
     clock.lap('compact');
+    this.#governor.compacted();
 
     this.#enter(PHASE_CLOSE, 'close');
     this.#close(flip, release);
     clock.lap('close');
+    this.#governor.end();
 
     const liveBytes = control[CTL_COMPACTED_BYTES]!;
     return {
@@ -181,6 +187,7 @@ export class ConcurrentCollector implements Collector {
       phasesMs: clock.phasesMs,
       planKernelMs,
       flip: flip.times,
+      sizing: this.#governor.report(),
       sharedBytesAfter: arena.sharedBytes(),
     };
   }
@@ -198,6 +205,7 @@ export class ConcurrentCollector implements Collector {
     this.#world.handshake();
     tracer.markRoots();
     tracer.drain();
+    this.#governor.traced();
     let last = Number.POSITIVE_INFINITY;
     for (let round = 1; round <= PRECLEAN_ROUNDS_MAX; round++) {
       const dirty = tracer.cleanCards(() => {
@@ -205,25 +213,19 @@ export class ConcurrentCollector implements Collector {
         tracer.markRoots();
       });
       if (dirty <= PRECLEAN_ENOUGH_CARDS) return round;
-      if (dirty > last * PRECLEAN_PROGRESS) this.#pace();
+      if (dirty > last * PRECLEAN_PROGRESS) this.#governor.pacer.slower();
       last = dirty;
     }
     return PRECLEAN_ROUNDS_MAX;
   }
 
-  /** Slows allocation down, more with each call. */
-  #pace(): void {
+  /** Makes the next to-space ready where pages are kept: not more of them than are worth keeping, and those mapped that come first. */
+  #warmBack(): void {
     const { control } = this.#context;
-    const pace = control[CTL_PACE_US]!;
-    Atomics.store(control, CTL_PACE_US, Math.min(pace === 0 ? PACE_FIRST_US : pace * 2, PACE_MAX_US));
-  }
-
-  /** Lets allocation go on at its own speed. */
-  #unpace(): void {
-    const { control } = this.#context;
-    if (control[CTL_PACE_US] === 0) return;
-    Atomics.store(control, CTL_PACE_US, 0);
-    Atomics.notify(control, CTL_PACE_US);
+    const liveBytes = control[CTL_COMPACTED_BYTES]!;
+    const blackBytes = Atomics.load(control, CTL_CURSOR) - control[CTL_BLACK_LINE]!;
+    this.#retention.trimBack(this.#governor, alignUp(liveBytes, PAGE_BYTES) + blackBytes);
+    this.#retention.warmBack(liveBytes + WARM_BLACK_BYTES);
   }
 
   #remark(): number {
@@ -276,6 +278,7 @@ export class ConcurrentCollector implements Collector {
     this.#context.kernels.clearPageWords(0, usedBytes >> PAGE_LOG2);
     this.#context.kernels.clearPageWords((nonMoving - heap) >> PAGE_LOG2, nonMovingBytes >> PAGE_LOG2);
     if (release || options.retention === 'release') this.#retention.releaseAll();
+    else this.#retention.trimBack(this.#governor, usedBytes);
     clearAttics(this.#context, { heapBytes: fromBytes, nonMovingBytes });
     const verifier = this.#verifier;
     if (verifier !== undefined) {

@@ -12,7 +12,6 @@ import {
   CTL_PHASE,
   CTL_REFERENCE_TABLE,
   CTL_TO_ALIAS,
-  CTL_TRIGGER,
   PAUSE_NONE,
   PAUSE_VERIFY,
   REFS_GUARDS,
@@ -36,6 +35,7 @@ import type { Tables } from '../heap/tables.ts';
 import { readName } from '../heap/thread-name.ts';
 import type { WorkerContext } from './context.ts';
 import type { FlipTimes } from './flip.ts';
+import type { SizingReport } from './governor.ts';
 import { Peers } from './peers.ts';
 import type { ReferenceCounts } from './references.ts';
 
@@ -62,6 +62,7 @@ export interface CycleReport {
   /** Milliseconds of the plan phase that grow with the heap. */
   readonly planKernelMs: number;
   readonly flip: FlipTimes;
+  readonly sizing: SizingReport;
   /** Bytes of memory that both memfds hold at the end of the cycle. */
   readonly sharedBytesAfter: number;
 }
@@ -224,7 +225,7 @@ export class World {
    * hold old contents.
    */
   adoptToSpace(usedBytes: number, dirtyBytes: number): void {
-    const { control, arena, options } = this.#context;
+    const { control, arena } = this.#context;
     const { heap, heapBytes, aliases } = arena.geometry;
     const front = 1 - control[CTL_FRONT]!;
     control[CTL_FROM_ALIAS] = aliases[1 - front]!;
@@ -232,19 +233,6 @@ export class World {
     control[CTL_FRONT] = front;
     Atomics.store(control, CTL_CURSOR, heap + usedBytes);
     control[CTL_DIRTY_END] = heap + Math.min(dirtyBytes, heapBytes);
-    control[CTL_TRIGGER] = triggerAfter(heap, heapBytes, usedBytes, options.trigger);
-  }
-
-  /** After a cycle that moved nothing: the next is due when part of what is left is used. */
-  retrigger(): void {
-    const { control, arena, options } = this.#context;
-    const { heap, heapBytes } = arena.geometry;
-    control[CTL_TRIGGER] = triggerAfter(
-      heap,
-      heapBytes,
-      Atomics.load(control, CTL_CURSOR) - heap,
-      options.trigger,
-    );
   }
 
   /** Lets stalled allocations try again. */
@@ -258,11 +246,6 @@ export class World {
 /** True for a stop or handshake that was given up. */
 export function isTimeout(error: unknown): error is TospaceError {
   return error instanceof TospaceError && error.code === 'ERR_TIMEOUT';
-}
-
-/** Address at which the next cycle is asked for: after `part` of the room that is left. */
-export function triggerAfter(heap: number, heapBytes: number, usedBytes: number, part: number): number {
-  return heap + usedBytes + Math.floor((heapBytes - usedBytes) * part);
 }
 
 /** Detaches a thread whose operating-system thread is gone: its roots are released, persistent ones too. */

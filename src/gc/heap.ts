@@ -10,7 +10,6 @@ import {
   CTL_CYCLES_ASKED,
   CTL_HEAP_STATE,
   CTL_LIMIT,
-  CTL_TRIGGER,
   HEAP_CLOSED,
   HEAP_OPEN,
   T_STATE,
@@ -46,7 +45,7 @@ import {
   Userfaultfd,
 } from '../uffd/index.ts';
 import { Crew } from './crew.ts';
-import { type CycleReport, triggerAfter } from './cycle.ts';
+import type { CycleReport } from './cycle.ts';
 import type { HeapEvent } from './events.ts';
 import { atExit } from './exit.ts';
 import { failStop } from './fail-stop.ts';
@@ -296,11 +295,6 @@ export class Heap extends HeapAccess {
       undo.push(() => arena.close());
       const workers =
         options.collector === 'none' ? 0 : options.collector === 'concurrent' ? 1 + options.servers : 1;
-      const { control, geometry } = arena.tables;
-      control[CTL_TRIGGER] =
-        workers === 0
-          ? geometry.heap + geometry.heapBytes
-          : triggerAfter(geometry.heap, geometry.heapBytes, 0, options.trigger);
       const heap = new Heap(kernel, arena, { arena: arena.handle, options, workers }, uffd, stop);
       undo.push(() => heap.#forgetExit());
       if (workers > 0) {

@@ -67,8 +67,23 @@ export interface HeapOptions {
   readonly servers?: number | 'auto';
   /** `mutator` keeps a fault server on the CPU of a mutator, whose CPU is free while it faults; `any` leaves it to the kernel. */
   readonly placement?: 'mutator' | 'any';
-  /** Part of the room left after a cycle that may be allocated before the next one begins, 0.05 to 0.95. Default 0.6. */
-  readonly trigger?: number;
+  /**
+   * Bytes that the heap keeps for itself without need: a multiple of 4 KiB from 256 KiB to `heapBytes`. Between the two it grows and
+   * shrinks as the program needs. Default 32 MiB, or `heapBytes` where that is less.
+   */
+  readonly minHeapBytes?: number;
+  /** Part of the heap that live data should fill at most, 0.1 to 0.95, as long as there is capacity. Default 0.6. */
+  readonly targetUtilisation?: number;
+  /**
+   * When cycles begin. `auto`: when what is left is just enough for what will be allocated while the cycle runs. A number, 0.05 to 0.95:
+   * when this part of the room left by the last cycle is allocated; the heap's size is then fixed. Default `auto`.
+   */
+  readonly trigger?: 'auto' | number;
+  /**
+   * Milliseconds without allocation, and with all threads in safe regions, after which the heap collects once and gives memory back;
+   * 0 is never. Only where `trigger` is `auto`. Default 5 000.
+   */
+  readonly idleCollectMs?: number;
   /** Check the heap at every phase boundary, every page before it is installed, and every operation of a mutator. Slow. */
   readonly verify?: boolean;
   /** Which kind of userfaultfd to open. Default `auto`: the full kind when allowed. */
@@ -101,24 +116,32 @@ function autoServers(): number {
   return Math.min(Math.max(availableParallelism() - 1, 1), AUTO_SERVERS_MAX);
 }
 
-export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, 'retention' | 'nonMovingBytes'>> = Object.freeze(
-  {
-    heapBytes: 256 * MIB,
-    largeObjectBytes: 128 * KIB,
-    collector: 'concurrent',
-    fill: 'continue',
-    servers: autoServers(),
-    placement: 'mutator',
-    trigger: 0.6,
-    verify: false,
-    userfaultfd: 'auto',
-    persistentSlots: 65536,
-    typeMapBytes: MIB,
-    safepointWarnMs: 5000,
-    safepointTimeoutMs: 30_000,
-    stress: Object.freeze({}),
-  },
-);
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+/** Options whose default depends on other options. */
+type Dependent = 'retention' | 'nonMovingBytes' | 'minHeapBytes';
+
+export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, Dependent>> = Object.freeze({
+  heapBytes: 256 * MIB,
+  largeObjectBytes: 128 * KIB,
+  collector: 'concurrent',
+  fill: 'continue',
+  servers: autoServers(),
+  placement: 'mutator',
+  targetUtilisation: 0.6,
+  trigger: 'auto',
+  idleCollectMs: 5000,
+  verify: false,
+  userfaultfd: 'auto',
+  persistentSlots: 65536,
+  typeMapBytes: MIB,
+  safepointWarnMs: 5000,
+  safepointTimeoutMs: 30_000,
+  stress: Object.freeze({}),
+});
+
+/** Default of minHeapBytes: some cycles a second of a fast program, and little to a process that runs Node.js. */
+const MIN_BYTES = 32 * MIB;
 
 const DELAY_POINTS: readonly string[] = [
   'mark',
@@ -185,7 +208,7 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
       `options must be an object, not ${given === null ? 'null' : typeof given}`,
     );
   }
-  const known = new Set([...Object.keys(DEFAULT_OPTIONS), 'retention', 'nonMovingBytes']);
+  const known = new Set([...Object.keys(DEFAULT_OPTIONS), 'retention', 'nonMovingBytes', 'minHeapBytes']);
   for (const key of Object.keys(given)) {
     if (!known.has(key)) {
       throw new TospaceError('ERR_OPTION', `there is no option ${key}`, {
@@ -200,9 +223,12 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
     retention: given.fill === 'copy' ? 'release' : 'recycle',
     ...present,
     ...(given.servers === 'auto' ? { servers: DEFAULT_OPTIONS.servers } : {}),
-  } as ResolvedOptions;
+  } as Mutable<ResolvedOptions>;
   const loose = options as unknown as Record<string, unknown>;
   integer(loose, 'heapBytes', MIN_HEAP_BYTES, 1.25 * GIB, PAGE_BYTES);
+  if (options.minHeapBytes === undefined) options.minHeapBytes = Math.min(MIN_BYTES, options.heapBytes);
+  integer(loose, 'minHeapBytes', MIN_HEAP_BYTES, options.heapBytes, PAGE_BYTES);
+  integer(loose, 'idleCollectMs', 0, 2 ** 31);
   oneOf(loose, 'collector', ['concurrent', 'stop-the-world', 'none']);
   oneOf(loose, 'fill', ['continue', 'copy']);
   oneOf(loose, 'retention', ['recycle', 'release']);
@@ -210,7 +236,6 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
   oneOf(loose, 'placement', ['mutator', 'any']);
   oneOf(loose, 'userfaultfd', ['auto', 'full', 'user-mode-only']);
   integer(loose, 'persistentSlots', 1, 2 ** 24);
-  // The only default that depends on other options.
   if (loose.nonMovingBytes === undefined) loose.nonMovingBytes = defaultNonMovingBytes(options);
   integer(loose, 'nonMovingBytes', MIN_NON_MOVING_BYTES, GIB, PAGE_BYTES);
   integer(loose, 'largeObjectBytes', PAGE_BYTES, 2 ** 31);
@@ -218,8 +243,12 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
   integer(loose, 'safepointWarnMs', 1, 2 ** 31);
   integer(loose, 'safepointTimeoutMs', 0, 2 ** 31);
   if (typeof options.verify !== 'boolean') throw bad('verify', options.verify, 'true or false');
-  if (typeof options.trigger !== 'number' || !(options.trigger >= 0.05 && options.trigger <= 0.95)) {
-    throw bad('trigger', options.trigger, 'a number from 0.05 to 0.95');
+  const { trigger, targetUtilisation } = options;
+  if (trigger !== 'auto' && !(typeof trigger === 'number' && trigger >= 0.05 && trigger <= 0.95)) {
+    throw bad('trigger', trigger, "'auto' or a number from 0.05 to 0.95");
+  }
+  if (!(typeof targetUtilisation === 'number' && targetUtilisation >= 0.1 && targetUtilisation <= 0.95)) {
+    throw bad('targetUtilisation', targetUtilisation, 'a number from 0.1 to 0.95');
   }
   if (options.fill === 'copy' && options.retention === 'recycle') {
     throw bad(

@@ -8,12 +8,16 @@ import { CTL_FRONT, PAGE_BYTES, W_PEAK_SHARED, W_RELEASED } from '../heap/layout
 import { Tables } from '../heap/tables.ts';
 import { check, MADV_POPULATE_WRITE } from '../uffd/index.ts';
 import type { WorkerContext } from './context.ts';
+import type { Governor } from './governor.ts';
 
 /** From-space is punched in steps of at least this: smaller ones cost four times as much per page (Android: 1 MiB). */
 const RELEASE_STEP_BYTES = 1024 * 1024;
 
 /** Pages are allocated in steps of this, so that no single system call holds up other threads' mappings for long. */
 const WARM_STEP_BYTES = 4 * 1024 * 1024;
+
+/** Idle pages are given back in steps of this: under a millisecond each, between two looks at whether there is time for more. */
+const TRIM_STEP_BYTES = 4 * 1024 * 1024;
 
 export class Retention {
   readonly #context: WorkerContext;
@@ -58,6 +62,20 @@ export class Retention {
         'madvise',
         'allocating the pages of to-space',
       );
+    }
+  }
+
+  /**
+   * While nobody can reach the idle memfd: gives back what it holds above what is worth keeping, from its end, in steps, as long as
+   * there is time for it. What is left is looked at again in the next cycle.
+   */
+  trimBack(governor: Governor, usedBytes: number): void {
+    const back = 1 - this.#front;
+    const keep = governor.keep(this.#dirty[back]!, usedBytes);
+    while (this.#dirty[back]! > keep && governor.hasTime) {
+      const from = Math.max(keep, this.#dirty[back]! - TRIM_STEP_BYTES);
+      this.#punch(back, from, this.#dirty[back]! - from);
+      this.#dirty[back] = from;
     }
   }
 

@@ -1,14 +1,21 @@
 // A heap's statistics: gathered from the records that every thread keeps for itself, so that counting costs no thread a shared line.
 
+import { ExternalSum } from '../heap/external.ts';
 import { Histogram, type Summary } from '../heap/histogram.ts';
 import {
   COLLECTOR,
   CTL_ABANDONED,
+  CTL_ALLOCATION_RATE,
   CTL_CURSOR,
   CTL_CYCLE,
   CTL_NON_MOVING_LIVE,
   CTL_NON_MOVING_SINCE,
+  CTL_IDLE_CYCLES,
+  CTL_LAST_ROOM_MS,
+  CTL_LIVE_BYTES,
   CTL_PHASE,
+  CTL_PREDICTED_ROOM_MS,
+  CTL_SOFT_LIMIT,
   HISTOGRAM_FAULT,
   HISTOGRAM_FLIP,
   HISTOGRAM_FULL,
@@ -18,6 +25,8 @@ import {
   T_ALLOCATED_BYTES,
   T_BUFFER,
   T_CURSOR,
+  T_PACED_US,
+  T_PACED_WAITS,
   W_BYTES_BUILT,
   W_EAGAIN,
   W_EEXIST,
@@ -65,8 +74,28 @@ export interface HeapStatistics {
   /** Bytes that the heap's memfds hold now, and the most that the collector, or a reader of statistics, ever saw. */
   readonly sharedBytes: number;
   readonly sharedBytesPeak: number;
-  /** Bytes of from-space given back to the system. */
+  /** Bytes of heap pages given back to the system. */
   readonly releasedBytes: number;
+  /** How the heap manages itself. */
+  readonly sizing: {
+    /** Bytes of heap that the next cycle is to be over before. Allocation may pass it, up to the capacity. */
+    readonly softLimitBytes: number;
+    /** Bytes that the last cycle found alive, and the part of the soft limit that they fill. */
+    readonly liveBytes: number;
+    readonly utilisation: number;
+    /** Bytes per second that allocation is expected to take: a decaying maximum. */
+    readonly allocationRate: number;
+    /** Milliseconds from the beginning of a cycle to the flip that makes room: of the last cycle, and expected of the next. */
+    readonly lastRoomMs: number;
+    readonly predictedRoomMs: number;
+    /** Waits that the collector imposed so that a cycle could keep up, and their sum in microseconds. They are in `stallsUs` too. */
+    readonly pacedWaits: number;
+    readonly pacedUs: number;
+    /** Bytes that `adjustExternalBytes` says exist outside the heap. */
+    readonly externalBytes: number;
+    /** Cycles that the heap began because nobody used it. */
+    readonly idleCycles: number;
+  };
 }
 
 /** Reads the statistics; any thread may, at any time. Counters of running threads are as of their last buffer. */
@@ -104,5 +133,25 @@ export function readStatistics(tables: Tables, workers: number, sharedBytes: num
     sharedBytes,
     sharedBytesPeak: Math.max(Tables.float(collector, W_PEAK_SHARED)[0]!, sharedBytes),
     releasedBytes: Tables.float(collector, W_RELEASED)[0]!,
+    sizing: sizing(tables),
+  };
+}
+
+function sizing(tables: Tables): HeapStatistics['sizing'] {
+  const { control, geometry, threads } = tables;
+  const number = (word: number): number => Tables.float(control, word)[0]!;
+  const liveBytes = number(CTL_LIVE_BYTES);
+  const softLimitBytes = control[CTL_SOFT_LIMIT]! - geometry.heap;
+  return {
+    softLimitBytes,
+    liveBytes,
+    utilisation: liveBytes / softLimitBytes,
+    allocationRate: number(CTL_ALLOCATION_RATE),
+    lastRoomMs: number(CTL_LAST_ROOM_MS),
+    predictedRoomMs: number(CTL_PREDICTED_ROOM_MS),
+    pacedWaits: threads.reduce((total, thread) => total + thread[T_PACED_WAITS]!, 0),
+    pacedUs: threads.reduce((total, thread) => total + Tables.float(thread, T_PACED_US)[0]!, 0),
+    externalBytes: new ExternalSum(tables).bytes,
+    idleCycles: control[CTL_IDLE_CYCLES]!,
   };
 }

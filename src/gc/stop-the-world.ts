@@ -25,6 +25,7 @@ import { type Collector, type CycleReport, PhaseClock, type World } from './cycl
 import { clearAttics, flipMappings, rehearseFlip } from './flip.ts';
 import type { NonMoving } from './non-moving.ts';
 import { PageFixer } from './page-fixer.ts';
+import type { Governor } from './governor.ts';
 import { planBlack, planCompaction } from './plan.ts';
 import { NO_REFERENCES, References } from './references.ts';
 import { Retention } from './retention.ts';
@@ -41,6 +42,7 @@ export class StopTheWorldCollector implements Collector {
   readonly #references: References;
   readonly #retention: Retention;
   readonly #checker: PageChecker | undefined;
+  readonly #governor: Governor;
 
   constructor(
     context: WorkerContext,
@@ -48,6 +50,7 @@ export class StopTheWorldCollector implements Collector {
     tracer: Tracer,
     nonMoving: NonMoving,
     verifier: Verifier | undefined,
+    governor: Governor,
   ) {
     this.#context = context;
     this.#world = world;
@@ -57,6 +60,7 @@ export class StopTheWorldCollector implements Collector {
     this.#references = new References(context, tracer);
     this.#retention = new Retention(context);
     this.#checker = createPageChecker(context);
+    this.#governor = governor;
   }
 
   cycle(release: boolean): CycleReport {
@@ -69,6 +73,7 @@ export class StopTheWorldCollector implements Collector {
 
     this.#world.releaseDeadThreads();
     const clock = new PhaseClock();
+    this.#governor.begin();
     let usedBytesBefore = 0;
     let usedBytes = 0;
     let remarkCards = 0;
@@ -95,6 +100,7 @@ export class StopTheWorldCollector implements Collector {
       this.#nonMoving.sweep();
       this.#verifier?.afterPlan();
       usedBytes = planBlack(this.#context);
+      this.#governor.planned(control[CTL_COMPACTED_BYTES]!);
       this.#verifier?.beforeFlip(usedBytesBefore);
       clock.lap('plan');
 
@@ -115,8 +121,11 @@ export class StopTheWorldCollector implements Collector {
       return times;
     });
 
+    this.#governor.flipped(usedBytesBefore, usedBytes);
+    this.#governor.compacted();
     this.#enter(PHASE_CLOSE, 'close');
     if (releases) this.#retention.releaseAll();
+    else this.#retention.trimBack(this.#governor, usedBytes);
     clearAttics(this.#context, { heapBytes: usedBytesBefore, nonMovingBytes: 0 });
     const verifier = this.#verifier;
     if (verifier !== undefined) {
@@ -124,6 +133,7 @@ export class StopTheWorldCollector implements Collector {
     }
     this.#retention.sample();
     clock.lap('close');
+    this.#governor.end();
 
     return {
       cycle: control[CTL_CYCLE]!,
@@ -138,6 +148,7 @@ export class StopTheWorldCollector implements Collector {
       phasesMs: clock.phasesMs,
       planKernelMs,
       flip,
+      sizing: this.#governor.report(),
       sharedBytesAfter: arena.sharedBytes(),
     };
   }

@@ -38,6 +38,8 @@ export class Sweep {
   readonly #nonMoving: NonMoving;
   readonly #retention: Retention;
   readonly #peers: Peers;
+  /** Told after every batch how many pages of the window are built. */
+  readonly #onBatch: (pages: number) => void;
 
   constructor(
     context: WorkerContext,
@@ -45,12 +47,14 @@ export class Sweep {
     nonMoving: NonMoving,
     retention: Retention,
     peers: Peers,
+    onBatch: (pages: number) => void = () => {},
   ) {
     this.#context = context;
     this.#builder = builder;
     this.#nonMoving = nonMoving;
     this.#retention = retention;
     this.#peers = peers;
+    this.#onBatch = onBatch;
   }
 
   /** Builds every page of the window. On return all are mapped and no server is at work. */
@@ -67,6 +71,7 @@ export class Sweep {
       this.#builder.buildRange(begin, end);
       end = begin;
       control[CTL_WINDOW_PAGES] = pages - begin;
+      this.#onBatch(pages - begin);
       if (releases) {
         done = kernels.lowestPageAtLeast(done, PAGE_PROCESSED);
         this.#retention.releaseAbove(deadFrom(this.#context, done));

@@ -11,7 +11,6 @@ import {
   CTL_LIMIT,
   CTL_NON_MOVING_LIVE,
   CTL_NON_MOVING_SINCE,
-  CTL_PACE_US,
   HISTOGRAM_STALL,
   PAGE_BYTES,
   T_ALLOCATED_BYTES,
@@ -22,6 +21,7 @@ import {
   T_STALLS,
 } from './layout.ts';
 import { NonMovingSpace } from './non-moving.ts';
+import { Pace } from './pace.ts';
 import { timeoutOf } from './safepoint-timeout.ts';
 import { Tables } from './tables.ts';
 import type { MutatorThread } from './thread.ts';
@@ -53,9 +53,12 @@ export class Allocator {
   readonly #nonMoving: NonMovingSpace;
   readonly #nonMovingBytes: number;
   readonly #stalls: Histogram;
+  readonly #pace: Pace;
   readonly #allocatedBytes: Float64Array<SharedArrayBuffer>;
   /** Limit of the buffer that stress hides. */
   #hiddenLimit = 0;
+  /** Why the last collection that an allocation waited for did not happen. */
+  #cause: TospaceError | undefined;
 
   constructor(tables: Tables, thread: MutatorThread, requests: CycleRequests, options: AllocatorOptions) {
     this.#control = tables.control;
@@ -68,13 +71,14 @@ export class Allocator {
     this.#nonMovingBytes = tables.geometry.nonMovingBytes;
     this.#blocks = new BlockSource(tables, thread.record);
     this.#stalls = tables.histogram(thread.index, HISTOGRAM_STALL);
+    this.#pace = new Pace(tables, thread, this.#stalls);
     this.#allocatedBytes = Tables.float(thread.record, T_ALLOCATED_BYTES);
   }
 
   /**
    * Finds room for `bytes`: in the buffer, in a new one, or in pages of its own. May wait for collections; between the last of them and
    * the return there is no safepoint, so the caller writes the header before anybody looks.
-   * @throws TospaceError ERR_OUT_OF_MEMORY
+   * @returns its address, or 0 when no collection can help.
    */
   place(bytes: number): number {
     const record = this.#record;
@@ -91,15 +95,15 @@ export class Allocator {
         if (stress) record[T_LIMIT] = cursor + bytes;
         return cursor;
       }
-      if (this.#control[CTL_PACE_US] !== 0 && !paced) {
-        this.#pace();
+      if (this.#pace.on && !paced) {
         paced = true;
-        continue;
+        if (this.#pace.pay(Math.max(bytes, BUFFER_BYTES))) continue;
       }
       const own = bytes > SHARED_BUFFER_MAX_BYTES;
       const start = this.#blocks.take(bytes, own ? bytes : BUFFER_BYTES);
       if (start === 0) {
         ticket = this.#stall(bytes, ticket, stalls++);
+        if (ticket === undefined) return 0;
         continue;
       }
       if (collects && this.#blocks.pastTrigger) this.#requests.suggest();
@@ -116,15 +120,12 @@ export class Allocator {
     }
   }
 
-  /** Finds room for a large object: in the non-moving space, or where that has none in pages of its own in the heap. */
+  /** Finds room for a large object: in the non-moving space, or where that has none in pages of its own in the heap. As {@link place}. */
   placeLarge(bytes: number, raw: boolean): number {
     return this.#takePinned(bytes, raw) || this.place(bytes);
   }
 
-  /**
-   * Finds room for an object that does not move. As {@link place}.
-   * @throws TospaceError ERR_OUT_OF_MEMORY
-   */
+  /** Finds room for an object that does not move. As {@link place}. */
   placePinned(bytes: number, raw: boolean): number {
     for (let ticket: number | undefined; ; ) {
       // Before the look at the ticket, as in #stall.
@@ -132,15 +133,8 @@ export class Allocator {
       const ref = this.#takePinned(bytes, raw);
       if (ref !== 0) return ref;
       const over = ticket !== undefined && this.#requests.isDone(ticket);
-      if (!this.#options.collects || bytes > this.#nonMovingBytes || over) {
-        throw new TospaceError(
-          'ERR_OUT_OF_MEMORY',
-          `no room for ${bytes} bytes in a non-moving space of ${this.#nonMovingBytes}`,
-          {
-            hint: 'Raise nonMovingBytes, keep fewer pinned objects alive, or allocate what need not stay where it is unpinned.',
-          },
-        );
-      }
+      this.#cause = over ? timeoutOf(this.#control, ticket!) : undefined;
+      if (!this.#options.collects || bytes > this.#nonMovingBytes || over) return 0;
       ticket ??= this.#requests.ask();
       this.#waitForCycle(seen);
     }
@@ -156,26 +150,35 @@ export class Allocator {
     return ref;
   }
 
-  /** Waits for the time that the collector asks of everybody who allocates, or until it no longer does. */
-  #pace(): void {
-    const start = performance.now();
-    const us = Atomics.load(this.#control, CTL_PACE_US);
-    this.#thread.blocking(() => Atomics.wait(this.#control, CTL_PACE_US, us, us / 1000));
-    this.#thread.assertUsable();
-    this.#stalls.record((performance.now() - start) * 1e6);
-  }
-
   /** Gives up the current buffer. */
   retire(): void {
     retireBuffer(this.#record);
   }
 
+  /** Why the last call found no room for `bytes`. @param pinned it was {@link placePinned}. */
+  outOfMemory(bytes: number, pinned = false): TospaceError {
+    const capacity = this.#control[CTL_LIMIT]! - this.#heapBase;
+    const where = pinned ? `a non-moving space of ${this.#nonMovingBytes}` : `a heap of ${capacity}`;
+    const more = pinned
+      ? 'Raise nonMovingBytes, keep fewer pinned objects alive, or leave unpinned what need not stay where it is.'
+      : 'Raise heapBytes, or keep fewer objects alive.';
+    let hint = `A collection was tried. ${more}`;
+    if (!this.#options.collects)
+      hint = `The collector is none: choose another, or raise ${pinned ? 'nonMovingBytes' : 'heapBytes'}.`;
+    else if (this.#cause !== undefined)
+      hint = 'A collection was given up because a thread did not reach a safepoint: see the cause.';
+    return new TospaceError('ERR_OUT_OF_MEMORY', `no room for ${bytes} bytes in ${where}`, {
+      cause: this.#cause,
+      hint,
+    });
+  }
+
   /**
-   * Waits until a collection may have made room, and returns the ticket of the one it asked for. Given that ticket back, throws when
-   * that collection, which began after the first failure, is over and found too much alive. When it did make room and other threads
-   * were faster, asks for another one.
+   * Waits until a collection may have made room, and returns the ticket of the one it asked for. Given that ticket back, returns
+   * undefined when that collection, which began after the first failure, is over and found too much alive. When it did make room and
+   * other threads were faster, asks for another one.
    */
-  #stall(bytes: number, ticket: number | undefined, stalls: number): number {
+  #stall(bytes: number, ticket: number | undefined, stalls: number): number | undefined {
     const control = this.#control;
     // Before the look at the ticket: the end of a cycle answers the tickets and then bumps the epoch, beside running mutators. Whichever of
     // the two this misses, the other shows.
@@ -183,23 +186,11 @@ export class Allocator {
     const capacity = control[CTL_LIMIT]! - this.#heapBase;
     const over = ticket !== undefined && this.#requests.isDone(ticket);
     const room = capacity - Math.ceil(control[CTL_COMPACTED_BYTES]! / PAGE_BYTES) * PAGE_BYTES;
+    this.#cause = undefined;
+    if (!this.#options.collects || bytes > capacity) return undefined;
     // A thread that kept the collection from happening would keep the next one from happening too, each time after a long wait.
-    const cause = over ? timeoutOf(control, ticket) : undefined;
-    if (
-      !this.#options.collects ||
-      bytes > capacity ||
-      cause !== undefined ||
-      (over && (bytes > room || stalls >= STALLS_MAX))
-    ) {
-      throw new TospaceError('ERR_OUT_OF_MEMORY', `no room for ${bytes} bytes in a heap of ${capacity}`, {
-        cause,
-        hint: this.#options.collects
-          ? cause !== undefined
-            ? 'A collection was given up because a thread did not reach a safepoint: see the cause.'
-            : 'A collection was tried. Raise heapBytes, or keep fewer objects alive.'
-          : 'The collector is none: choose another, or raise heapBytes.',
-      });
-    }
+    this.#cause = over ? timeoutOf(control, ticket) : undefined;
+    if (this.#cause !== undefined || (over && (bytes > room || stalls >= STALLS_MAX))) return undefined;
     const waitFor = over || ticket === undefined ? this.#requests.ask() : ticket;
     this.#waitForCycle(seen);
     return waitFor;

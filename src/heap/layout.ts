@@ -183,7 +183,7 @@ export const CTL_HEAP_STATE = 52;
 export const CTL_ABANDONED = 53;
 /** Pages built so far in the open window, for observers. */
 export const CTL_WINDOW_PAGES = 54;
-/** Microseconds that a mutator waits before it takes an allocation buffer, so that the marker catches up; 0 is not at all. */
+/** Microseconds that a mutator waits for every allocation buffer's worth of memory it takes, so that the cycle keeps up; 0 is not at all. */
 export const CTL_PACE_US = 57;
 /** Value of CTL_TRIMS_ASKED that is answered. */
 export const CTL_TRIMS_DONE = 55;
@@ -293,6 +293,21 @@ export const CTL_GUARD_TYPE = 147;
 /** Type id of a guard whose object is ready to be asked for. */
 export const CTL_READY_TYPE = 148;
 
+// line 10: sizing and pacing; written by the collector
+/** Address up to which the heap wants to grow before the next cycle is over. Allocation may pass it up to CTL_LIMIT: growing beats waiting. */
+export const CTL_SOFT_LIMIT = 160;
+/** KiB of external memory at which a cycle is asked for. */
+export const CTL_EXTERNAL_LIMIT_KIB = 161;
+/** float64: bytes per second that allocation is expected to take. */
+export const CTL_ALLOCATION_RATE = 162;
+/** float64: milliseconds that the next cycle is expected to take until its flip makes room, and those that the last one took. */
+export const CTL_PREDICTED_ROOM_MS = 164;
+export const CTL_LAST_ROOM_MS = 166;
+/** float64: bytes that were alive in the last cycle. */
+export const CTL_LIVE_BYTES = 168;
+/** Cycles that an idle heap began by itself. */
+export const CTL_IDLE_CYCLES = 170;
+
 export const CTL_WORDS = 1024;
 
 // ---------------------------------------------------------------------------------------------------------------------------
@@ -372,6 +387,13 @@ export const T_PENDING_BYTES = 38;
 /** The thread's name in UTF-8, padded with zeroes. */
 export const T_NAME = 39;
 export const NAME_WORDS = 5;
+// words 44–51: pacing and external memory; never reset, so that a record's next thread goes on counting
+/** Waits because of the collector's pace. */
+export const T_PACED_WAITS = 44;
+/** float64: microseconds of those waits. */
+export const T_PACED_US = 46;
+/** float64: bytes of external memory that this thread registered, less those it took back: negative where others registered them. */
+export const T_EXTERNAL_BYTES = 48;
 
 export const THREAD_FREE = 0;
 export const THREAD_RUNNING = 1;

@@ -10,6 +10,7 @@ import { Allocator } from './allocator.ts';
 import { AtomicFields } from './atomics.ts';
 import { copyElements, fillElements } from './bulk.ts';
 import { CycleRequests } from './cycle-requests.ts';
+import { ExternalBytes } from './external.ts';
 import { FaultSampler } from './fault-sampler.ts';
 import {
   CARD_DIRTY,
@@ -83,6 +84,7 @@ export class Mutator extends AtomicFields {
   readonly #nonMoving: number;
   readonly #allocator: Allocator;
   readonly #requests: CycleRequests;
+  readonly #external: ExternalBytes;
   readonly #options: MutatorOptions;
   readonly #persistents: PersistentTable;
   readonly #references: MutatorReferences;
@@ -113,6 +115,7 @@ export class Mutator extends AtomicFields {
     this.#record = thread.record;
     this.shadowStack = new ShadowStack(tables, thread.index, options.checked);
     this.#requests = new CycleRequests(control, host);
+    this.#external = new ExternalBytes(tables, thread.record, options.collects ? this.#requests : undefined);
     this.#allocator = new Allocator(tables, thread, this.#requests, {
       stress: options.collectEveryAllocation > 0,
       collects: options.collects,
@@ -233,10 +236,18 @@ export class Mutator extends AtomicFields {
     const ref = record[T_CURSOR]!;
     const next = ref + type.bytes;
     // Not `next > limit`: what is no record type has no size, and no comparison with it is true.
-    if (!(next <= record[T_LIMIT]!)) return this.#allocateSlow(type.id, type.bytes, 0, 'record');
+    if (!(next <= record[T_LIMIT]!)) return this.#allocateSlow(type.id, type.bytes, 0, 'record', true);
     record[T_CURSOR] = next;
     this.i32[ref >> 2] = type.id;
     return ref as Ref;
+  }
+
+  /** As {@link allocate}, but returns NULL where that throws ERR_OUT_OF_MEMORY. */
+  tryAllocate(type: RecordType): Ref {
+    const next = this.#record[T_CURSOR]! + type.bytes;
+    return next <= this.#record[T_LIMIT]!
+      ? this.allocate(type)
+      : this.#allocateSlow(type.id, type.bytes, 0, 'record', false);
   }
 
   /**
@@ -244,12 +255,21 @@ export class Mutator extends AtomicFields {
    * @throws TospaceError ERR_OUT_OF_MEMORY when a collection did not make room either, ERR_TYPE for a length that is none.
    */
   allocateArray(type: ArrayType, length: number): Ref {
+    return this.#allocateArray(type, length, true);
+  }
+
+  /** As {@link allocateArray}, but returns NULL where that throws ERR_OUT_OF_MEMORY. */
+  tryAllocateArray(type: ArrayType, length: number): Ref {
+    return this.#allocateArray(type, length, false);
+  }
+
+  #allocateArray(type: ArrayType, length: number, throws: boolean): Ref {
     const bytes = arrayBytes(type, length);
     const record = this.#record;
     const ref = record[T_CURSOR]!;
     const next = ref + bytes;
     // A buffer is smaller than the smallest large object, or hardly larger: what fits into it need not be asked about.
-    if (!(next <= record[T_LIMIT]!)) return this.#allocateSlow(type.id, bytes, length, type.kind);
+    if (!(next <= record[T_LIMIT]!)) return this.#allocateSlow(type.id, bytes, length, type.kind, throws);
     record[T_CURSOR] = next;
     this.i32[ref >> 2] = type.id;
     this.i32[(ref >> 2) + 1] = length;
@@ -277,7 +297,9 @@ export class Mutator extends AtomicFields {
 
   #allocatePinned(typeId: number, bytes: number, length: number, raw: boolean): Ref {
     this.#beforeAllocation(bytes);
-    return this.#writeHeader(this.#allocator.placePinned(bytes, raw), typeId, length);
+    const ref = this.#allocator.placePinned(bytes, raw);
+    if (ref === 0) throw this.#allocator.outOfMemory(bytes, true);
+    return this.#writeHeader(ref, typeId, length);
   }
 
   /** True for an object that the collector never moves: one allocated so, or a large one. */
@@ -298,12 +320,16 @@ export class Mutator extends AtomicFields {
     if (this.#control[CTL_POLL] !== 0) this.#thread.poll();
   }
 
-  #allocateSlow(typeId: number, bytes: number, length: number, kind: HeapType['kind']): Ref {
+  #allocateSlow(typeId: number, bytes: number, length: number, kind: HeapType['kind'], throws: boolean): Ref {
     this.#beforeAllocation(bytes);
     const ref =
       kind !== 'record' && bytes >= this.#options.largeObjectBytes
         ? this.#allocator.placeLarge(bytes, kind === 'raw-array')
         : this.#allocator.place(bytes);
+    if (ref === 0) {
+      if (throws) throw this.#allocator.outOfMemory(bytes);
+      return NULL;
+    }
     return this.#writeHeader(ref, typeId, length);
   }
 
@@ -311,6 +337,17 @@ export class Mutator extends AtomicFields {
     this.i32[ref >> 2] = typeId;
     this.i32[(ref >> 2) + 1] = length;
     return ref as Ref;
+  }
+
+  /**
+   * Tells the collector of memory outside the heap that lives as long as objects in it: `delta` bytes were allocated, or, where it is
+   * negative, freed. Some nanoseconds, no safepoint, allowed in safe regions. What exists counts for all threads together; it is in
+   * the statistics and makes cycles begin earlier.
+   * @throws TospaceError ERR_OPTION when `delta` is no safe integer, ERR_STATE when the thread is detached or the heap closed.
+   */
+  adjustExternalBytes(delta: number): void {
+    this.#thread.assertUsable();
+    this.#external.adjust(delta);
   }
 
   // ------------------------------------------------------------------------------------------------------------------------

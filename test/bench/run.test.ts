@@ -29,7 +29,9 @@ it('prints one JSON document with the documented fields and nothing else, and pr
       servers: 1,
       placement: 'mutator',
       verify: false,
-      trigger: 0.6,
+      trigger: 'auto',
+      targetUtilisation: 0.6,
+      minHeapBytes: 32 * 2 ** 20,
       stress: {},
     }),
     userfaultfd: expect.stringMatching(/^(full|user-mode-only)$/),
@@ -51,6 +53,19 @@ it('prints one JSON document with the documented fields and nothing else, and pr
     },
     peakRssBytes: expect.any(Number),
     sharedMemoryPeakBytes: expect.any(Number),
+    sizing: {
+      softLimitBytes: expect.any(Number),
+      liveBytes: expect.any(Number),
+      utilisation: expect.any(Number),
+      allocationRate: expect.any(Number),
+      lastRoomMs: expect.any(Number),
+      predictedRoomMs: expect.any(Number),
+      pacedWaits: expect.any(Number),
+      pacedUs: expect.any(Number),
+      externalBytes: 0,
+      idleCycles: 0,
+    },
+    details: {},
     cyclesDetail: {
       count: expect.any(Number),
       medianPhasesMs: {
@@ -65,6 +80,10 @@ it('prints one JSON document with the documented fields and nothing else, and pr
       medianLiveBytes: expect.any(Number),
       medianBlackBytes: expect.any(Number),
       medianRemarkCards: expect.any(Number),
+      medianPredictedRoomMs: expect.any(Number),
+      medianRoomMs: expect.any(Number),
+      paceMaxUs: expect.any(Number),
+      medianSoftLimitBytes: expect.any(Number),
     },
     tospace: expect.stringMatching(/^\d+\.\d+\.\d+/),
     node: process.version,
@@ -106,6 +125,29 @@ it('reports zeroes where nothing is collected', async () => {
   });
   expect(result.bytesAllocated).toBeGreaterThan(7_000_000);
 });
+
+it('runs steady at its rate, and says what an operation, a response and the machine took', async () => {
+  const load = ['--heap', '64MiB', '--seconds', '2', '--rate', '20MB/s', '--live', '8MiB'];
+  const { details, bytesAllocated, stallsUs } = await report('steady', ...load);
+  const latency = {
+    count: expect.any(Number),
+    p50: expect.any(Number),
+    p99: expect.any(Number),
+    p999: expect.any(Number),
+    max: expect.any(Number),
+  };
+  expect(details).toEqual({
+    rateMBps: expect.any(Number),
+    operationUs: latency,
+    responseUs: latency,
+    hiccupUs: latency,
+  });
+  // The live set, and then two seconds at the rate.
+  expect(bytesAllocated).toBeGreaterThan(8 * 2 ** 20 + 40e6);
+  expect(details.rateMBps).toBeLessThanOrEqual(20.1);
+  expect((details.hiccupUs as { count: number }).count).toBeGreaterThan(100);
+  expect(stallsUs.count).toBeGreaterThanOrEqual(0);
+}, 60_000);
 
 it('echoes the options that really ran', async () => {
   const { options } = await report(
@@ -159,7 +201,7 @@ it.each([
   [['walk'], /there is no command "walk"; there are: doctor, run, bench/],
   [['bench'], /bench: name a benchmark, one of floor/],
   [['bench', 'roof'], /bench: there is no benchmark "roof"; there are: floor/],
-  [['run'], /run: name a workload, one of gcbench, binary-trees, lru-cache, random-graph/],
+  [['run'], /run: name a workload, one of gcbench, binary-trees, lru-cache, random-graph, steady/],
   [['run', 'sleep'], /no workload "sleep"; workloads are gcbench, binary-trees/],
   [['run', 'gcbench', 'lru-cache'], /"lru-cache" is one argument too many/],
   [['run', 'gcbench', '--heaps', '1'], /Unknown option '--heaps'; options are --collector, --fill/],
@@ -175,6 +217,13 @@ it.each([
   [['run', 'gcbench', '--servers', '0'], /--servers: "0" is not an integer from 1 to 15/],
   [['run', 'gcbench', '--scale', 'big'], /--scale: "big" is not a number from/],
   [['run', 'gcbench', '--seed'], /seed/],
+  [['run', 'gcbench', '--seconds', '5'], /--seconds: gcbench does not run by the clock/],
+  [
+    ['run', 'steady', '--rate', '200'],
+    /--rate: "200" is not a rate; write a number with a unit, such as 200MB\/s/,
+  ],
+  [['run', 'steady', '--live', '1TB'], /--live: "1TB" is not a size/],
+  [['run', 'gcbench', '--trigger', 'soon'], /--trigger: "soon" is not a number from 0.05 to 0.95/],
   [['run', 'gcbench', '--fill', 'copy', '--retention', 'recycle'], /ERR_OPTION: option retention/],
   [['run', 'gcbench', '--stress', 'hard'], /--stress: "hard" is not JSON/],
   [['run', 'gcbench', '--stress', '{"often":1}'], /there is no option stress\.often/],

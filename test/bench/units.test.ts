@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatBytes, parseBytes } from '#bench/cli/bytes.js';
+import { formatBytes, parseBytes, parseRate } from '#bench/cli/bytes.js';
 import { progressLine, type ProgressSource } from '#bench/cli/progress.js';
 import { median } from '#bench/cli/report.js';
 import { parseRunArguments } from '#bench/cli/run-arguments.js';
@@ -12,6 +12,7 @@ import {
   reachable,
   REFS,
 } from '#bench/workloads/graph-model.js';
+import { Latencies } from '#bench/workloads/latencies.js';
 import { Random } from '#bench/workloads/random.js';
 
 describe('sizes', () => {
@@ -34,6 +35,42 @@ describe('sizes', () => {
     [1_572_864, '1.5 MiB'],
     [2 ** 30, '1 GiB'],
   ])('%d is written %s', (bytes, text) => expect(formatBytes(bytes)).toBe(text));
+});
+
+describe('rates', () => {
+  it.each([
+    ['200MB/s', 200e6],
+    ['1.5 GB/s', 1.5e9],
+    ['64MiB/s', 2 ** 26],
+    ['10kB/s', 10_000],
+  ])('%s is %d bytes a second', (text, rate) => expect(parseRate('--rate', text)).toBe(rate));
+
+  it.each(['', '200', '200MB', '0MB/s', '-1MB/s', '1TB/s', 'MB/s'])('%j is none', (text) =>
+    expect(() => parseRate('--rate', text)).toThrow(/--rate: ".*" is not a rate/),
+  );
+});
+
+describe('latencies', () => {
+  it('are within their buckets, and the longest is exact', () => {
+    const latencies = new Latencies();
+    expect(latencies.summary()).toEqual({ count: 0, p50: 0, p99: 0, p999: 0, max: 0 });
+    for (let i = 1; i <= 1000; i++) latencies.record(i / 1000);
+    latencies.record(12.345678);
+    const { count, p50, p99, p999, max } = latencies.summary();
+    expect(count).toBe(1001);
+    expect(p50).toBeGreaterThanOrEqual(500);
+    expect(p50).toBeLessThan(520);
+    expect(p99).toBeGreaterThanOrEqual(990);
+    expect(p99).toBeLessThan(1030);
+    expect(p999).toBeLessThan(1030);
+    expect(max).toBe(12345.678);
+  });
+
+  it('take anything', () => {
+    const latencies = new Latencies();
+    for (const ms of [0, -1, 1e9]) latencies.record(ms);
+    expect(latencies.summary().max).toBe(1e12);
+  });
 });
 
 describe('arguments of run', () => {

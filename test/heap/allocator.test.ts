@@ -51,5 +51,5 @@ test('a cycle that ends between the look at the ticket and the look at the epoch
     assertUsable() {},
   } as unknown as MutatorThread;
   const allocator = new Allocator(tables, thread, requests, { stress: false, collects: true });
-  expect(() => allocator.place(64)).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_MEMORY' }));
+  expect(allocator.place(64)).toBe(0);
 });

@@ -16,6 +16,7 @@ const options = {
   collectEveryAllocation: 0,
   collectEverySafepoint: 0,
   sampleFaults: false,
+  largeObjectBytes: 2 ** 31,
   collects: false,
 };
 const isMisuse = expect.objectContaining({ code: 'ERR_TYPE' });

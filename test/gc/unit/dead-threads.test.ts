@@ -86,7 +86,8 @@ test('a stop detaches a thread that ended while it ran, finishes its block, and 
   expect(world().paused(1, () => record[T_STATE])).toBe(THREAD_FREE);
   expect(h.bytes.subarray(h.heap + 8192, h.heap + 12288).every((byte) => byte === 0)).toBe(true);
   expect([h.bytes[h.heap + 8191], h.bytes[h.heap + 12288]]).toEqual([0xab, 0xab]);
-  const { persistent, persistentOwners } = h.tables.geometry;
+  const { persistent } = h;
+  const { persistentOwners } = h.tables.geometry;
   const top = h.control[CTL_PERSISTENT_TOP]!;
   expect(top).toBe(7);
   const free = new Set<number>();

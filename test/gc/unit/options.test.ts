@@ -24,7 +24,10 @@ const BAD: Record<string, readonly unknown[]> = {
   retention: ['keep', null, 0],
   servers: [...NOT_INTEGERS, 0, 16],
   placement: ['cpu', null, 3],
-  trigger: [0, 0.04, 0.96, 1, Number.NaN, '0.5', null, 1n],
+  minHeapBytes: [...NOT_INTEGERS, 0, 256 * KIB - 4096, 256 * KIB + 1, 256 * MIB + 4096],
+  targetUtilisation: [0, 0.09, 0.96, 1, Number.NaN, '0.5', null, 1n],
+  idleCollectMs: [...NOT_INTEGERS, 2 ** 31 + 1],
+  trigger: ['soon', 'AUTO', 0, 0.04, 0.96, 1, Number.NaN, '0.5', null, 1n],
   verify: [0, 1, 'true', null],
   userfaultfd: ['none', null, {}],
   persistentSlots: [...NOT_INTEGERS, 0, 2 ** 24 + 1],
@@ -36,7 +39,7 @@ const BAD: Record<string, readonly unknown[]> = {
 
 test('every option has bad values here', () => {
   expect(Object.keys(BAD).sort()).toEqual(
-    [...Object.keys(DEFAULT_OPTIONS), 'retention', 'nonMovingBytes'].sort(),
+    [...Object.keys(DEFAULT_OPTIONS), 'retention', 'nonMovingBytes', 'minHeapBytes'].sort(),
   );
 });
 
@@ -105,6 +108,14 @@ test('the limits themselves are allowed', () => {
   for (const heapBytes of [256 * KIB, 256 * KIB + 4096, GIB, 1.25 * GIB])
     expect(resolveOptions({ heapBytes }).heapBytes).toBe(heapBytes);
   for (const servers of [1, 15]) expect(resolveOptions({ servers }).servers).toBe(servers);
+  for (const minHeapBytes of [256 * KIB, 256 * MIB])
+    expect(resolveOptions({ minHeapBytes }).minHeapBytes).toBe(minHeapBytes);
+  for (const targetUtilisation of [0.1, 0.95])
+    expect(resolveOptions({ targetUtilisation }).targetUtilisation).toBe(targetUtilisation);
+  expect(resolveOptions({ trigger: 'auto', idleCollectMs: 0 })).toMatchObject({
+    trigger: 'auto',
+    idleCollectMs: 0,
+  });
   for (const trigger of [0.05, 0.95]) expect(resolveOptions({ trigger }).trigger).toBe(trigger);
 });
 
@@ -134,4 +145,10 @@ test('the mark stack grows with the heap between its limits', () => {
   expect(markStackEntries(resolveOptions({ heapBytes: 128 * MIB }))).toBe(2 * MIB);
   expect(markStackEntries(resolveOptions({ heapBytes: GIB }))).toBe(4 * MIB);
   expect(markStackEntries(resolveOptions({ stress: { markStackEntries: 8 } }))).toBe(8);
+});
+
+test('the least size is 32 MiB, or a small heap', () => {
+  expect(resolveOptions({ heapBytes: GIB }).minHeapBytes).toBe(32 * MIB);
+  expect(resolveOptions({ heapBytes: MIB }).minHeapBytes).toBe(MIB);
+  expect(refusal({ heapBytes: MIB, minHeapBytes: 2 * MIB }).hint).toContain('minHeapBytes');
 });
