@@ -72,7 +72,8 @@ class History {
     const reachable = this.closure(this.roots, true);
     const guarded = this.guards.filter((node) => !reachable.has(node));
     // With the roots, because a reachable key counts for an ephemeron that comes back.
-    for (const node of this.closure([...this.roots, ...guarded])) if (!reachable.has(node)) node.touched = true;
+    for (const node of this.closure([...this.roots, ...guarded]))
+      if (!reachable.has(node)) node.touched = true;
     return reachable;
   }
 
