@@ -243,7 +243,12 @@ class History {
     // Reads what is left in all weak fields that can be read: from here on the model knows them.
     this.compare();
     const reachable = this.reachable();
+    // All but those that something unreachable names weakly: that could not be read, and may come back.
+    const unread = new Set(
+      [...this.withWeak].filter((owner) => !reachable.has(owner)).map(({ target }) => target),
+    );
     for (const node of reachable) {
+      if (unread.has(node)) continue;
       node.touched = false;
       node.dead = false;
     }
