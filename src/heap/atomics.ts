@@ -9,23 +9,12 @@
 // A thread may be terminated in the middle of this. V8 looks for that when it enters a JavaScript function and where a loop goes round, so
 // between a store and its card there must be neither: the barrier is written out in each operation instead of being called.
 
+import { ObjectFields } from './fields.ts';
 import { CARD_DIRTY, CARD_LOG2, HEADER_BYTES } from './layout.ts';
 import type { Ref } from './ref.ts';
-import type { Tables } from './tables.ts';
 
 /** `ref` must not be null, `offset` is a byte offset from the object's start: a multiple of 4, or of 8 for the 64-bit operations. */
-export abstract class AtomicFields {
-  abstract readonly i32: Int32Array<SharedArrayBuffer>;
-  abstract readonly i64: BigInt64Array<SharedArrayBuffer>;
-  readonly #cards: Uint8Array<SharedArrayBuffer>;
-  readonly #heapBase: number;
-
-  constructor(tables: Tables) {
-    const { cards, heap, heapBytes } = tables.geometry;
-    this.#cards = tables.bytes(cards, heapBytes >>> CARD_LOG2);
-    this.#heapBase = heap;
-  }
-
+export abstract class AtomicFields extends ObjectFields {
   // References. What an operation returns is valid until the next safepoint, and so is what it compares with.
 
   atomicLoadRef(ref: Ref, offset: number): Ref {
@@ -36,14 +25,14 @@ export abstract class AtomicFields {
   atomicStoreRef(ref: Ref, offset: number, value: Ref): void {
     const address = ref + offset;
     Atomics.store(this.i32, address >> 2, value);
-    this.#cards[(address - this.#heapBase) >> CARD_LOG2] = CARD_DIRTY;
+    this.cards[(address - this.heapBase) >> CARD_LOG2] = CARD_DIRTY;
   }
 
   /** Stores a reference, with the write barrier, and returns the one that was there. */
   exchangeRef(ref: Ref, offset: number, value: Ref): Ref {
     const address = ref + offset;
     const old = Atomics.exchange(this.i32, address >> 2, value);
-    this.#cards[(address - this.#heapBase) >> CARD_LOG2] = CARD_DIRTY;
+    this.cards[(address - this.heapBase) >> CARD_LOG2] = CARD_DIRTY;
     return old as Ref;
   }
 
@@ -51,7 +40,7 @@ export abstract class AtomicFields {
   compareExchangeRef(ref: Ref, offset: number, expected: Ref, value: Ref): Ref {
     const address = ref + offset;
     const old = Atomics.compareExchange(this.i32, address >> 2, expected, value);
-    if (old === expected) this.#cards[(address - this.#heapBase) >> CARD_LOG2] = CARD_DIRTY;
+    if (old === expected) this.cards[(address - this.heapBase) >> CARD_LOG2] = CARD_DIRTY;
     return old as Ref;
   }
 

@@ -8,7 +8,6 @@
 import { TospaceError } from '../errors.ts';
 import { Allocator } from './allocator.ts';
 import { AtomicFields } from './atomics.ts';
-import { copyElements, fillElements } from './bulk.ts';
 import { CycleRequests } from './cycle-requests.ts';
 import { ExternalBytes } from './external.ts';
 import { FaultSampler } from './fault-sampler.ts';
@@ -23,7 +22,6 @@ import {
   REFERENT,
   T_CURSOR,
   T_LIMIT,
-  TYPE_ID_MASK,
 } from './layout.ts';
 import { type Persistent, PersistentTable, type SharedHandle } from './persistent.ts';
 import { type Local, NULL, type Ref } from './ref.ts';
@@ -63,14 +61,6 @@ export interface MutatorOptions {
 }
 
 export class Mutator extends AtomicFields {
-  /** The memory up to the end of the heap as 32-bit words: `i32[(ref + offset) >> 2]`. Empty once detached. */
-  i32: Int32Array<SharedArrayBuffer>;
-  u32: Uint32Array<SharedArrayBuffer>;
-  u8: Uint8Array<SharedArrayBuffer>;
-  f32: Float32Array<SharedArrayBuffer>;
-  f64: Float64Array<SharedArrayBuffer>;
-  /** In 64-bit words: `i64[(ref + offset) >> 3]`. */
-  i64: BigInt64Array<SharedArrayBuffer>;
   /** This thread's handles, for code that manages them itself. */
   readonly shadowStack: ShadowStack;
 
@@ -78,8 +68,6 @@ export class Mutator extends AtomicFields {
   readonly #thread: MutatorThread;
   /** The thread's record, for the fast path. */
   readonly #record: Int32Array<SharedArrayBuffer>;
-  readonly #cards: Uint8Array<SharedArrayBuffer>;
-  readonly #heapBase: number;
   /** First address of the non-moving space, which lies above the heap. */
   readonly #nonMoving: number;
   readonly #allocator: Allocator;
@@ -96,18 +84,8 @@ export class Mutator extends AtomicFields {
     super(tables);
     this.#options = options;
     this.#onDetach = onDetach;
-    const { buffer, control, geometry } = tables;
-    // Views end behind the non-moving space: everything a mutator may touch lies below, and indexes stay small integers.
-    const end = geometry.heap + geometry.managedBytes;
-    this.i32 = new Int32Array(buffer, 0, end / 4);
-    this.u32 = new Uint32Array(buffer, 0, end / 4);
-    this.u8 = new Uint8Array(buffer, 0, end);
-    this.f32 = new Float32Array(buffer, 0, end / 4);
-    this.f64 = new Float64Array(buffer, 0, Math.floor(end / 8));
-    this.i64 = new BigInt64Array(buffer, 0, Math.floor(end / 8));
+    const { control, geometry } = tables;
     this.#control = control;
-    this.#cards = tables.bytes(geometry.cards, geometry.managedBytes >>> CARD_LOG2);
-    this.#heapBase = geometry.heap;
     this.#nonMoving = geometry.nonMoving;
     const thread = new MutatorThread(tables, host, () => sampler?.sample(this.shadowStack));
     const sampler = options.sampleFaults ? new FaultSampler(tables, thread.index) : undefined;
@@ -181,14 +159,7 @@ export class Mutator extends AtomicFields {
       this.#allocator.retire();
       this.shadowStack.truncate(0);
     });
-    // A stale reference must not reach memory that is somebody else's by then: it finds nothing instead.
-    const none = new SharedArrayBuffer(0);
-    this.i32 = new Int32Array(none);
-    this.u32 = new Uint32Array(none);
-    this.u8 = new Uint8Array(none);
-    this.f32 = new Float32Array(none);
-    this.f64 = new Float64Array(none);
-    this.i64 = new BigInt64Array(none);
+    this.closeViews();
     this.#onDetach();
   }
 
@@ -351,109 +322,6 @@ export class Mutator extends AtomicFields {
   }
 
   // ------------------------------------------------------------------------------------------------------------------------
-  // Fields and elements. `ref` must not be null: address 0 is no object, and nothing checks it outside a verifying heap.
-
-  getRef(ref: Ref, offset: number): Ref {
-    return this.i32[(ref + offset) >> 2] as Ref;
-  }
-
-  /** Stores a reference, and marks its card: the write barrier. */
-  setRef(ref: Ref, offset: number, value: Ref): void {
-    const address = ref + offset;
-    this.i32[address >> 2] = value;
-    this.#cards[(address - this.#heapBase) >> CARD_LOG2] = CARD_DIRTY;
-  }
-
-  getElement(array: Ref, index: number): Ref {
-    return this.i32[((array + HEADER_BYTES) >> 2) + index] as Ref;
-  }
-
-  setElement(array: Ref, index: number, value: Ref): void {
-    this.setRef(array, HEADER_BYTES + (index << 2), value);
-  }
-
-  /**
-   * Copies `count` references, as if through a buffer when the ranges overlap; with the write barrier for the whole range. Each
-   * reference is copied in one piece, the range is not: other threads may see it half copied. No safepoint, some 1 ns for an element:
-   * copy millions in slices, with safepoints in between, or a pause waits for it.
-   */
-  copyElements(source: Ref, sourceIndex: number, target: Ref, targetIndex: number, count: number): void {
-    copyElements(this.i32, this.#cards, this.#heapBase, source, sourceIndex, target, targetIndex, count);
-  }
-
-  /** Stores `value` into the elements [begin, end), with the write barrier. No safepoint. */
-  fillElements(array: Ref, begin: number, end: number, value: Ref): void {
-    fillElements(this.i32, this.#cards, this.#heapBase, array, begin, end, value);
-  }
-
-  /**
-   * Copies bytes between raw arrays, as if through a buffer when the ranges overlap. Offsets count from the first element. No safepoint.
-   * Other threads may see an element half copied.
-   */
-  copyBytes(source: Ref, sourceOffset: number, target: Ref, targetOffset: number, bytes: number): void {
-    const from = source + HEADER_BYTES + sourceOffset;
-    this.u8.copyWithin(target + HEADER_BYTES + targetOffset, from, from + bytes);
-  }
-
-  /** Fills the bytes [begin, end) of a raw array, counted from its first element. No safepoint. */
-  fillBytes(array: Ref, begin: number, end: number, value: number): void {
-    this.u8.fill(value, array + HEADER_BYTES + begin, array + HEADER_BYTES + end);
-  }
-
-  // Raw fields and elements: `offset` is a byte offset from the object's start, a multiple of the field's size. Elements of a raw array
-  // begin at offset 8.
-
-  getI32(ref: Ref, offset: number): number {
-    return this.i32[(ref + offset) >> 2]!;
-  }
-
-  setI32(ref: Ref, offset: number, value: number): void {
-    this.i32[(ref + offset) >> 2] = value;
-  }
-
-  getU32(ref: Ref, offset: number): number {
-    return this.u32[(ref + offset) >> 2]!;
-  }
-
-  setU32(ref: Ref, offset: number, value: number): void {
-    this.u32[(ref + offset) >> 2] = value;
-  }
-
-  getF32(ref: Ref, offset: number): number {
-    return this.f32[(ref + offset) >> 2]!;
-  }
-
-  setF32(ref: Ref, offset: number, value: number): void {
-    this.f32[(ref + offset) >> 2] = value;
-  }
-
-  getF64(ref: Ref, offset: number): number {
-    return this.f64[(ref + offset) >> 3]!;
-  }
-
-  setF64(ref: Ref, offset: number, value: number): void {
-    this.f64[(ref + offset) >> 3] = value;
-  }
-
-  getU8(ref: Ref, offset: number): number {
-    return this.u8[ref + offset]!;
-  }
-
-  setU8(ref: Ref, offset: number, value: number): void {
-    this.u8[ref + offset] = value;
-  }
-
-  /** Number of elements of an array. */
-  length(array: Ref): number {
-    return this.i32[(array >> 2) + 1]!;
-  }
-
-  /** Type id of an object. */
-  typeId(ref: Ref): number {
-    return this.i32[ref >> 2]! & TYPE_ID_MASK;
-  }
-
-  // ------------------------------------------------------------------------------------------------------------------------
   // Weak references, ephemerons, finalization. None of the readers waits for the collector.
 
   /** The object that a weak record refers to, or null: because it was never set, or its object has died. */
@@ -489,7 +357,7 @@ export class Mutator extends AtomicFields {
 
   #storeBarriered(address: number, value: Ref): void {
     this.i32[address >> 2] = value;
-    this.#cards[(address - this.#heapBase) >> CARD_LOG2] = CARD_DIRTY;
+    this.cards[(address - this.heapBase) >> CARD_LOG2] = CARD_DIRTY;
   }
 
   /**

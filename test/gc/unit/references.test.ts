@@ -100,7 +100,7 @@ describe('weak records', () => {
 
   test('dead referents are cleared, live ones, null and what lies outside stays', () => {
     const [live, dead] = [newNode(), newNode()];
-    const outside = h.end + 64;
+    const outside = h.heap + h.tables.geometry.managedBytes + 64;
     const records = [live, dead, 0, outside, dead].map((to) => newWeak(to));
     const unreached = newWeak(dead);
     trace([live, ...records]);
