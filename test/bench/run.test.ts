@@ -71,6 +71,7 @@ it('prints one JSON document with the documented fields and nothing else, and pr
       medianPhasesMs: {
         mark: expect.any(Number),
         remark: expect.any(Number),
+        references: expect.any(Number),
         plan: expect.any(Number),
         flip: expect.any(Number),
         compact: expect.any(Number),
