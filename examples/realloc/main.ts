@@ -1,7 +1,8 @@
 // npm run example realloc: growing a block by moving its pages, against copying it. README.md says what that proves.
-import { parseArgs } from 'node:util';
-import { createLibcKernel } from 'tospace/uffd';
+import { createLibcKernel, TospaceError } from 'tospace/uffd';
+import { main, readArguments, readRounds, runReport } from '../support/command.ts';
 import { type Machine, thisMachine, writeMachine } from '../support/machine.ts';
+import { type Cut, fitSizes } from '../support/memory.ts';
 import { type Spread, spreadOf, writeTable, writeUs } from '../support/samples.ts';
 import { readSize, writeSize } from '../support/sizes.ts';
 import { GROWTH, growOnce, METHODS, type Method } from './grow.ts';
@@ -10,9 +11,8 @@ import { Pattern } from './pattern.ts';
 const MIB = 1024 * 1024;
 const SIZES_BYTES = [1, 4, 16, 64, 256, 1024].map((mib) => mib * MIB);
 const ROUNDS = 5;
-/** Copying holds the block twice; room for the process besides. */
+/** Copying holds the block twice. */
 const MEMORY_FACTOR = 2.25;
-const MEMORY_BASE_BYTES = 64 * MIB;
 
 const USAGE = `npm run example realloc [-- OPTIONS]
 
@@ -23,6 +23,13 @@ Doubles blocks of memory: by moving their pages, by copying into fresh memory, b
   --json       one JSON document on standard output
   --help       this text
 `;
+
+interface Arguments {
+  readonly maxBytes: number;
+  readonly rounds: number;
+  readonly json: boolean;
+  readonly help: boolean;
+}
 
 interface SizeReport {
   readonly bytes: number;
@@ -40,24 +47,18 @@ export interface ReallocReport {
   readonly rounds: number;
   readonly sizes: readonly SizeReport[];
   /** Sizes that this machine has no memory for. */
-  readonly cut: readonly { readonly bytes: number; readonly reason: string }[];
+  readonly cut: readonly Cut[];
 }
 
-function measure(maxBytes: number, rounds: number): ReallocReport {
+function measure({ maxBytes, rounds }: Arguments): ReallocReport {
   const kernel = createLibcKernel();
   const pattern = new Pattern();
   const sizes: SizeReport[] = [];
-  const cut: { bytes: number; reason: string }[] = [];
-  const availableBytes = process.availableMemory();
-  for (const bytes of SIZES_BYTES.filter((size) => size <= maxBytes)) {
-    const needBytes = Math.ceil(bytes * MEMORY_FACTOR + MEMORY_BASE_BYTES);
-    if (needBytes > availableBytes) {
-      cut.push({
-        bytes,
-        reason: `needs ${writeSize(needBytes)}, ${writeSize(availableBytes)} are available`,
-      });
-      continue;
-    }
+  const { fit, cut } = fitSizes(
+    SIZES_BYTES.filter((size) => size <= maxBytes),
+    MEMORY_FACTOR,
+  );
+  for (const bytes of fit) {
     const us: Record<Method, number[]> = { move: [], copy: [], copyWarm: [] };
     const verified = { arrived: true, grown: true, sourceZero: true };
     // One round more than counts: the first finds memory that the machine has not touched yet.
@@ -127,42 +128,30 @@ function describe({ machine, rounds, sizes, cut }: ReallocReport): string {
   ].join('\n');
 }
 
-function readArguments(): { max: number; rounds: number; json: boolean; help: boolean } {
-  const { values } = parseArgs({
-    options: {
+function parse(): Arguments {
+  const values = readArguments(
+    {
       max: { type: 'string', default: '1GiB' },
       rounds: { type: 'string', default: String(ROUNDS) },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
-  });
-  const max = readSize('--max', values.max);
-  if (max < SIZES_BYTES[0]! || max > SIZES_BYTES.at(-1)!)
-    throw new RangeError(`--max: from 1MiB to 1GiB, not ${values.max}`);
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100)
-    throw new RangeError(`--rounds: an integer from 1 to 100, not ${values.rounds}`);
-  return { max, rounds, json: values.json, help: values.help };
+    USAGE,
+  );
+  const maxBytes = readSize('--max', values.max);
+  if (maxBytes < SIZES_BYTES[0]! || maxBytes > SIZES_BYTES.at(-1)!)
+    throw new TospaceError('ERR_OPTION', `--max: from 1MiB to 1GiB, not ${values.max}`);
+  return { maxBytes, rounds: readRounds(values.rounds), json: values.json, help: values.help };
 }
 
-function main(): number {
-  let options: ReturnType<typeof readArguments>;
-  try {
-    options = readArguments();
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
-    return 2;
-  }
-  if (options.help) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  const report = measure(options.max, options.rounds);
-  process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : describe(report));
-  // Nothing measured is nothing shown.
-  const isRight =
-    report.sizes.length > 0 && report.sizes.every(({ verified }) => Object.values(verified).every(Boolean));
-  return isRight ? 0 : 1;
-}
-
-process.exitCode = main();
+await main('realloc', () =>
+  runReport({
+    usage: USAGE,
+    readArguments: parse,
+    measure,
+    describe,
+    // Nothing measured is nothing shown.
+    isRight: ({ sizes }) =>
+      sizes.length > 0 && sizes.every(({ verified }) => Object.values(verified).every(Boolean)),
+  }),
+);
