@@ -32,6 +32,8 @@ const MIB = 1024 * KIB;
 const PAGE_BYTES = 4096;
 const REGION_BYTES_MAX = 4 * MIB;
 const RESIDENT_REGIONS_MIN = 4;
+/** One array buffer each. */
+const ARENA_BYTES_MAX = 4 * 1024 * MIB;
 const SECONDS_MAX = 24 * 3600;
 
 export const DEFAULTS: SwapOptions = Object.freeze({
@@ -121,8 +123,7 @@ export function checkOptions(options: SwapOptions): SwapOptions {
       value >= 0 &&
       value % regionBytes === 0 &&
       value <=
-        2 **
-          33, `${name} must be a multiple of the region size (${regionBytes}) of at most 8 GiB, not ${value}`);
+        ARENA_BYTES_MAX, `${name} must be a multiple of the region size (${regionBytes}) of at most 4 GiB, not ${value}`);
   }
   require(anonBytes + shmemBytes > 0, 'anon and shmem must not both be 0');
   require(residentBytes >=
