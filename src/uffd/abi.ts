@@ -30,6 +30,8 @@ export const MREMAP_DONTUNMAP = 4;
 /** Locks pages as they are touched, instead of touching them all. */
 export const MLOCK_ONFAULT = 1;
 /** The resources of prlimit(2). struct rlimit is two u64: the limit, and how far it may be raised again. */
+/** Holds for memory files too: EFBIG (and SIGXFSZ, which Node ignores). */
+export const RLIMIT_FSIZE = 1;
 export const RLIMIT_NOFILE = 7;
 export const RLIMIT_MEMLOCK = 8;
 export const RLIMIT_AS = 9;
