@@ -3,6 +3,7 @@
 // and throws what it cannot do.
 
 import { describeError } from './cli/expected-error.ts';
+import { allowClosedPipes } from './cli/pipes.ts';
 import { USAGE, UsageError } from './cli/usage.ts';
 import { packageVersion } from './cli/version.ts';
 
@@ -46,6 +47,7 @@ async function main(args: string[]): Promise<number> {
   return dispatch('', 'command', COMMANDS, args);
 }
 
+allowClosedPipes();
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

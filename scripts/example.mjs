@@ -7,7 +7,8 @@ const folder = join(dirname(dirname(fileURLToPath(import.meta.url))), 'dist', 'e
 const [name = '', ...rest] = process.argv.slice(2);
 const main = join(folder, name, 'main.js');
 if (name === '' || !existsSync(main)) {
-  const names = existsSync(folder) ? readdirSync(folder).join(', ') : 'none';
+  const all = existsSync(folder) ? readdirSync(folder) : [];
+  const names = all.filter((one) => existsSync(join(folder, one, 'main.js'))).join(', ') || 'none';
   process.stderr.write(`npm run example NAME [-- ARGUMENTS], where NAME is one of: ${names}\n`);
   process.exit(2);
 }

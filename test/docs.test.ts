@@ -7,7 +7,12 @@ import { runCommand } from './support/child.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const read = (name: string): string => readFileSync(join(root, name), 'utf8');
-const documents = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)];
+const examples = readdirSync(join(root, 'examples')).map((name) => `examples/${name}/README.md`);
+const documents = [
+  'README.md',
+  ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
+  ...examples.filter((name) => existsSync(join(root, name))),
+];
 
 test("the README's example runs as it stands", async () => {
   const code = /```ts\n([\s\S]*?)```/.exec(read('README.md'))?.[1];

@@ -1,8 +1,9 @@
 // npm run example mirror: a ring whose end is its beginning again, made of a second mapping of the same pages, and what such a mapping
 // does not share: page tables. README.md says what that proves.
-import { parseArgs } from 'node:util';
-import { createLibcKernel } from 'tospace/uffd';
+import { createLibcKernel, TospaceError } from 'tospace/uffd';
+import { main, readArguments, readRounds, runReport } from '../support/command.ts';
 import { type Machine, thisMachine, writeMachine } from '../support/machine.ts';
+import { type Cut, fitSizes } from '../support/memory.ts';
 import { type Spread, writeTable, writeUs } from '../support/samples.ts';
 import { readSize, writeSize } from '../support/sizes.ts';
 import { type Continued, showContinue } from './continue.ts';
@@ -18,9 +19,7 @@ const GIB = 1024 * MIB;
 
 const CREATION_BYTES = [64 * KIB, MIB, 16 * MIB, 256 * MIB, GIB];
 const CREATION_ROUNDS = 101;
-/** Room for the process besides the memory that is mirrored. */
 const MEMORY_FACTOR = 1.25;
-const MEMORY_BASE_BYTES = 64 * MIB;
 const RING_BYTES = 256 * KIB;
 /** Few records go past the end of the ring; nearly every third does. */
 const MEAN_BYTES = [KIB, 80 * KIB];
@@ -54,7 +53,7 @@ export interface MirrorReport {
   readonly options: Pick<Arguments, 'maxBytes' | 'passBytes' | 'rounds'>;
   readonly creation: readonly Creation[];
   /** Sizes that this machine has no memory for. */
-  readonly cut: readonly { readonly bytes: number; readonly reason: string }[];
+  readonly cut: readonly Cut[];
   readonly ringBytes: number;
   readonly throughput: readonly Throughput[];
   readonly byWay: Readonly<
@@ -80,18 +79,11 @@ interface Facts {
 
 async function measure({ maxBytes, passBytes, rounds }: Arguments): Promise<MirrorReport> {
   const kernel = createLibcKernel();
-  const availableBytes = process.availableMemory();
-  const creation: Creation[] = [];
-  const cut: { bytes: number; reason: string }[] = [];
-  for (const bytes of CREATION_BYTES.filter((size) => size <= maxBytes)) {
-    const needBytes = Math.ceil(bytes * MEMORY_FACTOR + MEMORY_BASE_BYTES);
-    if (needBytes <= availableBytes) creation.push(measureCreation(kernel, bytes, CREATION_ROUNDS));
-    else
-      cut.push({
-        bytes,
-        reason: `needs ${writeSize(needBytes)}, ${writeSize(availableBytes)} are available`,
-      });
-  }
+  const { fit, cut } = fitSizes(
+    CREATION_BYTES.filter((size) => size <= maxBytes),
+    MEMORY_FACTOR,
+  );
+  const creation = fit.map((bytes) => measureCreation(kernel, bytes, CREATION_ROUNDS));
   const throughput: Throughput[] = [];
   for (const meanBytes of MEAN_BYTES)
     throughput.push(await measureThroughput(kernel, RING_BYTES, meanBytes, passBytes, rounds));
@@ -224,42 +216,38 @@ function yes(is: boolean): string {
   return is ? 'yes' : 'NO';
 }
 
-function readArguments(): Arguments {
-  const { values } = parseArgs({
-    options: {
+function parse(): Arguments {
+  const values = readArguments(
+    {
       max: { type: 'string', default: '1GiB' },
       pass: { type: 'string', default: writeSize(PASS_BYTES) },
       rounds: { type: 'string', default: String(ROUNDS) },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
-  });
+    USAGE,
+  );
   const maxBytes = readSize('--max', values.max);
   if (maxBytes < CREATION_BYTES[0]! || maxBytes > GIB)
-    throw new RangeError(`--max: from 64KiB to 1GiB, not ${values.max}`);
+    throw new TospaceError('ERR_OPTION', `--max: from 64KiB to 1GiB, not ${values.max}`);
   const passBytes = readSize('--pass', values.pass);
-  if (passBytes > GIB) throw new RangeError(`--pass: at most 1GiB, not ${values.pass}`);
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100)
-    throw new RangeError(`--rounds: an integer from 1 to 100, not ${values.rounds}`);
-  return { maxBytes, passBytes, rounds, json: values.json, help: values.help };
+  if (passBytes === 0 || passBytes > GIB)
+    throw new TospaceError('ERR_OPTION', `--pass: up to 1GiB, not ${values.pass}`);
+  return {
+    maxBytes,
+    passBytes,
+    rounds: readRounds(values.rounds),
+    json: values.json,
+    help: values.help,
+  };
 }
 
-async function main(): Promise<number> {
-  let options: Arguments;
-  try {
-    options = readArguments();
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
-    return 2;
-  }
-  if (options.help) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  const report = await measure(options);
-  process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : describe(report));
-  return Object.values(report.facts).every(Boolean) ? 0 : 1;
-}
-
-process.exitCode = await main();
+await main('mirror', () =>
+  runReport({
+    usage: USAGE,
+    readArguments: parse,
+    measure,
+    describe,
+    isRight: ({ facts }) => Object.values(facts).every(Boolean),
+  }),
+);

@@ -1,7 +1,8 @@
 // npm run example realloc: growing a block by moving its pages, against copying it. README.md says what that proves.
-import { parseArgs } from 'node:util';
-import { createLibcKernel } from 'tospace/uffd';
+import { createLibcKernel, TospaceError } from 'tospace/uffd';
+import { main, readArguments, readRounds, runReport } from '../support/command.ts';
 import { type Machine, thisMachine, writeMachine } from '../support/machine.ts';
+import { type Cut, fitSizes } from '../support/memory.ts';
 import { type Spread, spreadOf, writeTable, writeUs } from '../support/samples.ts';
 import { readSize, writeSize } from '../support/sizes.ts';
 import { GROWTH, growOnce, METHODS, type Method } from './grow.ts';
@@ -10,9 +11,11 @@ import { Pattern } from './pattern.ts';
 const MIB = 1024 * 1024;
 const SIZES_BYTES = [1, 4, 16, 64, 256, 1024].map((mib) => mib * MIB);
 const ROUNDS = 5;
-/** Copying holds the block twice; room for the process besides. */
+/** The whole stays below a minute: on a slow machine the largest blocks have fewer rounds. */
+const SECONDS = 40;
+const SECONDS_MAX = 3600;
+/** Copying holds the block twice. */
 const MEMORY_FACTOR = 2.25;
-const MEMORY_BASE_BYTES = 64 * MIB;
 
 const USAGE = `npm run example realloc [-- OPTIONS]
 
@@ -20,12 +23,23 @@ Doubles blocks of memory: by moving their pages, by copying into fresh memory, b
 
   --max SIZE   the largest block, from 1MiB to 1GiB (default 1GiB)
   --rounds N   growths of each kind and size, from 1 to 100 (default ${ROUNDS})
+  --seconds S  after that many only one round each is left (default ${SECONDS})
   --json       one JSON document on standard output
   --help       this text
 `;
 
+interface Arguments {
+  readonly maxBytes: number;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly json: boolean;
+  readonly help: boolean;
+}
+
 interface SizeReport {
   readonly bytes: number;
+  /** How many were measured. */
+  readonly rounds: number;
   /** Microseconds. */
   readonly us: Readonly<Record<Method, Spread>>;
   /** Medians: how many times as long as moving. */
@@ -40,28 +54,27 @@ export interface ReallocReport {
   readonly rounds: number;
   readonly sizes: readonly SizeReport[];
   /** Sizes that this machine has no memory for. */
-  readonly cut: readonly { readonly bytes: number; readonly reason: string }[];
+  readonly cut: readonly Cut[];
 }
 
-function measure(maxBytes: number, rounds: number): ReallocReport {
+function measure({ maxBytes, rounds, seconds }: Arguments): ReallocReport {
   const kernel = createLibcKernel();
   const pattern = new Pattern();
   const sizes: SizeReport[] = [];
-  const cut: { bytes: number; reason: string }[] = [];
-  const availableBytes = process.availableMemory();
-  for (const bytes of SIZES_BYTES.filter((size) => size <= maxBytes)) {
-    const needBytes = Math.ceil(bytes * MEMORY_FACTOR + MEMORY_BASE_BYTES);
-    if (needBytes > availableBytes) {
-      cut.push({
-        bytes,
-        reason: `needs ${writeSize(needBytes)}, ${writeSize(availableBytes)} are available`,
-      });
-      continue;
-    }
+  const { fit, cut } = fitSizes(
+    SIZES_BYTES.filter((size) => size <= maxBytes),
+    MEMORY_FACTOR,
+  );
+  const end = performance.now() + seconds * 1000;
+  for (const bytes of fit) {
+    const start = performance.now();
+    // Whether one more round like those before would still end in time.
+    const hasTime = (): boolean => performance.now() + (performance.now() - start) / round < end;
     const us: Record<Method, number[]> = { move: [], copy: [], copyWarm: [] };
     const verified = { arrived: true, grown: true, sourceZero: true };
     // One round more than counts: the first finds memory that the machine has not touched yet.
-    for (let round = 0; round <= rounds; round++) {
+    let round = 0;
+    for (; round <= rounds && (round <= 1 || hasTime()); round++) {
       for (let i = 0; i < METHODS.length; i++) {
         const method = METHODS[(i + round) % METHODS.length]!;
         const growth = growOnce(kernel, pattern, method, bytes);
@@ -76,6 +89,7 @@ function measure(maxBytes: number, rounds: number): ReallocReport {
       Number((spreads[method].median / spreads.move.median).toPrecision(3));
     sizes.push({
       bytes,
+      rounds: round - 1,
       us: spreads,
       ratios: { copy: ratio('copy'), copyWarm: ratio('copyWarm') },
       verified,
@@ -92,11 +106,12 @@ const LABELS: Readonly<Record<Method, string>> = {
 /** Characters for a factor of ten. */
 const DECADE = 9;
 
-function describe({ machine, rounds, sizes, cut }: ReallocReport): string {
+function describe({ machine, sizes, cut }: ReallocReport): string {
   const cell = ({ median, min, max }: Spread): string =>
     `${writeUs(median)} (${writeUs(min)}–${writeUs(max)})`;
-  const rows = sizes.map(({ bytes, us, ratios }) => [
+  const rows = sizes.map(({ bytes, rounds, us, ratios }) => [
     writeSize(bytes),
+    `${rounds}`,
     ...METHODS.map((method) => cell(us[method])),
     `${ratios.copy}`,
     `${ratios.copyWarm}`,
@@ -112,10 +127,13 @@ function describe({ machine, rounds, sizes, cut }: ReallocReport): string {
     sizes.length > 0 && sizes.every(({ verified }) => verified[key]) ? 'yes' : 'NO';
   return [
     writeMachine(machine),
-    `A block of anonymous memory is given a place ${GROWTH} times as large: median (min–max) of ${rounds} rounds, taken in turns.`,
+    `A block of anonymous memory is given a place ${GROWTH} times as large: median (min–max), rounds taken in turns.`,
     ...cut.map(({ bytes, reason }) => `Left out: ${writeSize(bytes)} ${reason}.`),
     '',
-    writeTable(['block', ...METHODS.map((method) => LABELS[method]), 'copy/move', 'warm/move'], rows),
+    writeTable(
+      ['block', 'rounds', ...METHODS.map((method) => LABELS[method]), 'copy/move', 'warm/move'],
+      rows,
+    ),
     '',
     `Logarithmic: ${DECADE} characters are a factor of ten.`,
     ...bars,
@@ -127,42 +145,35 @@ function describe({ machine, rounds, sizes, cut }: ReallocReport): string {
   ].join('\n');
 }
 
-function readArguments(): { max: number; rounds: number; json: boolean; help: boolean } {
-  const { values } = parseArgs({
-    options: {
+function parse(): Arguments {
+  const values = readArguments(
+    {
       max: { type: 'string', default: '1GiB' },
       rounds: { type: 'string', default: String(ROUNDS) },
+      seconds: { type: 'string', default: String(SECONDS) },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
-  });
-  const max = readSize('--max', values.max);
-  if (max < SIZES_BYTES[0]! || max > SIZES_BYTES.at(-1)!)
-    throw new RangeError(`--max: from 1MiB to 1GiB, not ${values.max}`);
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100)
-    throw new RangeError(`--rounds: an integer from 1 to 100, not ${values.rounds}`);
-  return { max, rounds, json: values.json, help: values.help };
+    USAGE,
+  );
+  const maxBytes = readSize('--max', values.max);
+  if (maxBytes < SIZES_BYTES[0]! || maxBytes > SIZES_BYTES.at(-1)!)
+    throw new TospaceError('ERR_OPTION', `--max: from 1MiB to 1GiB, not ${values.max}`);
+  const seconds = Number(values.seconds);
+  if (!(seconds >= 0 && seconds <= SECONDS_MAX))
+    throw new TospaceError('ERR_OPTION', `--seconds: from 0 to ${SECONDS_MAX}, not ${values.seconds}`);
+  const { json, help } = values;
+  return { maxBytes, rounds: readRounds(values.rounds), seconds, json, help };
 }
 
-function main(): number {
-  let options: ReturnType<typeof readArguments>;
-  try {
-    options = readArguments();
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
-    return 2;
-  }
-  if (options.help) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  const report = measure(options.max, options.rounds);
-  process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : describe(report));
-  // Nothing measured is nothing shown.
-  const isRight =
-    report.sizes.length > 0 && report.sizes.every(({ verified }) => Object.values(verified).every(Boolean));
-  return isRight ? 0 : 1;
-}
-
-process.exitCode = main();
+await main('realloc', () =>
+  runReport({
+    usage: USAGE,
+    readArguments: parse,
+    measure,
+    describe,
+    // Nothing measured is nothing shown.
+    isRight: ({ sizes }) =>
+      sizes.length > 0 && sizes.every(({ verified }) => Object.values(verified).every(Boolean)),
+  }),
+);

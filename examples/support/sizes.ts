@@ -1,15 +1,18 @@
 // Sizes in bytes as people write and read them, in binary units.
+import { TospaceError } from 'tospace/uffd';
 
-const UNITS: Readonly<Record<string, number>> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
 
-/** Reads `64MiB`. @throws RangeError that names the option */
+/** Reads `64MiB`, `1.5 GiB` or a number of bytes; 0 is a size. @throws TospaceError `ERR_OPTION`, naming the option */
 export function readSize(option: string, text: string): number {
-  const match = /^(\d+)\s*(KiB|MiB|GiB)$/.exec(text);
+  const match = /^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|)$/.exec(text);
   const bytes = match === null ? Number.NaN : Number(match[1]) * UNITS[match[2]!]!;
-  if (!Number.isSafeInteger(bytes) || bytes === 0)
-    throw new RangeError(
-      `${option}: "${text}" is not a size; write a number with KiB, MiB or GiB, such as 64MiB`,
+  if (!Number.isSafeInteger(bytes)) {
+    throw new TospaceError(
+      'ERR_OPTION',
+      `${option}: "${text}" is not a size; write 64MiB, 256KiB or a number of bytes`,
     );
+  }
   return bytes;
 }
 

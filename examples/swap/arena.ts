@@ -24,7 +24,6 @@ import {
   Reservation,
   syscallError,
   UFFD_FEATURE_MOVE,
-  UFFDIO_MOVE,
   UFFDIO_REGISTER_MODE_MISSING,
   UFFDIO_REGISTER_MODE_MISSING_MINOR,
   type Userfaultfd,
@@ -121,7 +120,7 @@ export class AnonArena extends Arena {
     let movable = (uffd.features & UFFD_FEATURE_MOVE) !== 0n;
     complete('UFFDIO_MOVE', home + offset, regionBytes, (at, bytes) => {
       if (movable) {
-        const moved = moveRange(this.kernel, uffd.fd, home + offset + at, shadow + offset + at, bytes);
+        const moved = uffd.move(home + offset + at, shadow + offset + at, bytes);
         // EBUSY: pages that were shared with a forked child. The bytes are the same, so copying them is as right, only slower.
         if (moved !== -EBUSY) return moved;
         movable = false;
@@ -256,14 +255,4 @@ function complete(
     if (result !== -EAGAIN || performance.now() > deadline)
       throw syscallError(result, request, `bringing ${length - at} bytes to ${hex(address + at)}`);
   }
-}
-
-/** UFFDIO_MOVE, Linux 6.8: anonymous pages from `src` to the registered `dst`. Bytes moved, or -errno. */
-function moveRange(kernel: Kernel, fd: number, dst: number, src: number, length: number): number {
-  // struct uffdio_move, 40 bytes: u64 dst, src, len, mode; s64 move.
-  const args = new BigUint64Array([BigInt(dst), BigInt(src), BigInt(length), 0n, 0n]);
-  const result = kernel.ioctl(fd, UFFDIO_MOVE, args);
-  if (result === 0) return length;
-  const moved = Number(BigInt.asIntN(64, args[4]!));
-  return result === -EAGAIN && moved > 0 ? moved : result;
 }

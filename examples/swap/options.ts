@@ -1,7 +1,8 @@
 // The options of the example and of runSwap, read and checked in one place.
 import { tmpdir } from 'node:os';
-import { parseArgs } from 'node:util';
 import { TospaceError } from 'tospace/uffd';
+import { readArguments } from '../support/command.ts';
+import { readSize } from '../support/sizes.ts';
 import { CODEC_NAMES, type CodecName, defaultCodec } from './codec.ts';
 
 export interface SwapOptions {
@@ -31,6 +32,8 @@ const MIB = 1024 * KIB;
 const PAGE_BYTES = 4096;
 const REGION_BYTES_MAX = 4 * MIB;
 const RESIDENT_REGIONS_MIN = 4;
+/** One array buffer each. */
+const ARENA_BYTES_MAX = 4 * 1024 * MIB;
 const SECONDS_MAX = 24 * 3600;
 
 export const DEFAULTS: SwapOptions = Object.freeze({
@@ -66,31 +69,28 @@ export function parseOptions(args: readonly string[]): {
   json: boolean;
   help: boolean;
 } {
-  let values: Record<string, string | boolean | undefined>;
-  try {
-    const text = { type: 'string' } as const;
-    ({ values } = parseArgs({
-      args: [...args],
-      options: {
-        anon: text,
-        shmem: text,
-        resident: text,
-        region: text,
-        seconds: text,
-        seed: text,
-        codec: text,
-        directory: text,
-        file: text,
-        'file-limit': text,
-        json: { type: 'boolean' },
-        help: { type: 'boolean' },
-      },
-    }));
-  } catch (cause) {
-    throw new TospaceError('ERR_OPTION', (cause as Error).message, { cause, hint: USAGE });
-  }
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean' } as const;
+  const values: Record<string, string | boolean | undefined> = readArguments(
+    {
+      anon: text,
+      shmem: text,
+      resident: text,
+      region: text,
+      seconds: text,
+      seed: text,
+      codec: text,
+      directory: text,
+      file: text,
+      'file-limit': text,
+      json: flag,
+      help: flag,
+    },
+    USAGE,
+    args,
+  );
   const bytes = (name: string, fallback: number): number =>
-    values[name] === undefined ? fallback : parseBytes(`--${name}`, String(values[name]));
+    values[name] === undefined ? fallback : readSize(`--${name}`, String(values[name]));
   const number = (name: string, fallback: number): number =>
     values[name] === undefined ? fallback : Number(values[name]);
   const options: SwapOptions = {
@@ -123,8 +123,7 @@ export function checkOptions(options: SwapOptions): SwapOptions {
       value >= 0 &&
       value % regionBytes === 0 &&
       value <=
-        2 **
-          33, `${name} must be a multiple of the region size (${regionBytes}) of at most 8 GiB, not ${value}`);
+        ARENA_BYTES_MAX, `${name} must be a multiple of the region size (${regionBytes}) of at most 4 GiB, not ${value}`);
   }
   require(anonBytes + shmemBytes > 0, 'anon and shmem must not both be 0');
   require(residentBytes >=
@@ -137,18 +136,4 @@ export function checkOptions(options: SwapOptions): SwapOptions {
   require(CODEC_NAMES.includes(codec), `codec must be one of ${CODEC_NAMES.join(', ')}, not ${codec}`);
   require(fileLimitBytes >= 0, `file-limit must not be negative: ${fileLimitBytes}`);
   return options;
-}
-
-const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: KIB, MiB: MIB, GiB: 1024 * MIB };
-
-function parseBytes(option: string, text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|)$/.exec(text);
-  const bytes = match === null ? Number.NaN : Number(match[1]) * UNITS[match[2]!]!;
-  if (!Number.isSafeInteger(bytes)) {
-    throw new TospaceError(
-      'ERR_OPTION',
-      `${option}: "${text}" is not a size; write 64MiB, 256KiB or a number of bytes`,
-    );
-  }
-  return bytes;
 }

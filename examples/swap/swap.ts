@@ -11,6 +11,8 @@ import {
   TospaceError,
   Userfaultfd,
 } from 'tospace/uffd';
+import { fitSizes } from '../support/memory.ts';
+import { writeSize } from '../support/sizes.ts';
 import { adoptArena, createArena, type OwnedArena } from './arena.ts';
 import { readCorpus } from './content.ts';
 import { failStop } from './fail-stop.ts';
@@ -40,6 +42,8 @@ const PROGRESS_MS = 1000;
 const POLL_MS = 50;
 /** Part of the resident target that mutators use all the time. */
 const WINDOW_PART = 0.5;
+/** What mutators remember of each record, and the table of regions, besides the memory itself. */
+const MEMORY_FACTOR = 1.05;
 
 /** What happens while it runs. */
 export interface SwapListener {
@@ -61,6 +65,7 @@ export async function runSwap(
   injection: InjectionPlan = [],
 ): Promise<SwapReport> {
   checkOptions(options);
+  checkMemory(options.anonBytes + options.shmemBytes);
   const kernel = createLibcKernel();
   const owned: Disposable[] = [];
   const own = <T extends Disposable>(thing: T): T => {
@@ -153,6 +158,16 @@ export async function runSwap(
     return monitor.report();
   } finally {
     for (let thing = owned.pop(); thing !== undefined; thing = owned.pop()) thing[Symbol.dispose]();
+  }
+}
+
+/** Everything is filled before anything is evicted, and who runs out of memory then is killed without a word. */
+function checkMemory(bytes: number): void {
+  const { cut } = fitSizes([bytes], MEMORY_FACTOR);
+  for (const { reason } of cut) {
+    throw new TospaceError('ERR_OUT_OF_MEMORY', `a memory of ${writeSize(bytes)} ${reason}`, {
+      hint: 'Name smaller --anon and --shmem, or give the process more memory: it is filled before anything is evicted.',
+    });
   }
 }
 

@@ -26,6 +26,17 @@ export const MREMAP_FIXED = 2;
 /** Linux 5.7 for private anonymous memory, 5.13 for shmem: the old VMA stays, without page tables. */
 export const MREMAP_DONTUNMAP = 4;
 
+// --- mlock2(2), prlimit(2) ----------------------------------------------------------------------------------
+/** Locks pages as they are touched, instead of touching them all. */
+export const MLOCK_ONFAULT = 1;
+/** The resources of prlimit(2). struct rlimit is two u64: the limit, and how far it may be raised again. */
+/** Holds for memory files too: EFBIG (and SIGXFSZ, which Node ignores). */
+export const RLIMIT_FSIZE = 1;
+export const RLIMIT_NOFILE = 7;
+export const RLIMIT_MEMLOCK = 8;
+export const RLIMIT_AS = 9;
+export const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
+
 // --- madvise(2) ---------------------------------------------------------------------------------------------
 /** On shmem this drops page tables only: the pages stay in the page cache. */
 export const MADV_DONTNEED = 4;
@@ -64,72 +75,14 @@ export const POLLERR = 0x008;
 export const POLLHUP = 0x010;
 export const POLLNVAL = 0x020;
 
-// --- numbers of system calls that are made by number (x86-64) -----------------------------------------------
-export const SYS_PREAD64 = 17;
-export const SYS_PWRITE64 = 18;
-export const SYS_MREMAP = 25;
-export const SYS_CLONE = 56;
-export const SYS_WAIT4 = 61;
-export const SYS_KILL = 62;
-export const SYS_PRCTL = 157;
-export const SYS_GETTID = 186;
-export const SYS_EXIT_GROUP = 231;
-export const SYS_TGKILL = 234;
-export const SYS_PRLIMIT64 = 302;
-export const SYS_USERFAULTFD = 323;
-/** Linux 4.4. */
-export const SYS_MLOCK2 = 325;
-/** Linux 6.10. */
-export const SYS_MSEAL = 462;
-
-// --- mlock2(2), prlimit(2), wait4(2), prctl(2) --------------------------------------------------------------
-/** Locks pages as they are touched, instead of touching them all. */
-export const MLOCK_ONFAULT = 1;
-/** The resources of prlimit(2). struct rlimit is two u64: the limit, and how far it may be raised again. */
-export const RLIMIT_MEMLOCK = 8;
-export const RLIMIT_AS = 9;
-export const WNOHANG = 1;
-/** A signal for the caller when its parent ends. */
-export const PR_SET_PDEATHSIG = 1;
-
-// --- the VmFlags line of /proc/PID/smaps --------------------------------------------------------------------
-export const VM_FLAG_LOCKED = 'lo';
-export const VM_FLAG_LOCKONFAULT = 'lf';
-/** Charged to the commit limit. */
-export const VM_FLAG_ACCOUNT = 'ac';
-/** May not grow by mremap: special mappings and huge pages. */
-export const VM_FLAG_DONTEXPAND = 'de';
-export const VM_FLAG_HUGETLB = 'ht';
-export const VM_FLAG_SEALED = 'sl';
-export const VM_FLAG_UFFD_MISSING = 'um';
-export const VM_FLAG_UFFD_MINOR = 'ui';
-export const VM_FLAG_UFFD_WP = 'uw';
-
-// --- system calls that only kernel.syscall makes ------------------------------------------------------------
-export const SYS_READ = 0;
-export const SYS_WRITE = 1;
-export const SYS_OPEN = 2;
-export const SYS_POLL = 7;
-export const SYS_MMAP = 9;
-export const SYS_MUNMAP = 11;
-export const SYS_RT_SIGACTION = 13;
-export const SYS_RT_SIGRETURN = 15;
-export const SYS_IOCTL = 16;
-export const SYS_MADVISE = 28;
-export const SYS_EXECVE = 59;
-export const SYS_SETGROUPS = 116;
-export const SYS_SETRESUID = 117;
-export const SYS_FUTEX = 202;
-export const SYS_FALLOCATE = 285;
-
-// --- signals ------------------------------------------------------------------------------------------------
+// --- signal(7), rt_sigaction(2) -----------------------------------------------------------------------------
 export const SIGBUS = 7;
 export const SIGKILL = 9;
 export const SIGUSR1 = 10;
 export const SIGUSR2 = 12;
 export const SIGCHLD = 17;
 
-// rt_sigaction(2), struct sigaction as the kernel has it, 32 bytes: u64 handler, flags, restorer, mask.
+// struct sigaction as the kernel has it, 32 bytes: u64 handler, flags, restorer, mask.
 /** The handler is told more: a pointer to siginfo (s32 si_code at byte 8, u64 si_addr at byte 16). */
 export const SA_SIGINFO = 4;
 /** The `restorer` is where the handler returns to; required on x86-64. */
@@ -140,7 +93,43 @@ export const BUS_ADRERR = 2;
 export const BUS_MCEERR_AR = 4;
 
 // --- wait4(2), prctl(2) -------------------------------------------------------------------------------------
+export const WNOHANG = 1;
+/** A signal for the caller when its parent ends. */
+export const PR_SET_PDEATHSIG = 1;
 export const PR_SET_DUMPABLE = 4;
+
+// --- numbers of system calls that are made by number (x86-64) -----------------------------------------------
+export const SYS_READ = 0;
+export const SYS_WRITE = 1;
+export const SYS_OPEN = 2;
+export const SYS_POLL = 7;
+export const SYS_MMAP = 9;
+export const SYS_MUNMAP = 11;
+export const SYS_RT_SIGACTION = 13;
+export const SYS_RT_SIGRETURN = 15;
+export const SYS_IOCTL = 16;
+export const SYS_PREAD64 = 17;
+export const SYS_PWRITE64 = 18;
+export const SYS_MREMAP = 25;
+export const SYS_MADVISE = 28;
+export const SYS_CLONE = 56;
+export const SYS_EXECVE = 59;
+export const SYS_WAIT4 = 61;
+export const SYS_KILL = 62;
+export const SYS_SETGROUPS = 116;
+export const SYS_SETRESUID = 117;
+export const SYS_PRCTL = 157;
+export const SYS_GETTID = 186;
+export const SYS_FUTEX = 202;
+export const SYS_EXIT_GROUP = 231;
+export const SYS_TGKILL = 234;
+export const SYS_FALLOCATE = 285;
+export const SYS_PRLIMIT64 = 302;
+export const SYS_USERFAULTFD = 323;
+/** Linux 4.4. */
+export const SYS_MLOCK2 = 325;
+/** Linux 6.10. */
+export const SYS_MSEAL = 462;
 
 // --- userfaultfd(2), linux/userfaultfd.h --------------------------------------------------------------------
 /** Linux 5.11: needs no privilege; a fault taken inside the kernel is EFAULT instead of an event. */
@@ -268,20 +257,27 @@ export const PM_SCAN_ARG_WORDS = 12;
 export const PM_SCAN_WP_MATCHING = 1;
 /** EPERM for memory that is not watched for asynchronous write-protection faults, instead of skipping it. */
 export const PM_SCAN_CHECK_WPASYNC = 2;
-export const PAGE_IS_WRITTEN = 2;
-export const PAGE_IS_PRESENT = 8;
-
-export const RLIMIT_NOFILE = 7;
-export const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
-/** Linux 6.7. */
-/** Write-protects the pages that match, so that the next scan finds what was written since. */
-/** EPERM where the range has no registration with WP_ASYNC, instead of passing over it silently. */
 
 /** The mapping can be write-protected asynchronously. */
 export const PAGE_IS_WPALLOWED = 0x1;
 /** Not write-protected: stored to since it was, or never protected. */
+export const PAGE_IS_WRITTEN = 0x2;
 export const PAGE_IS_FILE = 0x4;
+export const PAGE_IS_PRESENT = 0x8;
 export const PAGE_IS_SWAPPED = 0x10;
 export const PAGE_IS_PFNZERO = 0x20;
 export const PAGE_IS_HUGE = 0x40;
 export const PAGE_IS_SOFT_DIRTY = 0x80;
+
+// --- the VmFlags line of /proc/PID/smaps --------------------------------------------------------------------
+export const VM_FLAG_LOCKED = 'lo';
+export const VM_FLAG_LOCKONFAULT = 'lf';
+/** Charged to the commit limit. */
+export const VM_FLAG_ACCOUNT = 'ac';
+/** May not grow by mremap: special mappings and huge pages. */
+export const VM_FLAG_DONTEXPAND = 'de';
+export const VM_FLAG_HUGETLB = 'ht';
+export const VM_FLAG_SEALED = 'sl';
+export const VM_FLAG_UFFD_MISSING = 'um';
+export const VM_FLAG_UFFD_MINOR = 'ui';
+export const VM_FLAG_UFFD_WP = 'uw';

@@ -10,6 +10,7 @@ import {
   EINVAL,
   EMFILE,
   ENFILE,
+  EFBIG,
   ENODEV,
   ENOENT,
   ENOMEM,
@@ -116,6 +117,8 @@ function hintFor(call: string, errno: number): string {
       return 'The descriptor is closed: something used this object after close().';
     case ESRCH:
       return 'The thread or process does not exist any more.';
+    case EFBIG:
+      return 'The file may not be so large: raise the limit (ulimit -f, RLIMIT_FSIZE), which holds for memory files too.';
     case ENODEV:
       return 'The device or the kind of memory does not support this call.';
   }

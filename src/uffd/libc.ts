@@ -3,6 +3,7 @@
 // Rules that keep a call at 0.2 µs and its errno right: signatures are fixed, never variadic (on x86-64 a variadic C function
 // takes integer arguments the same way); addresses are uintptr_t and passed as Numbers; structures are typed arrays passed as
 // `void *`, never koffi structs (five times slower); koffi.errno() is read before anything else can run.
+import { constants } from 'node:buffer';
 import { fstatSync } from 'node:fs';
 import koffi from 'koffi';
 import { TospaceError } from '../errors.ts';
@@ -12,6 +13,9 @@ import type { Kernel, KernelBuffer } from './kernel.ts';
 
 /** A C function whose arguments and result are all numbers, buffers or strings. */
 type CFunction = (...args: ReadonlyArray<number | string | ArrayBufferView | null>) => number;
+
+/** What V8 of any version puts into one array buffer, or less where Node says so. */
+const VIEW_BYTES_MAX = Math.min(2 ** 33, constants.MAX_LENGTH);
 
 let cached: Kernel | undefined;
 
@@ -35,10 +39,18 @@ export function addressOf(view: ArrayBufferView): number {
 /**
  * The bytes at an address of this process, as an array buffer. Several views of the same bytes may exist, in several threads;
  * nothing keeps the memory mapped for them: **an access after it was unmapped ends the process** (SIGSEGV).
- * @param addr greater than 0; `bytes` at most 2^33
+ * @param addr greater than 0
+ * @param bytes an integer, at most what an array buffer can hold: 4 GiB in Node 20
+ * @throws TospaceError `ERR_OPTION`
  */
 export function viewOf(addr: number, bytes: number): ArrayBuffer {
   if (!(addr > 0)) throw new TospaceError('ERR_OPTION', `addr must be a positive address, not ${addr}`);
+  // The engine would end the process.
+  if (!Number.isInteger(bytes) || bytes < 0 || bytes > VIEW_BYTES_MAX)
+    throw new TospaceError(
+      'ERR_OPTION',
+      `bytes must be an integer from 0 to ${VIEW_BYTES_MAX}, not ${bytes}`,
+    );
   return koffi.view(addr, bytes);
 }
 

@@ -22,6 +22,7 @@ import {
   O_RDONLY,
   PAGE_IS_WRITTEN,
   PAGEMAP_SCAN,
+  PM_SCAN_ARG_WORDS,
   PM_SCAN_CHECK_WPASYNC,
   PM_SCAN_WP_MATCHING,
 } from './abi.ts';
@@ -31,7 +32,6 @@ import { addressOf } from './libc.ts';
 
 const PAGEMAP = '/proc/self/pagemap';
 const TWO_32 = 0x1_0000_0000;
-const ARG_WORDS = 12;
 const REGION_WORDS = 3;
 
 /** What {@link PagemapScan.scan} looks for. */
@@ -53,7 +53,7 @@ export interface PagemapScanOptions {
 /** Scans page tables of this process. Holds the regions of its last scan. Not safe for use from two threads. */
 export class PagemapScan implements Disposable {
   readonly #kernel: Kernel;
-  readonly #args: BigUint64Array = new BigUint64Array(ARG_WORDS);
+  readonly #args: BigUint64Array = new BigUint64Array(PM_SCAN_ARG_WORDS);
   readonly #halves: Uint32Array = new Uint32Array(this.#args.buffer);
   readonly #regions: Uint32Array;
   #fd: number;
@@ -151,8 +151,8 @@ export class PagemapScan implements Disposable {
 
   /** `words` are those of struct pm_scan_arg behind `size`. */
   #ioctl(...words: readonly number[]): number {
-    words = [ARG_WORDS * 8, ...words];
-    for (let i = 0; i < ARG_WORDS; i++) {
+    words = [PM_SCAN_ARG_WORDS * 8, ...words];
+    for (let i = 0; i < PM_SCAN_ARG_WORDS; i++) {
       this.#halves[i * 2] = words[i]!;
       this.#halves[i * 2 + 1] = words[i]! / TWO_32;
     }

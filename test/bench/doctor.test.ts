@@ -86,6 +86,23 @@ it('sees few descriptors', async () => {
   });
 });
 
+it('sees a limit of file sizes that leaves no room for a heap, and one that does', async () => {
+  const small = await limited('prlimit', `--fsize=${2 ** 20}`);
+  expect(row(small.stdout, 'limit-file-size')).toMatchObject({
+    status: 'missing',
+    found: expect.stringMatching(/EFBIG.*RLIMIT_FSIZE is 1 MiB/),
+    repair: 'sudo prlimit --pid $$ --fsize=unlimited',
+  });
+  expect(small.status).toBe(1);
+  const large = await limited('prlimit', `--fsize=${2 ** 32}:`);
+  expect(row(large.stdout, 'limit-file-size')).toMatchObject({
+    status: 'limited',
+    values: { softBytes: 2 ** 32 },
+    repair: 'ulimit -f unlimited',
+  });
+  expect(large.status).toBe(0);
+});
+
 it('sees an address space that is too small for a heap, and one that is just limited', async () => {
   const small = await limited('prlimit', `--as=${8 * 2 ** 30}`);
   expect(row(small.stdout, 'limit-address-space')).toMatchObject({

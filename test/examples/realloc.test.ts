@@ -36,16 +36,36 @@ test('from 64 MiB on moving is at least ten times as fast as copying into fresh 
   expect(sizes.at(-1)?.ratios.copy).toBeGreaterThan(10);
 });
 
+test('when the time is over, one round each is left, and the report says so', async () => {
+  const { sizes, rounds } = await exampleReport<ReallocReport>(
+    'realloc',
+    '--max',
+    '4MiB',
+    '--rounds',
+    '50',
+    '--seconds',
+    '0',
+  );
+  expect(rounds).toBe(50);
+  expect(sizes.map((size) => size.rounds)).toEqual([1, 1]);
+});
+
 test('the table, the plot and the claims', async () => {
   const { status, stdout, stderr } = await example('realloc', '--max', '1MiB', '--rounds', '1');
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-  expect(stdout).toMatch(/^1 MiB +[\d.]+ [µm]s \(/m);
+  expect(stdout).toMatch(/^1 MiB +1 +[\d.]+ [µm]s \(/m);
   expect(stdout).toMatch(/^ +copy +▇+ [\d.]+ [µm]s$/m);
   expect(stdout.match(/: yes$/gm)).toHaveLength(3);
 });
 
 test('wrong arguments are named, and the status is 2', async () => {
-  for (const args of [['--max', '2GiB'], ['--max', 'much'], ['--rounds', '0'], ['--what']]) {
+  for (const args of [
+    ['--max', '2GiB'],
+    ['--max', 'much'],
+    ['--rounds', '0'],
+    ['--seconds', '-1s'],
+    ['--what'],
+  ]) {
     const { status, stdout, stderr } = await example('realloc', ...args);
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
     expect(stderr).toContain(args[0]);

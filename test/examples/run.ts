@@ -1,6 +1,6 @@
 // Runs a built example in a process of its own, with a hard kill timer.
 import { fileURLToPath } from 'node:url';
-import { type ChildResult, runCommand } from '../support/child.ts';
+import { type ChildResult, runCommand, runUnread } from '../support/child.ts';
 
 export function example(name: string, ...args: string[]): Promise<ChildResult> {
   const main = fileURLToPath(new URL(`../../dist/examples/${name}/main.js`, import.meta.url));
@@ -13,4 +13,10 @@ export async function exampleReport<Report>(name: string, ...args: string[]): Pr
   if (status !== 0)
     throw new Error(`${name} ${args.join(' ')}: status ${status}, signal ${signal}\n${stdout}${stderr}`);
   return JSON.parse(stdout) as Report;
+}
+
+/** Runs an example as people do, with an output that nobody reads. */
+export function exampleUnread(name: string, ...args: string[]): Promise<ChildResult> {
+  const script = fileURLToPath(new URL('../../scripts/example.mjs', import.meta.url));
+  return runUnread(process.execPath, [script, name, ...args]);
 }

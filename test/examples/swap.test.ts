@@ -234,6 +234,7 @@ describe('options', () => {
   test.each([
     [['--region', '5000'], /region must be a power of two/],
     [['--anon', '100000'], /anon must be a multiple of the region size/],
+    [['--anon', '8GiB'], /anon must be .* at most 4 GiB/],
     [['--anon', '0', '--shmem', '0'], /must not both be 0/],
     [['--resident', '4KiB'], /resident must be at least 4 regions/],
     [['--resident', 'much'], /"much" is not a size/],

@@ -7,7 +7,7 @@ import { conformance, type Requirement } from './support/conformance.ts';
 import { answer, fileBacked, kernel, MIB, memfd, PAGE } from './support/memory.ts';
 import { MADV_COLLAPSE, Reservation } from '#src/uffd/index.js';
 import { runKernelScenario } from './support/scenario.ts';
-import { userfaultfd } from './support/userfaultfd.ts';
+import { fullUserfaultfd, userfaultfd } from './support/requirements.ts';
 
 const HUGE = 2 * MIB;
 
@@ -31,7 +31,7 @@ interface Collapsed {
 
 conformance(
   'pages that were all continued collapse into a huge one, with their content',
-  { requires: [userfaultfd(), collapse] },
+  { requires: [userfaultfd, collapse] },
   async () => {
     const found = await runKernelScenario<Collapsed>('collapse.mjs', ['finished']);
     expect(found).toEqual({ collapse: 'ok', hugeBytes: HUGE, wrong: 0, events: 0 });
@@ -40,7 +40,7 @@ conformance(
 
 conformance(
   'pages that wait for a MINOR fault: a collapse maps them without a word, or is refused',
-  { requires: [userfaultfd(), collapse] },
+  { requires: [userfaultfd, collapse] },
   async (it) => {
     const found = await runKernelScenario<Collapsed>('collapse.mjs', ['unfinished']);
     if (found.collapse !== 'ok') return it.skip(`MADV_COLLAPSE of a watched range says ${found.collapse}`);
@@ -61,7 +61,7 @@ interface HalfFilled {
 
 conformance(
   'a watched extent with holes does not collapse, and the holes stay',
-  { requires: [userfaultfd(), collapse] },
+  { requires: [userfaultfd, collapse] },
   async () => {
     const found = await runKernelScenario<HalfFilled>('collapse.mjs', ['half-filled']);
     expect(found).toEqual({
@@ -83,7 +83,7 @@ interface Populated {
 
 conformance(
   'MADV_POPULATE_WRITE of a watched range raises faults and waits for them',
-  { requires: userfaultfd('full') },
+  { requires: fullUserfaultfd },
   async () => {
     const found = await runKernelScenario<Populated>('collapse.mjs', ['populate']);
     expect(found.result).toBe(0);

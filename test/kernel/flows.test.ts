@@ -9,7 +9,7 @@
 import { expect } from 'vitest';
 import { conformance } from './support/conformance.ts';
 import { runKernelScenario } from './support/scenario.ts';
-import { userfaultfd } from './support/userfaultfd.ts';
+import { userfaultfd } from './support/requirements.ts';
 
 interface Flipped {
   cycles: number;
@@ -23,7 +23,7 @@ interface Flipped {
 
 conformance(
   'the flip: no update is lost, and every page is built exactly once in every cycle',
-  { requires: userfaultfd() },
+  { requires: userfaultfd },
   async () => {
     const found = await runKernelScenario<Flipped>('flip.mjs');
     expect(found.lost).toEqual([0, 0]);
@@ -43,20 +43,16 @@ interface SwappedOut {
   pages: number;
 }
 
-conformance(
-  'swapping out under running threads: no update is lost',
-  { requires: userfaultfd() },
-  async () => {
-    const found = await runKernelScenario<SwappedOut>('swap-out.mjs');
-    expect(found.lost).toEqual([0, 0]);
-    for (const updates of found.updates) expect(updates).toBeGreaterThan(0);
-    // Every page once, and again after each time that it came back, except those that came back last.
-    expect(found.written).toBeGreaterThanOrEqual(found.pages);
-    expect(found.broughtBack).toBeGreaterThan(0);
-    // The check of the users at the end brings everything back.
-    expect(found.broughtBack).toBe(found.written);
-  },
-);
+conformance('swapping out under running threads: no update is lost', { requires: userfaultfd }, async () => {
+  const found = await runKernelScenario<SwappedOut>('swap-out.mjs');
+  expect(found.lost).toEqual([0, 0]);
+  for (const updates of found.updates) expect(updates).toBeGreaterThan(0);
+  // Every page once, and again after each time that it came back, except those that came back last.
+  expect(found.written).toBeGreaterThanOrEqual(found.pages);
+  expect(found.broughtBack).toBeGreaterThan(0);
+  // The check of the users at the end brings everything back.
+  expect(found.broughtBack).toBe(found.written);
+});
 
 interface Steals {
   flips: number;

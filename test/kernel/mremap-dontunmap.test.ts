@@ -24,7 +24,6 @@ import {
   VM_FLAG_ACCOUNT,
 } from '#src/uffd/index.js';
 import { conformance } from './support/conformance.ts';
-import { runForked } from './support/fork.ts';
 import {
   adopt,
   anonymous,
@@ -39,7 +38,9 @@ import {
   pageValues,
   times,
 } from './support/memory.ts';
+import { runForked } from './support/native.ts';
 import { mappingAt, mappingsIn, meminfoBytes, statusBytes } from './support/proc.ts';
+import { executableMemory } from './support/requirements.ts';
 import { residentBytes } from './support/resident.ts';
 
 const MOVE = MREMAP_MAYMOVE | MREMAP_DONTUNMAP;
@@ -166,7 +167,8 @@ conformance('a regular file: private copies move away from it, shared pages stay
 
 conformance(
   'after fork: pages copied on write and inherited ones move alike, the parent keeps its own',
-  async () => {
+  { requires: executableMemory },
+  () => {
     using place = Reservation.reserve(kernel, 4 * PAGE);
     using old = anonymous(4).fill(A);
     // What the child writes, and what it found: memory files, because only system calls work there.
@@ -174,7 +176,7 @@ conformance(
     using pattern = fileBacked(input, 1).fill(X);
     using output = memfd(8);
     using found = fileBacked(output, 8).fill(1);
-    const status = await runForked([
+    const status = runForked([
       [SYS_PREAD64, input.fd, old.page(1), 1024, 0],
       [SYS_MREMAP, old.address, old.bytes, old.bytes, MOVE_TO, place.address],
       [SYS_PWRITE64, output.fd, place.address, old.bytes, 0],

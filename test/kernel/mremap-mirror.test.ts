@@ -29,7 +29,7 @@ import {
   times,
 } from './support/memory.ts';
 import { mappingAt } from './support/proc.ts';
-import { userfaultfd } from './support/userfaultfd.ts';
+import { userfaultfd } from './support/requirements.ts';
 import { residentBytes } from './support/resident.ts';
 
 const A = 97;
@@ -101,7 +101,7 @@ conformance('a mirror needs MAYMOVE, and is not what DONTUNMAP makes', () => {
 
 conformance(
   'a userfaultfd keeps watching the original, and does not watch the mirror',
-  { requires: userfaultfd() },
+  { requires: userfaultfd },
   () => {
     using file = memfd(2);
     using original = fileBacked(file, 2);

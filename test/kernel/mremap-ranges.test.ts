@@ -34,7 +34,7 @@ import {
   times,
 } from './support/memory.ts';
 import { mappingAt, mappingsIn } from './support/proc.ts';
-import { userfaultfd } from './support/userfaultfd.ts';
+import { userfaultfd } from './support/requirements.ts';
 
 const PLAIN_TO = MREMAP_MAYMOVE | MREMAP_FIXED;
 const MOVE_TO = PLAIN_TO | MREMAP_DONTUNMAP;
@@ -150,7 +150,7 @@ conformance('several mappings move to a fixed place only, and not from a hole on
 
 conformance(
   'mappings watched by a userfaultfd move one at a time, never several',
-  { requires: userfaultfd() },
+  { requires: userfaultfd },
   () => {
     using place = Reservation.reserve(kernel, SPAN * PAGE);
     using target = Reservation.reserve(kernel, SPAN * PAGE);
@@ -171,7 +171,7 @@ conformance(
 
 conformance(
   'a watched mapping behind others: those before it move, then the call fails',
-  { requires: userfaultfd() },
+  { requires: userfaultfd },
   async (it) => {
     using place = Reservation.reserve(kernel, SPAN * PAGE);
     using target = Reservation.reserve(kernel, SPAN * PAGE);

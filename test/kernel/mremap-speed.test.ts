@@ -15,7 +15,7 @@ import {
 } from '#src/uffd/index.js';
 import { conformance } from './support/conformance.ts';
 import { fileBacked, GIB, kernel, MIB, memfd, PAGE } from './support/memory.ts';
-import { userfaultfd } from './support/userfaultfd.ts';
+import { userfaultfd } from './support/requirements.ts';
 
 const MOVE_TO = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
 /** All of a GiB is mapped, so that a PUD can move; this much of it is there. */
@@ -78,7 +78,7 @@ conformance('a move between congruent places is at least 20 times faster than on
 
 conformance(
   'memory that is watched without EVENT_REMAP moves entry by entry (6.13), or not (before)',
-  { requires: userfaultfd() },
+  { requires: userfaultfd },
   async (it) => {
     using setup = new Setup();
     using uffd = Userfaultfd.open(kernel);

@@ -19,8 +19,22 @@ export function runCommand(
   args: readonly string[],
   timeoutMs: number = CHILD_TIMEOUT_MS,
 ): Promise<ChildResult> {
+  return finish(spawnPiped(command, args), timeoutMs);
+}
+
+/** The same with a standard output that nobody reads: writing to it is EPIPE. */
+export function runUnread(command: string, args: readonly string[]): Promise<ChildResult> {
+  const child = spawnPiped(command, args);
+  child.stdout!.destroy();
+  return finish(child, CHILD_TIMEOUT_MS);
+}
+
+function spawnPiped(command: string, args: readonly string[]): ChildProcess {
+  return spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+function finish(child: ChildProcess, timeoutMs: number): Promise<ChildResult> {
   return new Promise((resolve, reject) => {
-    const child: ChildProcess = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let stdout = '';
     let stderr = '';
     child.stdout!.on('data', (chunk) => {

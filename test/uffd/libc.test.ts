@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import {
   addressOf,
@@ -106,6 +107,9 @@ test('views of one address in any number see the same bytes', () => {
   expect(Atomics.load(other, 3)).toBe(42);
   expect(addressOf(other)).toBe(place.address);
   expect(() => viewOf(0, PAGE)).toThrow(expect.objectContaining({ code: 'ERR_OPTION' }));
+  // More than an array buffer can hold would end the process.
+  for (const bytes of [-1, 1.5, Number.NaN, constants.MAX_LENGTH + 1])
+    expect(() => viewOf(place.address, bytes)).toThrow(expect.objectContaining({ code: 'ERR_OPTION' }));
 });
 
 describe('other platforms', () => {

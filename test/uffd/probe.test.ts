@@ -92,6 +92,7 @@ describe('this machine', () => {
         'limit-address-space',
         'limit-locked-memory',
         'limit-descriptors',
+        'limit-file-size',
         'limit-mappings',
       ],
       ...['limit-overcommit', 'cpu-affinity', 'cpu-quota'],

@@ -3,11 +3,13 @@ import {
   MAP_ANONYMOUS,
   MAP_NORESERVE,
   MAP_PRIVATE,
+  MFD_CLOEXEC,
   PROT_NONE,
   PROT_READ,
   PROT_WRITE,
   RLIM_INFINITY,
   RLIMIT_AS,
+  RLIMIT_FSIZE,
   RLIMIT_MEMLOCK,
   RLIMIT_NOFILE,
   SYS_PRLIMIT64,
@@ -27,6 +29,8 @@ const MEMORY_BYTES = 4 * GIB;
  * place for the moved page tables; and what the threads of the collector reserve.
  */
 const ADDRESS_BYTES = 12.5 * GIB;
+/** Each of the two memory files of a heap up to 1 GiB: they are sparse, as large as the window. */
+const FILE_BYTES = GIB;
 /** A heap takes a dozen, a few heaps and the program's own files some more. */
 const DESCRIPTORS_WANTED = 128;
 /** What the advice raises the limit to: what shells usually allow. */
@@ -109,6 +113,27 @@ function overcommit({ host }: Lab): Finding {
   );
 }
 
+function fileSize({ kernel }: Lab): Finding {
+  const [soft, hard] = limitOf(kernel, RLIMIT_FSIZE);
+  const values = { softBytes: soft ?? null, hardBytes: hard ?? null, triedBytes: FILE_BYTES };
+  const limit = `RLIMIT_FSIZE is ${bytesOr(soft)}`;
+  const repair =
+    soft === undefined
+      ? undefined
+      : hard === undefined
+        ? 'ulimit -f unlimited'
+        : 'sudo prlimit --pid $$ --fsize=unlimited';
+  const fd = check(kernel.memfdCreate('tospace-probe', MFD_CLOEXEC), 'memfd_create', 'making a memory file');
+  const result = kernel.ftruncate(fd, FILE_BYTES);
+  kernel.close(fd);
+  if (result < 0) {
+    const found = `a memory file of ${size(FILE_BYTES)} cannot be made (${errnoName(result)}); ${limit}`;
+    return missing(found, repair, values);
+  }
+  const found = `a memory file of ${size(FILE_BYTES)} can be made, which takes no memory yet; ${limit}`;
+  return soft === undefined ? ok(found, values) : limited(found, repair, values);
+}
+
 function mappings({ host }: Lab): Finding {
   const limit = Number(sysctl(host, 'vm.max_map_count') ?? Number.NaN);
   const used = host.read('/proc/self/maps')?.trim().split('\n').length;
@@ -159,6 +184,14 @@ export const LIMITS: ExperimentGroup = {
       gives: 'reserved address space that costs nothing until it is touched',
       without: 'every heap is charged with 4 GiB at once',
       run: overcommit,
+    },
+    {
+      id: 'limit-file-size',
+      gives: 'memory files as large as the windows of a heap',
+      without: 'every heap',
+      required: true,
+      needs: ['memfd'],
+      run: fileSize,
     },
     {
       id: 'limit-mappings',

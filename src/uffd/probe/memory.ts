@@ -3,12 +3,8 @@ import {
   MADV_COLLAPSE,
   MADV_HUGEPAGE,
   MADV_POPULATE_WRITE,
-  O_CLOEXEC,
-  O_RDONLY,
   PAGE_IS_PRESENT,
   PAGE_IS_WRITTEN,
-  PAGEMAP_SCAN,
-  PM_SCAN_ARG_WORDS,
   PM_SCAN_CHECK_WPASYNC,
   PM_SCAN_WP_MATCHING,
   UFFD_FEATURE_WP_ASYNC,
@@ -18,8 +14,8 @@ import {
 import { check } from '../check.ts';
 import { errnoName } from '../errno.ts';
 import type { Kernel } from '../kernel.ts';
-import { addressOf } from '../libc.ts';
 import { Memfd } from '../memfd.ts';
+import { PagemapScan } from '../pagemap-scan.ts';
 import { Reservation } from '../reservation.ts';
 import { cgroupMemory } from './cgroups.ts';
 import {
@@ -34,6 +30,8 @@ import {
 import { hugeBytesAt, size } from './host.ts';
 import { expectWord, PATTERN, Pad, request, useFeatures, useScratch } from './scratch.ts';
 
+/** How many the experiments with page tables have. */
+const PAGES = 4;
 const HUGE_BYTES = 2 * 2 ** 20;
 /** The heap's own pages come from here: shmem. */
 const SHMEM_ENABLED = '/sys/kernel/mm/transparent_hugepage/shmem_enabled';
@@ -59,39 +57,13 @@ interface Region {
 
 /** PAGEMAP_SCAN of a range for one category. */
 function scan(kernel: Kernel, start: number, bytes: number, category: number, flags: number): Region[] {
-  const fd = check(
-    kernel.openDevice('/proc/self/pagemap', O_RDONLY | O_CLOEXEC),
-    'open',
-    'opening /proc/self/pagemap',
+  using pages = PagemapScan.open(kernel, PAGES);
+  const count = check(
+    pages.scan(start, bytes, { flags, mask: category }),
+    'PAGEMAP_SCAN',
+    'scanning the pages of scratch memory',
   );
-  try {
-    const found = new BigUint64Array(3 * 8);
-    const words = [
-      PM_SCAN_ARG_WORDS * 8,
-      flags,
-      start,
-      start + bytes,
-      0,
-      addressOf(found),
-      found.length / 3,
-      0,
-      0,
-      category,
-      0,
-      category,
-    ];
-    const count = check(
-      request(kernel, fd, PAGEMAP_SCAN, words),
-      'PAGEMAP_SCAN',
-      'scanning the pages of scratch memory',
-    );
-    return Array.from({ length: count }, (_, i) => ({
-      start: Number(found[3 * i]),
-      end: Number(found[3 * i + 1]),
-    }));
-  } finally {
-    kernel.close(fd);
-  }
+  return Array.from({ length: count }, (_, i) => ({ start: pages.start(i), end: pages.end(i) }));
 }
 
 /** Fails unless exactly one page was reported. */
@@ -103,8 +75,6 @@ function expectOnly(regions: readonly Region[], page: number, pageBytes: number,
     );
   }
 }
-
-const PAGES = 4;
 
 function pagemapScan(lab: Lab): Finding {
   return useScratch(

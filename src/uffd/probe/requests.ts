@@ -1,18 +1,15 @@
 // The requests of userfaultfd(2): each is made, and what it did is looked at.
 import {
   SYS_PREAD64,
-  UFFDIO_MOVE,
-  UFFDIO_POISON,
   UFFDIO_REGISTER_MODE_MINOR,
   UFFDIO_REGISTER_MODE_MISSING,
   UFFDIO_REGISTER_MODE_MISSING_MINOR,
   UFFDIO_REGISTER_MODE_WP,
-  UFFDIO_WRITEPROTECT,
   UFFDIO_WRITEPROTECT_MODE_WP,
 } from '../abi.ts';
 import { addressOf } from '../libc.ts';
 import { check } from '../check.ts';
-import { EEXIST, EFAULT, EINVAL, ENOENT, errnoName } from '../errno.ts';
+import { EFAULT, EINVAL, ENOENT, errnoName } from '../errno.ts';
 import type { Kernel } from '../kernel.ts';
 import { Userfaultfd } from '../userfaultfd.ts';
 import {
@@ -24,7 +21,7 @@ import {
   ok,
   outcome,
 } from './experiment.ts';
-import { expectWord, installsOnce, PATTERN, Pad, request, type Scratch, useScratch } from './scratch.ts';
+import { expectWord, installsOnce, PATTERN, Pad, type Scratch, useScratch } from './scratch.ts';
 
 /** What an experiment on scratch memory has at hand. */
 interface Bench extends Scratch {
@@ -178,12 +175,8 @@ function move(lab: Lab): Finding {
     // The second page is the source, the first, never touched, the destination.
     pad.poke(anonymous + pageBytes, PATTERN);
     uffd.register(anonymous, pageBytes, UFFDIO_REGISTER_MODE_MISSING);
-    const words = [anonymous, anonymous + pageBytes, pageBytes, 0, 0];
-    check(
-      request(lab.kernel, uffd.fd, UFFDIO_MOVE, words),
-      'UFFDIO_MOVE',
-      'moving a page of anonymous memory',
-    );
+    const moved = uffd.move(anonymous, anonymous + pageBytes, pageBytes);
+    check(moved, 'UFFDIO_MOVE', 'moving a page of anonymous memory');
     uffd.close();
     expectWord(pad, anonymous, PATTERN, 'a moved page');
     expectWord(pad, anonymous + pageBytes, 0, 'the place that a page was moved from');
@@ -194,11 +187,7 @@ function move(lab: Lab): Finding {
 function poison(lab: Lab): Finding {
   return bench(lab, ({ uffd, pad, window, bytes }) => {
     uffd.register(window, bytes, UFFDIO_REGISTER_MODE_MISSING_MINOR);
-    const poisons = (): number => request(lab.kernel, uffd.fd, UFFDIO_POISON, [window, bytes, 0, 0]);
-    check(poisons(), 'UFFDIO_POISON', 'poisoning scratch memory');
-    const again = poisons();
-    if (again !== -EEXIST)
-      throw contradiction(`a second UFFDIO_POISON ended with ${outcome(again)} instead of EEXIST`);
+    installsOnce('UFFDIO_POISON', bytes, () => uffd.poison(window, bytes));
     uffd.close();
     const answer = pad.tryRead(window);
     if (answer >= 0) throw contradiction('a poisoned page could be touched');
@@ -211,8 +200,7 @@ function writeProtect(lab: Lab): Finding {
     const { uffd, pad, window, bytes } = b;
     pad.poke(window, PATTERN);
     uffd.register(window, bytes, UFFDIO_REGISTER_MODE_WP);
-    const protect = (mode: number): number =>
-      request(lab.kernel, uffd.fd, UFFDIO_WRITEPROTECT, [window, bytes, mode]);
+    const protect = (mode: number): number => uffd.writeProtect(window, bytes, mode);
     check(protect(UFFDIO_WRITEPROTECT_MODE_WP), 'UFFDIO_WRITEPROTECT', 'protecting scratch memory');
     expectStopped(b, window, 'write', 'a protected page');
     check(protect(0), 'UFFDIO_WRITEPROTECT', 'ending the protection of scratch memory');

@@ -39,14 +39,21 @@ export function conformance(name: string, second: ConformanceOptions | Body, thi
   const body = typeof second === 'function' ? second : third!;
   const limits = options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs };
   test(`${name} [Linux ${KERNEL_RELEASE}]`, limits, async (context) => {
+    const say = (what: string): void =>
+      void process.stdout.write(`Linux ${KERNEL_RELEASE}: ${name}: ${what}\n`);
+    // Not every reporter shows the reason.
+    const skip = (reason: string): never => {
+      say(`skipped: ${reason}`);
+      return context.skip(`Linux ${KERNEL_RELEASE}: ${reason}`);
+    };
     for (const requirement of [options.requires ?? []].flat()) {
       const reason = requirement.missing();
-      if (reason !== undefined) context.skip(`Linux ${KERNEL_RELEASE}: ${reason}`);
+      if (reason !== undefined) skip(reason);
     }
     await body({
-      skip: (reason) => context.skip(`Linux ${KERNEL_RELEASE}: ${reason}`),
+      skip,
       saw: async (behaviour) => {
-        process.stdout.write(`Linux ${KERNEL_RELEASE}: ${name}: saw ${behaviour}\n`);
+        say(`saw ${behaviour}`);
         await context.annotate(`saw ${behaviour}`, 'kernel');
       },
     });

@@ -254,6 +254,22 @@ export class NativeChild implements Disposable {
   }
 }
 
+/**
+ * Forks a child that makes system calls, one after the other.
+ * @returns 0 when all succeeded, else the number of the first that failed, counted from 1
+ */
+export function runForked(calls: readonly (readonly [number: number, ...args: number[]])[]): number {
+  using code = new NativeCode();
+  using child = NativeChild.fork((c) => {
+    for (const [index, [number, ...args]] of calls.entries()) {
+      c.syscall(number, ...args);
+      c.exitIfFailed(index + 1);
+    }
+    c.exit();
+  }, code);
+  return child.exitStatus();
+}
+
 function prepare(program: (code: NativeCode) => void, code: NativeCode): void {
   // Without it, a child that waits for a test that has failed would stay for ever.
   code.syscall(SYS_PRCTL, PR_SET_PDEATHSIG, SIGKILL);
