@@ -32,7 +32,7 @@ function checkBytes(m, ref, seed, length) {
 
 /** Arrays of exactly these sizes in bytes, header included, between garbage, through several collections. */
 function sizes({ options }) {
-  return withHeap({ heapBytes: 8 * 1024 * 1024, ...options }, (heap, m) => {
+  return withHeap({ heapBytes: 8 * 1024 * 1024, largeObjectBytes: 2 ** 31, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const refs = heap.defineRefArray('Refs');
     const all = [];
@@ -77,7 +77,7 @@ function sizes({ options }) {
 
 /** An array that is the whole heap, byte for byte. */
 function wholeHeap({ options }) {
-  return withHeap({ heapBytes: 1024 * 1024, ...options }, (heap, m) => {
+  return withHeap({ heapBytes: 1024 * 1024, largeObjectBytes: 2 ** 31, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const length = heap.heapBytes - 8;
     m.run(() => {
@@ -150,7 +150,7 @@ function lastByte({ options, objectBytes }) {
 
 /** More than half of the heap in one array: it slides down over itself. */
 function overHalf({ options }) {
-  return withHeap({ heapBytes: 512 * 1024, ...options }, (heap, m) => {
+  return withHeap({ heapBytes: 512 * 1024, largeObjectBytes: 2 ** 31, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const refs = heap.defineRefArray('Refs');
     m.run(() => {

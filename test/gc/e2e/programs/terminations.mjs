@@ -105,7 +105,7 @@ async function terminations({ options, rounds, seed }) {
   for (let next = words[layout.CTL_PERSISTENT_FREE]; next !== 0; ) {
     assert(next <= top && !seen.has(next), 'the free list of persistent slots is damaged');
     seen.add(next);
-    next = ~word(arena.geometry.persistent, next - 1);
+    next = ~word(words[layout.CTL_PERSISTENT] + 8, next - 1);
   }
   assert(top - 2 - seen.size <= rounds, `${top - 2 - seen.size} slots are lost`);
   const { usedBytes, cycles } = heap.statistics();

@@ -211,8 +211,6 @@ async function shared({ threads = 3, rounds = 400, seed, ...options }) {
     map.close();
     table.close();
   });
-  // The heap's first persistent slot: any thread may read it.
-  const { arena } = heap.share();
   const workers = Array.from({ length: threads }, (_, index) => {
     const worker = new Worker(new URL(import.meta.url), {
       workerData: {
@@ -221,7 +219,7 @@ async function shared({ threads = 3, rounds = 400, seed, ...options }) {
         contents,
         rounds,
         seed: seed + index,
-        root: arena.geometry.persistent,
+        root: root.share(),
       },
     });
     return new Promise((resolve, reject) => {
@@ -258,13 +256,13 @@ async function shared({ threads = 3, rounds = 400, seed, ...options }) {
 function sharing({ shared: access, types, contents, rounds, seed, root }) {
   const heap = attachHeap(access);
   const m = heap.attach();
-  const slot = new Int32Array(heap.memory.buffer, root, 1);
+  const held = m.run(() => m.borrow(root));
   const random = new Random(seed);
   let interned = 0;
   m.run(() =>
     m.scope(() => {
-      const map = HeapWeakMap.open(m, types.map, m.getElement(slot[0], 0));
-      const table = InternTable.open(m, types.intern, m.getElement(slot[0], 1));
+      const map = HeapWeakMap.open(m, types.map, m.getElement(held.get(), 0));
+      const table = InternTable.open(m, types.intern, m.getElement(held.get(), 1));
       const intern = interner(m, types, table);
       for (let round = 0; round < rounds; round++) {
         for (let i = 0; i < 20; i++) {
@@ -278,7 +276,7 @@ function sharing({ shared: access, types, contents, rounds, seed, root }) {
             // Nobody ever deletes, so it is there: its value is one of this content whoever set it.
             assert(m.getI32(map.get(m.get(object)), types.node.offset.id) === n, 'a value of this content');
             // Another thread may hold it, or let it go. While this one does, it stays canonical.
-            m.setElement(slot[0], 2 + n, random.int(3) === 0 ? NULL : m.get(object));
+            m.setElement(held.get(), 2 + n, random.int(3) === 0 ? NULL : m.get(object));
             m.safepoint();
             assert(intern(n) === m.get(object), 'canonical while it is held');
           });
