@@ -187,12 +187,7 @@ export class Allocator {
    * other threads were faster, asks for another one.
    * @param large the non-moving space could hold it too.
    */
-  #stall(
-    bytes: number,
-    large: boolean,
-    ticket: number | undefined,
-    stalls: number,
-  ): number | undefined {
+  #stall(bytes: number, large: boolean, ticket: number | undefined, stalls: number): number | undefined {
     const control = this.#control;
     // Before the look at the ticket: the end of a cycle answers the tickets and then bumps the epoch, beside running mutators. Whichever of
     // the two this misses, the other shows.

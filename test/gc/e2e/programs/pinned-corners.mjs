@@ -33,7 +33,10 @@ async function smallHandleTable(options) {
       for (let i = 0; i < 5; i++) {
         for (let j = 0; j < 1000; j++) m.allocate(node);
         m.collect();
-        assert(m.getI32(m.getRef(m.get(pinned), big.offset.next), node.offset.value) === 4711, 'it moved along');
+        assert(
+          m.getI32(m.getRef(m.get(pinned), big.offset.next), node.offset.value) === 4711,
+          'it moved along',
+        );
       }
     }),
   );
@@ -68,7 +71,12 @@ async function largerThanHeap(options) {
 
 /** Room in the non-moving space serves large objects when the heap itself is full of live ones. */
 async function heapFull(options) {
-  const heap = await createHeap({ heapBytes: MIB, nonMovingBytes: 2 * MIB, largeObjectBytes: 64 * KIB, ...options });
+  const heap = await createHeap({
+    heapBytes: MIB,
+    nonMovingBytes: 2 * MIB,
+    largeObjectBytes: 64 * KIB,
+    ...options,
+  });
   const bytes = heap.defineArray('Bytes', 'u8');
   const refs = heap.defineRefArray('Refs');
   const m = heap.attach();
@@ -86,7 +94,12 @@ async function heapFull(options) {
 
 /** What one kind of object has used can be used by the other once it is free. */
 async function partsGiveWay(options) {
-  const heap = await createHeap({ heapBytes: 4 * MIB, nonMovingBytes: 2 * MIB, persistentSlots: 1000, ...options });
+  const heap = await createHeap({
+    heapBytes: 4 * MIB,
+    nonMovingBytes: 2 * MIB,
+    persistentSlots: 1000,
+    ...options,
+  });
   const bytes = heap.defineArray('Bytes', 'u8');
   const refs = heap.defineRefArray('Refs');
   const node = heap.defineRecord('Node', { next: 'ref', value: 'i32' });
@@ -106,7 +119,10 @@ async function partsGiveWay(options) {
           m.setElement(m.get(kept), 300_000, target);
           for (let i = 0; i < 3; i++) {
             m.collect();
-            assert(m.getI32(m.getElement(m.get(kept), 300_000), node.offset.value) === round, 'it moved along');
+            assert(
+              m.getI32(m.getElement(m.get(kept), 300_000), node.offset.value) === round,
+              'it moved along',
+            );
           }
         }
         m.set(kept, NULL);
@@ -182,7 +198,12 @@ async function abandonedWhileClearing(options) {
 
 /** Two million small pinned objects, in thousands of pages of a kind: the search for a free cell is not one through all of them. */
 async function manyPages(options) {
-  const heap = await createHeap({ heapBytes: 8 * MIB, nonMovingBytes: 64 * MIB, collector: 'none', ...options });
+  const heap = await createHeap({
+    heapBytes: 8 * MIB,
+    nonMovingBytes: 64 * MIB,
+    collector: 'none',
+    ...options,
+  });
   const raw = heap.defineRecord('Raw', { value: 'i32' });
   const m = heap.attach();
   m.run(() => {
