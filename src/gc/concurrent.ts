@@ -86,6 +86,8 @@ export class ConcurrentCollector implements Collector {
   readonly #retention: Retention;
   readonly #sweep: Sweep;
   readonly #governor: Governor;
+  /** True from the beginning of a cycle to its flip: when the next one begins, that it was given up. */
+  #unsettled = false;
 
   constructor(
     context: WorkerContext,
@@ -114,15 +116,6 @@ export class ConcurrentCollector implements Collector {
   }
 
   cycle(release: boolean): CycleReport {
-    try {
-      return this.#cycle(release);
-    } finally {
-      // Also when the cycle is given up between remark and flip.
-      this.#nonMoving.eraseLine();
-    }
-  }
-
-  #cycle(release: boolean): CycleReport {
     const { control, arena } = this.#context;
     const { heap } = arena.geometry;
     const clock = new PhaseClock();
@@ -197,8 +190,21 @@ export class ConcurrentCollector implements Collector {
     this.#context.reach(name);
   }
 
+  /**
+   * Before the marks of a cycle that was given up are forgotten: mutators may be going by them, and setting fresh bits. Twice, because a
+   * mutator may look at a mark right after it has found that it has to.
+   */
+  #settle(): void {
+    this.#world.handshake();
+    this.#references.settled();
+    this.#nonMoving.eraseLine();
+    this.#world.handshake();
+  }
+
   #mark(): number {
     const tracer = this.#tracer;
+    if (this.#unsettled) this.#settle();
+    this.#unsettled = true;
     tracer.begin();
     this.#nonMoving.forgetFresh();
     // The cards are clean from here on for everybody: no mutator is still between a store and its card.
@@ -257,6 +263,7 @@ export class ConcurrentCollector implements Collector {
       this.#world.adoptToSpace(usedBytes, dirtyBytes);
       this.#world.forwardRoots();
       this.#nonMoving.openWindow(nonMovingBytes);
+      this.#unsettled = false;
       Atomics.store(control, CTL_WINDOW, 1);
       this.#verifier?.afterFlip();
       this.#world.announceRoom();

@@ -97,7 +97,7 @@ export class NonMoving {
     Atomics.store(this.#context.control, CTL_NON_MOVING_CLOSING, 0);
   }
 
-  /** Before marking, beside mutators: nobody sets these bits until the next remark. */
+  /** Before marking, beside mutators: the line is erased, and nobody sets these bits until the next remark. */
   forgetFresh(): void {
     const { control } = this.#context;
     this.#fresh.fill(0, 0, (this.usedBytes >>> PAGE_LOG2) * WORDS_PER_PAGE);
@@ -127,10 +127,25 @@ export class NonMoving {
     part(0, this.usedBytes >>> PAGE_LOG2);
     part((control[CTL_NON_MOVING_RAW]! - this.#base) >>> PAGE_LOG2, this.#pages);
     withLock(control, CTL_NON_MOVING_LOCK, () => {
+      this.#takeBordersBack();
       control[CTL_NON_MOVING_SINCE] = 0;
       control[CTL_NON_MOVING_LIVE] = live;
       control[CTL_NON_MOVING_SWEEPS] = control[CTL_NON_MOVING_SWEEPS]! + 1;
     });
+  }
+
+  /**
+   * Free pages beside the borders belong to neither part any more. No bit of a free page is set in any bitmap: marks and fresh bits need not
+   * be cleared between the borders. Cards there may be dirty, which costs the next owner a look.
+   */
+  #takeBordersBack(): void {
+    const { control } = this.#context;
+    let top = this.usedBytes >>> PAGE_LOG2;
+    while (top > 0 && this.#spans[top - 1] === SPAN_FREE) top--;
+    control[CTL_NON_MOVING_TOP] = this.#base + top * PAGE_BYTES;
+    let raw = (control[CTL_NON_MOVING_RAW]! - this.#base) >>> PAGE_LOG2;
+    while (raw < this.#pages && this.#spans[raw] === SPAN_FREE) raw++;
+    control[CTL_NON_MOVING_RAW] = this.#base + raw * PAGE_BYTES;
   }
 
   /** Sweeps what begins on the pages [from, to); returns the bytes that stay. */

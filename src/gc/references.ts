@@ -46,7 +46,8 @@
 // live bits, because cards belong to nobody in this phase.
 //
 // A cycle that is abandoned after this (the flip may fail) has cleared and delivered for good: that the objects were dead does not depend
-// on whether anything moves.
+// on whether anything moves. One that is abandoned in `settle`, because a thread does not answer, leaves CTL_REFERENCES raised: its marks
+// answer readers until the next cycle has settled.
 //
 // Departures from Android: nobody blocks; the lists run through the objects; ephemerons; finalization by asking instead of a thread.
 
@@ -119,7 +120,7 @@ export class References {
     if (Atomics.load(control, CTL_REFERENCES) !== 0) {
       clear();
       handshake?.();
-      Atomics.store(control, CTL_REFERENCES, 0);
+      this.settled();
     }
     const finalizable = this.#revive();
     if (finalizable > 0) {
@@ -127,6 +128,11 @@ export class References {
       this.#deliver();
     }
     return { weakCleared, ephemeronsCleared, finalizable };
+  }
+
+  /** All weak fields are cleared, and every mutator has passed a safepoint since. */
+  settled(): void {
+    Atomics.store(this.#context.control, CTL_REFERENCES, 0);
   }
 
   /** Finds the guards with dead objects and marks what these reach; returns how many. */

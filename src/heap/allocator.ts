@@ -81,6 +81,11 @@ export class Allocator {
    * @returns its address, or 0 when no collection can help.
    */
   place(bytes: number): number {
+    return this.#place(bytes, undefined);
+  }
+
+  /** @param raw of a large object, which the non-moving space may hold as well: whether it has no references. */
+  #place(bytes: number, raw: boolean | undefined): number {
     const record = this.#record;
     const { stress, collects } = this.#options;
     let ticket: number | undefined;
@@ -102,8 +107,10 @@ export class Allocator {
       const own = bytes > SHARED_BUFFER_MAX_BYTES;
       const start = this.#blocks.take(bytes, own ? bytes : BUFFER_BYTES);
       if (start === 0) {
-        ticket = this.#stall(bytes, ticket, stalls++);
-        if (ticket === undefined) return 0;
+        ticket = this.#stall(bytes, raw !== undefined, ticket, stalls++);
+        // A collection may have made room in either space. Also for the last time: it may have ended since the last look.
+        const pinned = raw === undefined ? 0 : this.#takePinned(bytes, raw);
+        if (ticket === undefined || pinned !== 0) return pinned;
         continue;
       }
       if (collects && this.#blocks.pastTrigger) this.#requests.suggest();
@@ -122,7 +129,7 @@ export class Allocator {
 
   /** Finds room for a large object: in the non-moving space, or where that has none in pages of its own in the heap. As {@link place}. */
   placeLarge(bytes: number, raw: boolean): number {
-    return this.#takePinned(bytes, raw) || this.place(bytes);
+    return this.#takePinned(bytes, raw) || this.#place(bytes, raw);
   }
 
   /** Finds room for an object that does not move. As {@link place}. */
@@ -130,9 +137,10 @@ export class Allocator {
     for (let ticket: number | undefined; ; ) {
       // Before the look at the ticket, as in #stall.
       const seen = Atomics.load(this.#control, CTL_ALLOC_EPOCH);
+      // Before the attempt: only one that was made after the end of the collection says that there is no room.
+      const over = ticket !== undefined && this.#requests.isDone(ticket);
       const ref = this.#takePinned(bytes, raw);
       if (ref !== 0) return ref;
-      const over = ticket !== undefined && this.#requests.isDone(ticket);
       this.#cause = over ? timeoutOf(this.#control, ticket!) : undefined;
       if (!this.#options.collects || bytes > this.#nonMovingBytes || over) return 0;
       ticket ??= this.#requests.ask();
@@ -177,8 +185,9 @@ export class Allocator {
    * Waits until a collection may have made room, and returns the ticket of the one it asked for. Given that ticket back, returns
    * undefined when that collection, which began after the first failure, is over and found too much alive. When it did make room and
    * other threads were faster, asks for another one.
+   * @param large the non-moving space could hold it too.
    */
-  #stall(bytes: number, ticket: number | undefined, stalls: number): number | undefined {
+  #stall(bytes: number, large: boolean, ticket: number | undefined, stalls: number): number | undefined {
     const control = this.#control;
     // Before the look at the ticket: the end of a cycle answers the tickets and then bumps the epoch, beside running mutators. Whichever of
     // the two this misses, the other shows.
@@ -187,7 +196,8 @@ export class Allocator {
     const over = ticket !== undefined && this.#requests.isDone(ticket);
     const room = capacity - Math.ceil(control[CTL_COMPACTED_BYTES]! / PAGE_BYTES) * PAGE_BYTES;
     this.#cause = undefined;
-    if (!this.#options.collects || bytes > capacity) return undefined;
+    const most = large ? Math.max(capacity, this.#nonMovingBytes) : capacity;
+    if (!this.#options.collects || bytes > most) return undefined;
     // A thread that kept the collection from happening would keep the next one from happening too, each time after a long wait.
     this.#cause = over ? timeoutOf(control, ticket) : undefined;
     if (this.#cause !== undefined || (over && (bytes > room || stalls >= STALLS_MAX))) return undefined;

@@ -64,6 +64,7 @@ import {
   CTL_TYPE_MAPS_END,
   CTL_TYPES,
   HEADER_BYTES,
+  PAGE_BYTES,
   SHADOW_SLOTS,
   T_SHADOW_BASE,
   T_SHADOW_TOP,
@@ -311,7 +312,9 @@ function createPersistentArray(tables: Tables): void {
   const type = new TypeRegistry(tables).refArray('persistent handles');
   invariant(type.id === TYPE_PERSISTENT, 'the array of persistent handles has the first type');
   const { persistentSlots } = tables.geometry;
-  const ref = new NonMovingSpace(tables).take(HEADER_BYTES + persistentSlots * 4, false);
+  // Pages of its own, however small it is: as long as nothing else is in use, a flip has nothing to hide here.
+  const bytes = Math.max(HEADER_BYTES + persistentSlots * 4, PAGE_BYTES);
+  const ref = new NonMovingSpace(tables).take(bytes, false);
   if (ref === 0) {
     throw new TospaceError(
       'ERR_OPTION',

@@ -19,9 +19,12 @@ import {
   EPHEMERON_KEY,
   EPHEMERON_VALUE,
   HEADER_BYTES,
+  MAX_TYPES,
   REFERENT,
   T_CURSOR,
   T_LIMIT,
+  TYPE_ENTRY_LOG2,
+  TYPE_MAP_WORDS,
 } from './layout.ts';
 import { type Persistent, PersistentTable, type SharedHandle } from './persistent.ts';
 import { type Local, NULL, type Ref } from './ref.ts';
@@ -71,6 +74,8 @@ export class Mutator extends AtomicFields {
   /** First address of the non-moving space, which lies above the heap. */
   readonly #nonMoving: number;
   readonly #allocator: Allocator;
+  /** The type table. */
+  readonly #types: Int32Array<SharedArrayBuffer>;
   readonly #requests: CycleRequests;
   readonly #external: ExternalBytes;
   readonly #options: MutatorOptions;
@@ -87,6 +92,7 @@ export class Mutator extends AtomicFields {
     const { control, geometry } = tables;
     this.#control = control;
     this.#nonMoving = geometry.nonMoving;
+    this.#types = tables.words(geometry.types, MAX_TYPES << (TYPE_ENTRY_LOG2 - 2));
     const thread = new MutatorThread(tables, host, () => sampler?.sample(this.shadowStack));
     const sampler = options.sampleFaults ? new FaultSampler(tables, thread.index) : undefined;
     this.#thread = thread;
@@ -253,7 +259,8 @@ export class Mutator extends AtomicFields {
    * @throws TospaceError ERR_OUT_OF_MEMORY when the non-moving space has no room, and a collection did not make it.
    */
   allocatePinned(type: RecordType): Ref {
-    const raw = type.kind === 'record' && !Object.values(type.fields).includes('ref');
+    // Asked of the type table: a descriptor for a layout of the embedder's own need not name its fields.
+    const raw = this.#types[((type.id << TYPE_ENTRY_LOG2) + TYPE_MAP_WORDS) >> 2] === 0;
     return this.#allocatePinned(type.id, type.bytes, 0, raw);
   }
 

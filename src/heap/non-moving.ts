@@ -10,7 +10,9 @@
 // a flip: raw data never faults, and may be handed to a system call at any time, whatever kind of userfaultfd the heap has.
 //
 //   base                          TOP                RAW                       end
-//   | references: hidden, fixed    | never used       | raw data: never touched |
+//   | references: hidden, fixed    | nothing          | raw data: never touched |
+//
+// A sweep takes both borders back as far as there are free pages, so that either part may grow into what the other has used.
 //
 // Everything here is written under one lock, which is never held across a safepoint. The collector takes it to sweep (gc/non-moving.ts).
 // A thread may be terminated while it holds the lock: whatever it has done by then is no object yet, and the next sweep frees it.
@@ -55,8 +57,15 @@ export class NonMovingSpace {
   readonly #fresh: Int32Array<SharedArrayBuffer>;
   readonly #base: number;
   readonly #pages: number;
-  /** Page at which to look for a free cell, by its bytes: pages before it were full. Negative sizes stand for raw data. */
-  readonly #hints = new Map<number, number>();
+  // Hints: what this thread knows to be taken, which only a sweep can change.
+  /**
+   * Page at which to look for a free cell, by its bytes: pages before it were full. The complement of a page: all others were full when
+   * this thread took it. Negative sizes stand for raw data.
+   */
+  readonly #cells = new Map<number, number>();
+  /** No page before the one, or from the other on, is free. */
+  #freeFrom = 0;
+  #freeEnd: number;
   /** Number of sweeps when the hints were taken. */
   #sweeps = 0;
 
@@ -70,6 +79,7 @@ export class NonMovingSpace {
     this.#allocated = tables.words(allocated, words);
     this.#fresh = tables.words(fresh, words);
     this.#base = nonMoving;
+    this.#freeEnd = this.#pages;
   }
 
   /**
@@ -81,6 +91,7 @@ export class NonMovingSpace {
     const cell = bytes <= CELL_BYTES_MAX ? CELL_FOR[Math.ceil(bytes / 16)]! : 0;
     const control = this.#control;
     const at = withRepairableLock(control, CTL_NON_MOVING_LOCK, () => {
+      this.#forgetHints();
       const offset =
         cell > 0 ? this.#takeCell(cell, raw) : this.#takePages(Math.ceil(bytes / PAGE_BYTES), raw);
       if (offset < 0) return -1;
@@ -98,32 +109,40 @@ export class NonMovingSpace {
     return this.#base + at;
   }
 
+  /** When there was a sweep since they were taken. */
+  #forgetHints(): void {
+    const sweeps = this.#control[CTL_NON_MOVING_SWEEPS]!;
+    if (this.#sweeps === sweeps) return;
+    this.#sweeps = sweeps;
+    this.#cells.clear();
+    this.#freeFrom = 0;
+    this.#freeEnd = this.#pages;
+  }
+
   #takeCell(cell: number, raw: boolean): number {
-    const control = this.#control;
-    if (this.#sweeps !== control[CTL_NON_MOVING_SWEEPS]) {
-      this.#sweeps = control[CTL_NON_MOVING_SWEEPS]!;
-      this.#hints.clear();
-    }
     const key = raw ? -cell : cell;
     const word = (cell << SPAN_VALUE_SHIFT) | SPAN_CELLS;
     const [low, high] = this.#part(raw);
-    for (let page = Math.max(low, this.#hints.get(key) ?? low); page < high; page++) {
+    const hint = this.#cells.get(key) ?? low;
+    const end = hint < 0 ? Math.min(high, ~hint + 1) : high;
+    for (let page = hint < 0 ? ~hint : Math.max(low, hint); page < end; page++) {
       if (this.#spans[page] !== word) continue;
       const begin = page << PAGE_LOG2;
       for (let at = begin; at + cell <= begin + PAGE_BYTES; at += cell) {
         if (isSet(this.#allocated, at)) continue;
-        this.#hints.set(key, page);
+        this.#cells.set(key, hint < 0 ? hint : page);
         return at;
       }
     }
-    // Every page of this kind is full: where the new one is, the search begins.
+    // Every page of this kind is full, but for those that other threads have taken since this one looked: from here on only the new page is
+    // looked at, or a space with many pages of a kind would be searched through for each further one.
     const first = this.#takeRun(1, raw);
     if (first < 0) {
-      this.#hints.set(key, high);
+      this.#cells.set(key, high);
       return -1;
     }
     this.#spans[first] = word;
-    this.#hints.set(key, first);
+    this.#cells.set(key, ~first);
     return first << PAGE_LOG2;
   }
 
@@ -152,17 +171,19 @@ export class NonMovingSpace {
     const spans = this.#spans;
     let run = 0;
     if (raw) {
-      for (let page = this.#pages - 1; page >= top; page--) {
+      for (let page = this.#freeEnd - 1; page >= top; page--) {
         run = spans[page] === SPAN_FREE ? run + 1 : 0;
         if (run < count) continue;
         if (page < bottom) control[CTL_NON_MOVING_RAW] = this.#base + page * PAGE_BYTES;
+        if (count === 1) this.#freeEnd = page;
         return page;
       }
     } else {
-      for (let page = 0; page < bottom; page++) {
+      for (let page = this.#freeFrom; page < bottom; page++) {
         run = spans[page] === SPAN_FREE ? run + 1 : 0;
         if (run < count) continue;
         if (page >= top) control[CTL_NON_MOVING_TOP] = this.#base + (page + 1) * PAGE_BYTES;
+        if (count === 1) this.#freeFrom = page + 1;
         return page - count + 1;
       }
     }

@@ -30,6 +30,7 @@ class History {
   constructor(heap, m, types, { seed, queue = 0, alone = true, filler = 60 }) {
     Object.assign(this, { heap, m, types, queue, alone, filler, random: new Random(seed) });
     this.roots = new Array(ROOTS).fill(null);
+    this.pinsRoots = seed % 2 === 0;
     /** All nodes with weak fields, reachable or not: those whose death was not seen. */
     this.withWeak = new Set();
     this.guards = [];
@@ -128,7 +129,7 @@ class History {
   newNode() {
     const { m, random, types } = this;
     const kind = random.pick(['node', 'node', 'weak', 'ephemeron']);
-    const ref = m.allocate(types[kind]);
+    const ref = random.int(3) === 0 ? m.allocatePinned(types[kind]) : m.allocate(types[kind]);
     const node = {
       kind,
       id: this.nextId++,
@@ -359,7 +360,11 @@ class History {
   run(steps) {
     const { m } = this;
     m.scope(() => {
-      this.array = m.local(m.allocateArray(this.types.refs, ROOTS));
+      this.array = m.local(
+        this.pinsRoots
+          ? m.allocatePinnedArray(this.types.refs, ROOTS)
+          : m.allocateArray(this.types.refs, ROOTS),
+      );
       for (let i = 1; i <= steps; i++) {
         this.step();
         if (i % 500 === 0) {
