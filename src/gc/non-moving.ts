@@ -130,7 +130,23 @@ export class NonMoving {
       control[CTL_NON_MOVING_SINCE] = 0;
       control[CTL_NON_MOVING_LIVE] = live;
       control[CTL_NON_MOVING_SWEEPS] = control[CTL_NON_MOVING_SWEEPS]! + 1;
+      this.#drawBack();
     });
+  }
+
+  /**
+   * The two parts give up the free pages on their inner sides, so that what one of them once took the other may have. Under the lock, and
+   * while no window is open. Bitmaps are clear there: a page with a mark or a fresh object is in use.
+   */
+  #drawBack(): void {
+    const { control } = this.#context;
+    const spans = this.#spans;
+    let top = this.usedBytes >>> PAGE_LOG2;
+    while (top > 0 && spans[top - 1] === SPAN_FREE) top--;
+    let raw = (control[CTL_NON_MOVING_RAW]! - this.#base) >>> PAGE_LOG2;
+    while (raw < this.#pages && spans[raw] === SPAN_FREE) raw++;
+    control[CTL_NON_MOVING_TOP] = this.#base + top * PAGE_BYTES;
+    control[CTL_NON_MOVING_RAW] = this.#base + raw * PAGE_BYTES;
   }
 
   /** Sweeps what begins on the pages [from, to); returns the bytes that stay. */

@@ -249,9 +249,9 @@ export const CTL_FRESH = 119;
 
 // line 11: the non-moving space; written under its lock, or by the collector in a pause
 export const CTL_NON_MOVING_LOCK = 176;
-/** Address behind the highest page with references that was ever used; a multiple of a page. Only below it pages are hidden by a flip. */
+/** Address behind the highest page with references in use; a multiple of a page, lowered by sweeps. Only below it pages are hidden by a flip. */
 export const CTL_NON_MOVING_TOP = 177;
-/** Address of the lowest page of raw data that was ever used. Objects without references are placed from the end of the space down. */
+/** Address of the lowest page of raw data in use, raised by sweeps. Objects without references are placed from the end of the space down. */
 export const CTL_NON_MOVING_RAW = 178;
 /** 1 from remark to flip: what is allocated now is live in this cycle. */
 export const CTL_NON_MOVING_FRESH = 179;

@@ -19,9 +19,14 @@ import {
   EPHEMERON_KEY,
   EPHEMERON_VALUE,
   HEADER_BYTES,
+  KIND_RAW_ARRAY,
+  KIND_RECORD,
   REFERENT,
   T_CURSOR,
   T_LIMIT,
+  TYPE_ENTRY_LOG2,
+  TYPE_KIND,
+  TYPE_MAP_WORDS,
 } from './layout.ts';
 import { type Persistent, PersistentTable, type SharedHandle } from './persistent.ts';
 import { type Local, NULL, type Ref } from './ref.ts';
@@ -70,6 +75,8 @@ export class Mutator extends AtomicFields {
   readonly #record: Int32Array<SharedArrayBuffer>;
   /** First address of the non-moving space, which lies above the heap. */
   readonly #nonMoving: number;
+  /** The table of types. */
+  readonly #types: number;
   readonly #allocator: Allocator;
   readonly #requests: CycleRequests;
   readonly #external: ExternalBytes;
@@ -87,6 +94,7 @@ export class Mutator extends AtomicFields {
     const { control, geometry } = tables;
     this.#control = control;
     this.#nonMoving = geometry.nonMoving;
+    this.#types = geometry.types;
     const thread = new MutatorThread(tables, host, () => sampler?.sample(this.shadowStack));
     const sampler = options.sampleFaults ? new FaultSampler(tables, thread.index) : undefined;
     this.#thread = thread;
@@ -253,8 +261,7 @@ export class Mutator extends AtomicFields {
    * @throws TospaceError ERR_OUT_OF_MEMORY when the non-moving space has no room, and a collection did not make it.
    */
   allocatePinned(type: RecordType): Ref {
-    const raw = type.kind === 'record' && !Object.values(type.fields).includes('ref');
-    return this.#allocatePinned(type.id, type.bytes, 0, raw);
+    return this.#allocatePinned(type.id, type.bytes, 0);
   }
 
   /**
@@ -263,14 +270,21 @@ export class Mutator extends AtomicFields {
    * @throws TospaceError ERR_OUT_OF_MEMORY as {@link allocatePinned}, ERR_TYPE for a length that is none.
    */
   allocatePinnedArray(type: ArrayType, length: number): Ref {
-    return this.#allocatePinned(type.id, arrayBytes(type, length), length, type.kind === 'raw-array');
+    return this.#allocatePinned(type.id, arrayBytes(type, length), length);
   }
 
-  #allocatePinned(typeId: number, bytes: number, length: number, raw: boolean): Ref {
+  #allocatePinned(typeId: number, bytes: number, length: number): Ref {
     this.#beforeAllocation(bytes);
-    const ref = this.#allocator.placePinned(bytes, raw);
+    const ref = this.#allocator.placePinned(bytes, this.#isRaw(typeId));
     if (ref === 0) throw this.#allocator.outOfMemory(bytes, true);
     return this.#writeHeader(ref, typeId, length);
+  }
+
+  /** True when objects of the type have no references. As the table has it: a descriptor of a layout is the embedder's own, with any fields. */
+  #isRaw(typeId: number): boolean {
+    const entry = (this.#types + (typeId << TYPE_ENTRY_LOG2)) >> 2;
+    const kind = this.i32[entry + (TYPE_KIND >> 2)];
+    return kind === KIND_RAW_ARRAY || (kind === KIND_RECORD && this.i32[entry + (TYPE_MAP_WORDS >> 2)] === 0);
   }
 
   /** True for an object that the collector never moves: one allocated so, or a large one. */

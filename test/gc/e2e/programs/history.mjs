@@ -264,9 +264,7 @@ export class History {
         { u8: types.bytes, i32: types.ints, f64: types.doubles }[node.view],
         node.length,
       );
-    // The layout of a big record is the embedder's own: it has references.
-    const big = { ...this.shapes.big, fields: { any: 'ref' } };
-    return this.m.allocatePinned(node.kind === 'big' ? big : types[node.kind]);
+    return this.m.allocatePinned(node.kind === 'big' ? this.shapes.big : types[node.kind]);
   }
 
   /** Allocates; when the heap is full, forgets roots until it fits. */
