@@ -122,7 +122,10 @@ export class Allocator {
 
   /** Finds room for a large object: in the non-moving space, or where that has none in pages of its own in the heap. As {@link place}. */
   placeLarge(bytes: number, raw: boolean): number {
-    return this.#takePinned(bytes, raw) || this.place(bytes);
+    // What the heap could not hold if it were empty is worth a collection of the other space.
+    if (bytes > this.#control[CTL_LIMIT]! - this.#heapBase) return this.placePinned(bytes, raw);
+    // Once more at the end: the collection that found no room in the heap may have made some here.
+    return this.#takePinned(bytes, raw) || this.place(bytes) || this.#takePinned(bytes, raw);
   }
 
   /** Finds room for an object that does not move. As {@link place}. */
