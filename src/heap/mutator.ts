@@ -282,7 +282,8 @@ export class Mutator extends AtomicFields {
 
   /** True when objects of the type have no references. As the table has it: a descriptor of a layout is the embedder's own, with any fields. */
   #isRaw(typeId: number): boolean {
-    const entry = (this.#types + (typeId << TYPE_ENTRY_LOG2)) >> 2;
+    // Unsigned: unlike references, tables may lie above 2 GiB.
+    const entry = (this.#types + (typeId << TYPE_ENTRY_LOG2)) >>> 2;
     const kind = this.i32[entry + (TYPE_KIND >> 2)];
     return kind === KIND_RAW_ARRAY || (kind === KIND_RECORD && this.i32[entry + (TYPE_MAP_WORDS >> 2)] === 0);
   }
