@@ -21,6 +21,7 @@ import {
   HEADER_BYTES,
   KIND_RAW_ARRAY,
   KIND_RECORD,
+  MAX_TYPES,
   REFERENT,
   T_CURSOR,
   T_LIMIT,
@@ -76,7 +77,7 @@ export class Mutator extends AtomicFields {
   /** First address of the non-moving space, which lies above the heap. */
   readonly #nonMoving: number;
   /** The table of types. */
-  readonly #types: number;
+  readonly #types: Int32Array<SharedArrayBuffer>;
   readonly #allocator: Allocator;
   readonly #requests: CycleRequests;
   readonly #external: ExternalBytes;
@@ -94,7 +95,7 @@ export class Mutator extends AtomicFields {
     const { control, geometry } = tables;
     this.#control = control;
     this.#nonMoving = geometry.nonMoving;
-    this.#types = geometry.types;
+    this.#types = tables.words(geometry.types, (MAX_TYPES << TYPE_ENTRY_LOG2) >> 2);
     const thread = new MutatorThread(tables, host, () => sampler?.sample(this.shadowStack));
     const sampler = options.sampleFaults ? new FaultSampler(tables, thread.index) : undefined;
     this.#thread = thread;
@@ -282,10 +283,11 @@ export class Mutator extends AtomicFields {
 
   /** True when objects of the type have no references. As the table has it: a descriptor of a layout is the embedder's own, with any fields. */
   #isRaw(typeId: number): boolean {
-    // Unsigned: unlike references, tables may lie above 2 GiB.
-    const entry = (this.#types + (typeId << TYPE_ENTRY_LOG2)) >>> 2;
-    const kind = this.i32[entry + (TYPE_KIND >> 2)];
-    return kind === KIND_RAW_ARRAY || (kind === KIND_RECORD && this.i32[entry + (TYPE_MAP_WORDS >> 2)] === 0);
+    const entry = (typeId << TYPE_ENTRY_LOG2) >> 2;
+    const kind = this.#types[entry + (TYPE_KIND >> 2)];
+    return (
+      kind === KIND_RAW_ARRAY || (kind === KIND_RECORD && this.#types[entry + (TYPE_MAP_WORDS >> 2)] === 0)
+    );
   }
 
   /** True for an object that the collector never moves: one allocated so, or a large one. */

@@ -255,7 +255,8 @@ test('random histories: nothing overlaps, everything is zeroed, and what fits no
         let run = 0;
         for (let page = low; page < high; page++) {
           run = model[page]!.objects === 0 ? run + 1 : 0;
-          if (run * PAGE >= room) expect.fail(`${bytes} bytes were refused, and page ${page} ends a free run`);
+          if (run * PAGE >= room)
+            expect.fail(`${bytes} bytes were refused, and page ${page} ends a free run`);
         }
         continue;
       }

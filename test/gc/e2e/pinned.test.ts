@@ -19,25 +19,37 @@ const VERIFIED = {
 
 describe(`seed ${SEED}`, () => {
   test.each(Object.entries(VERIFIED))('pinned objects keep their addresses: %s', async (_, options) => {
-    const { cycles, leftBytes } = await succeed<{ cycles: number; leftBytes: number }>('pinned', 'addresses', {
-      options: { heapBytes: MIB, persistentSlots: 1000, ...options },
-      cycles: 40,
-      seed: SEED,
-    });
+    const { cycles, leftBytes } = await succeed<{ cycles: number; leftBytes: number }>(
+      'pinned',
+      'addresses',
+      {
+        options: { heapBytes: MIB, persistentSlots: 1000, ...options },
+        cycles: 40,
+        seed: SEED,
+      },
+    );
     expect(cycles).toBeGreaterThanOrEqual(38);
     expect(leftBytes).toBe(4096);
   });
 
-  test.each(Object.entries(MODES))('an array of a million references keeps its elements: %s', async (_, options) => {
-    const { faults } = await succeed<{ faults: number }>('pinned', 'largeArray', {
-      // The window is held open until the mutator has read all over the array.
-      options: { heapBytes: 16 * MIB, nonMovingBytes: 8 * MIB, stress: { delayMs: { batch: 1 } }, ...options },
-      length: 1_000_000,
-      rounds: 6,
-      seed: SEED,
-    });
-    if (!('collector' in options)) expect(faults).toBeGreaterThan(100);
-  });
+  test.each(Object.entries(MODES))(
+    'an array of a million references keeps its elements: %s',
+    async (_, options) => {
+      const { faults } = await succeed<{ faults: number }>('pinned', 'largeArray', {
+        // The window is held open until the mutator has read all over the array.
+        options: {
+          heapBytes: 16 * MIB,
+          nonMovingBytes: 8 * MIB,
+          stress: { delayMs: { batch: 1 } },
+          ...options,
+        },
+        length: 1_000_000,
+        rounds: 6,
+        seed: SEED,
+      });
+      if (!('collector' in options)) expect(faults).toBeGreaterThan(100);
+    },
+  );
 
   test('an array of references keeps its elements: verified', async () => {
     await succeed('pinned', 'largeArray', {
@@ -80,35 +92,46 @@ test.each(Object.entries(MODES))('200 000 persistent handles survive cycles: %s'
   expect(counts.builtByCollector).toBeGreaterThan(counts.handlePages);
 });
 
-test.each(Object.entries(VERIFIED))('a full space refuses what is pinned, and nothing else: %s', async (_, options) => {
-  expect(await succeed('pinned', 'full', { options })).toBe(true);
-});
+test.each(Object.entries(VERIFIED))(
+  'a full space refuses what is pinned, and nothing else: %s',
+  async (_, options) => {
+    expect(await succeed('pinned', 'full', { options })).toBe(true);
+  },
+);
 
-test.each(Object.entries(MODES))('an array larger than the heap waits for room in the non-moving space: %s', async (_, options) => {
-  expect(await succeed('pinned', 'largerThanHeap', { options })).toBe(true);
-});
+test.each(Object.entries(MODES))(
+  'an array larger than the heap waits for room in the non-moving space: %s',
+  async (_, options) => {
+    expect(await succeed('pinned', 'largerThanHeap', { options })).toBe(true);
+  },
+);
 
-test.each(Object.entries(MODES))('the memory of dead large objects goes back to the system: %s', async (_, options) => {
-  const [six, three, none] = await succeed<{ shared: number; nonMoving: number }[]>('pinned', 'givenBack', {
-    options,
-  });
-  expect(six!.nonMoving).toBeGreaterThanOrEqual(24 * MIB);
-  expect(six!.shared).toBeGreaterThanOrEqual(24 * MIB);
-  expect(three!.nonMoving).toBeLessThan(13 * MIB);
-  expect(six!.shared - three!.shared).toBeGreaterThanOrEqual(11 * MIB);
-  expect(none!.nonMoving).toBeLessThan(MIB);
-  expect(none!.shared).toBeLessThan(MIB);
-});
+test.each(Object.entries(MODES))(
+  'the memory of dead large objects goes back to the system: %s',
+  async (_, options) => {
+    const [six, three, none] = await succeed<{ shared: number; nonMoving: number }[]>('pinned', 'givenBack', {
+      options,
+    });
+    expect(six!.nonMoving).toBeGreaterThanOrEqual(24 * MIB);
+    expect(six!.shared).toBeGreaterThanOrEqual(24 * MIB);
+    expect(three!.nonMoving).toBeLessThan(13 * MIB);
+    expect(six!.shared - three!.shared).toBeGreaterThanOrEqual(11 * MIB);
+    expect(none!.nonMoving).toBeLessThan(MIB);
+    expect(none!.shared).toBeLessThan(MIB);
+  },
+);
 
 describe('a cycle that is given up between remark and flip loses no pinned object', () => {
   const calls = [
-    ['mremap', { call: 'mremap', from: 1, to: 8 }],
-    ['registration', { call: 'ioctl', request: UFFDIO_REGISTER, from: 4, to: 14 }],
+    ['mremap', { call: 'mremap', from: 13, to: 20 }],
+    ['registration', { call: 'ioctl', request: UFFDIO_REGISTER, from: 9, to: 16 }],
   ] as const;
   test.each(calls.flatMap(([name, plan]) => [false, true].map((verify) => [name, verify, plan] as const)))(
     '%s, verify %s',
     async (_, verify, plan) => {
-      expect(await succeed<number>('pinned', 'abandoned', { options: { verify }, ...plan })).toBeGreaterThan(0);
+      expect(await succeed<number>('pinned', 'abandoned', { options: { verify }, ...plan })).toBeGreaterThan(
+        0,
+      );
     },
   );
 });

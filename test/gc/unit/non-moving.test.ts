@@ -186,7 +186,10 @@ describe('a window', () => {
     mark(space.take(64, false));
     collector.sweep();
     const first = heapPages();
-    const runs = [...collector.usedRuns(collector.usedBytes, 16)].map(([from, to]) => [from - first, to - first]);
+    const runs = [...collector.usedRuns(collector.usedBytes, 16)].map(([from, to]) => [
+      from - first,
+      to - first,
+    ]);
     expect(runs).toEqual([
       [0, 5],
       [12, 28],

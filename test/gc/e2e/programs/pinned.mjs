@@ -2,7 +2,17 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { createLibcKernel, Memfd } from '../../../../dist/src/uffd/index.js';
 import {
-  assert, createHeap, hash, isTospaceError, layout as L, main, NULL, Random, startCycle, thrownBy, withHeap,
+  assert,
+  createHeap,
+  hash,
+  isTospaceError,
+  layout as L,
+  main,
+  NULL,
+  Random,
+  startCycle,
+  thrownBy,
+  withHeap,
 } from './support.mjs';
 
 const KIB = 1024;
@@ -27,7 +37,10 @@ function make(m, type, value, pinned = false) {
 function check(m, type, ref, value, what) {
   assert(ref !== NULL, () => `${what} is null`);
   const found = m.getI32(ref, type.offset.value);
-  assert(found === value && m.getI32(ref, type.offset.check) === ~value, () => `${what} is ${found}, not ${value}`);
+  assert(
+    found === value && m.getI32(ref, type.offset.check) === ~value,
+    () => `${what} is ${found}, not ${value}`,
+  );
 }
 
 /** Pinned objects of every kind, with references into the moving space and among each other. */
@@ -35,7 +48,14 @@ async function addresses({ options, cycles, seed }) {
   return withHeap(options, (heap, m) => {
     const types = defineTypes(heap);
     // A layout of the embedder's own: what its fields are, only the type table knows.
-    const own = { kind: 'record', id: heap.defineRecordLayout('Own', 6000, [8, 5996]), name: 'Own', bytes: 6000, offset: {}, fields: {} };
+    const own = {
+      kind: 'record',
+      id: heap.defineRecordLayout('Own', 6000, [8, 5996]),
+      name: 'Own',
+      bytes: 6000,
+      offset: {},
+      fields: {},
+    };
     const random = new Random(seed);
     const pins = [];
     m.run(() => {
@@ -58,11 +78,15 @@ async function addresses({ options, cycles, seed }) {
       };
       const verify = () => {
         for (const { handle, ref, i, kind } of pins) {
-          assert(handle.get() === ref, () => `the pinned object ${i} was at ${ref} and is at ${handle.get()}`);
+          assert(
+            handle.get() === ref,
+            () => `the pinned object ${i} was at ${ref} and is at ${handle.get()}`,
+          );
           assert(m.isPinned(ref), 'it is pinned');
           if (kind < 2) check(m, kind === 0 ? types.node : types.raw, ref, i, `object ${i}`);
           if (kind === 0) check(m, types.node, m.getRef(ref, types.node.offset.next), i, `child of ${i}`);
-          if (kind === 2) check(m, types.node, m.getElement(ref, m.length(ref) - 1), i, `last element of ${i}`);
+          if (kind === 2)
+            check(m, types.node, m.getElement(ref, m.length(ref) - 1), i, `last element of ${i}`);
           if (kind === 3) {
             check(m, types.node, m.getRef(ref, 5996), i, `far field of ${i}`);
             assert(m.getRef(ref, 8) === NULL, 'the near field is null');
@@ -207,67 +231,76 @@ async function handles({ options, count }) {
 
 /** The space is full: pinned objects are refused, large ones go to the heap; what has died makes room again. */
 async function full({ options }) {
-  return withHeap({ heapBytes: 16 * MIB, nonMovingBytes: 2 * MIB, persistentSlots: 1000, ...options }, (heap, m) => {
-    const types = defineTypes(heap);
-    return m.run(() => {
-      const pins = [];
-      let error;
-      try {
-        for (;;) pins.push(m.persist(m.allocatePinnedArray(types.bytes, 100_000)));
-      } catch (e) {
-        error = e;
-      }
-      assert(isTospaceError(error, 'ERR_OUT_OF_MEMORY'), `${error}`);
-      assert(/non-moving/.test(error.message) && /nonMovingBytes/.test(error.hint), `${error.message} ${error.hint}`);
-      assert(pins.length === 20, `${pins.length} arrays of 100 000 bytes fit into 2 MiB`);
-      const large = m.local(m.allocateArray(types.refs, 200_000));
-      assert(!m.isPinned(m.get(large)), 'a large array falls back to the heap');
-      m.setElement(m.get(large), 199_999, make(m, types.node, 7));
-      const tooLarge = thrownBy(() => m.allocatePinnedArray(types.bytes, 3 * MIB));
-      assert(isTospaceError(tooLarge, 'ERR_OUT_OF_MEMORY'), `${tooLarge}`);
-      // Half of them die: as many fit again, of the other kind too.
-      for (const handle of pins.splice(0, 10)) handle.close();
-      const again = [];
-      for (let i = 0; i < 10; i++) again.push(m.persist(m.allocatePinnedArray(types.bytes, 100_000)));
-      for (const handle of [...pins.splice(0), ...again.splice(0)]) handle.close();
-      const refs = m.local(m.allocatePinnedArray(types.refs, 450_000));
-      m.setElement(m.get(refs), 449_999, make(m, types.node, 8));
-      m.collect();
-      check(m, types.node, m.getElement(m.get(refs), 449_999), 8, 'the last element');
-      check(m, types.node, m.getElement(m.get(large), 199_999), 7, 'the last element of the moving one');
-      // A dead array fills the space, live ones the heap: a large array waits for the collection that makes room where it can be made.
-      m.set(refs, NULL);
-      const live = m.local(m.allocateArray(types.refs, 4000));
-      for (let i = 0; ; i++) {
-        const small = m.tryAllocateArray(types.bytes, 60_000);
-        if (small === NULL) break;
-        m.setElement(m.get(live), i, small);
-      }
-      m.collect();
-      m.persist(m.allocatePinnedArray(types.bytes, 1_900_000)).close();
-      const waited = m.allocateArray(types.bytes, 1_000_000);
-      assert(m.isPinned(waited), 'there was no room for it in the heap');
-      return true;
-    });
-  });
+  return withHeap(
+    { heapBytes: 16 * MIB, nonMovingBytes: 2 * MIB, persistentSlots: 1000, ...options },
+    (heap, m) => {
+      const types = defineTypes(heap);
+      return m.run(() => {
+        const pins = [];
+        let error;
+        try {
+          for (;;) pins.push(m.persist(m.allocatePinnedArray(types.bytes, 100_000)));
+        } catch (e) {
+          error = e;
+        }
+        assert(isTospaceError(error, 'ERR_OUT_OF_MEMORY'), `${error}`);
+        assert(
+          /non-moving/.test(error.message) && /nonMovingBytes/.test(error.hint),
+          `${error.message} ${error.hint}`,
+        );
+        assert(pins.length === 20, `${pins.length} arrays of 100 000 bytes fit into 2 MiB`);
+        const large = m.local(m.allocateArray(types.refs, 200_000));
+        assert(!m.isPinned(m.get(large)), 'a large array falls back to the heap');
+        m.setElement(m.get(large), 199_999, make(m, types.node, 7));
+        const tooLarge = thrownBy(() => m.allocatePinnedArray(types.bytes, 3 * MIB));
+        assert(isTospaceError(tooLarge, 'ERR_OUT_OF_MEMORY'), `${tooLarge}`);
+        // Half of them die: as many fit again, of the other kind too.
+        for (const handle of pins.splice(0, 10)) handle.close();
+        const again = [];
+        for (let i = 0; i < 10; i++) again.push(m.persist(m.allocatePinnedArray(types.bytes, 100_000)));
+        for (const handle of [...pins.splice(0), ...again.splice(0)]) handle.close();
+        const refs = m.local(m.allocatePinnedArray(types.refs, 450_000));
+        m.setElement(m.get(refs), 449_999, make(m, types.node, 8));
+        m.collect();
+        check(m, types.node, m.getElement(m.get(refs), 449_999), 8, 'the last element');
+        check(m, types.node, m.getElement(m.get(large), 199_999), 7, 'the last element of the moving one');
+        // A dead array fills the space, live ones the heap: a large array waits for the collection that makes room where it can be made.
+        m.set(refs, NULL);
+        const live = m.local(m.allocateArray(types.refs, 4000));
+        for (let i = 0; ; i++) {
+          const small = m.tryAllocateArray(types.bytes, 60_000);
+          if (small === NULL) break;
+          m.setElement(m.get(live), i, small);
+        }
+        m.collect();
+        m.persist(m.allocatePinnedArray(types.bytes, 1_900_000)).close();
+        const waited = m.allocateArray(types.bytes, 1_000_000);
+        assert(m.isPinned(waited), 'there was no room for it in the heap');
+        return true;
+      });
+    },
+  );
 }
 
 /** An array that is larger than the heap, and fits into the non-moving space once the last one is dead. */
 async function largerThanHeap({ options }) {
-  return withHeap({ heapBytes: MIB, nonMovingBytes: 4 * MIB, persistentSlots: 1000, ...options }, (heap, m) => {
-    const types = defineTypes(heap);
-    return m.run(() => {
-      for (let i = 0; i < 5; i++) {
-        const ref = m.allocateArray(types.bytes, 3 * MIB);
-        assert(m.isPinned(ref), 'it does not fit into the heap');
-        assert(m.u8[ref + 8 + 2 * MIB] === 0, 'it is zeroed');
-        m.u8[ref + 8 + 2 * MIB] = 1;
-      }
-      const refused = thrownBy(() => m.allocateArray(types.bytes, 5 * MIB));
-      assert(isTospaceError(refused, 'ERR_OUT_OF_MEMORY'), `${refused}`);
-      return true;
-    });
-  });
+  return withHeap(
+    { heapBytes: MIB, nonMovingBytes: 4 * MIB, persistentSlots: 1000, ...options },
+    (heap, m) => {
+      const types = defineTypes(heap);
+      return m.run(() => {
+        for (let i = 0; i < 5; i++) {
+          const ref = m.allocateArray(types.bytes, 3 * MIB);
+          assert(m.isPinned(ref), 'it does not fit into the heap');
+          assert(m.u8[ref + 8 + 2 * MIB] === 0, 'it is zeroed');
+          m.u8[ref + 8 + 2 * MIB] = 1;
+        }
+        const refused = thrownBy(() => m.allocateArray(types.bytes, 5 * MIB));
+        assert(isTospaceError(refused, 'ERR_OUT_OF_MEMORY'), `${refused}`);
+        return true;
+      });
+    },
+  );
 }
 
 /** Memory of dead large objects is with the system again after the cycle that finds them dead. */
@@ -279,7 +312,9 @@ async function givenBack({ options }) {
       const before = heap.statistics().sharedBytes;
       const arrays = [];
       for (let i = 0; i < 6; i++) {
-        const handle = m.persist(i % 2 === 0 ? m.allocateArray(types.bytes, 4 * MIB) : m.allocateArray(types.refs, MIB));
+        const handle = m.persist(
+          i % 2 === 0 ? m.allocateArray(types.bytes, 4 * MIB) : m.allocateArray(types.refs, MIB),
+        );
         const ref = handle.get();
         assert(m.isPinned(ref), 'large arrays do not move');
         for (let at = ref + 8; at < ref + 4 * MIB; at += 4096) m.u8[at] = i % 2 === 0 ? 1 : 0;
@@ -311,7 +346,9 @@ async function abandoned({ options, call, request, from, to }) {
       stress: {
         // Time for allocation between remark and flip.
         delayMs: { plan: 20, flip: 5 },
-        injection: [{ call, ...(request === undefined ? {} : { request }), thread: 'collector', nth, errno: 12 }],
+        injection: [
+          { call, ...(request === undefined ? {} : { request }), thread: 'collector', nth, errno: 12 },
+        ],
       },
     });
     const errors = [];
@@ -339,7 +376,7 @@ async function abandoned({ options, call, request, from, to }) {
       for (let cycle = 0; cycle < 4; cycle++) {
         startCycle(heap, m, L.PHASE_PLAN);
         for (let k = 0; k < 30; k++) add();
-        pins.splice(hash(cycle, nth) % 40, 10).forEach(({ handle }) => handle.close());
+        for (const { handle } of pins.splice(hash(cycle, nth) % 40, 10)) handle.close();
         verify();
         try {
           m.collect();

@@ -49,7 +49,10 @@ function fragment(heap, { smallBytes, hugeBytes, rounds, keepEvery, fits }) {
           const seed = m.getI32(ref, link.offset.seed);
           if (array === NULL) continue;
           assert(m.length(array) === smallBytes, 'a small array changed its length');
-          assert(m.u8[array + 8] === (seed & 0xff) && m.u8[array + 8 + smallBytes - 1] === (~seed & 0xff), 'its bytes');
+          assert(
+            m.u8[array + 8] === (seed & 0xff) && m.u8[array + 8 + smallBytes - 1] === (~seed & 0xff),
+            'its bytes',
+          );
         }
       });
     }
