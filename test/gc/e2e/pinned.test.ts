@@ -123,8 +123,8 @@ test.each(Object.entries(MODES))(
 
 describe('a cycle that is given up between remark and flip loses no pinned object', () => {
   const calls = [
-    ['mremap', { call: 'mremap', from: 1, to: 8 }],
-    ['registration', { call: 'ioctl', request: UFFDIO_REGISTER, from: 4, to: 14 }],
+    ['mremap', { call: 'mremap', from: 13, to: 20 }],
+    ['registration', { call: 'ioctl', request: UFFDIO_REGISTER, from: 9, to: 16 }],
   ] as const;
   test.each(calls.flatMap(([name, plan]) => [false, true].map((verify) => [name, verify, plan] as const)))(
     '%s, verify %s',
