@@ -24,8 +24,8 @@ import { describePauses } from './pauses/text.ts';
 import { type ConfigurationResult, summarise } from './pauses/result.ts';
 import type { PauseSamples } from './pauses/samples.ts';
 
-const ROUNDS = 3;
-const CYCLES = 120;
+const ROUNDS = 2;
+const CYCLES = 100;
 const CYCLES_QUICK = 20;
 const CYCLES_MAX = 100_000;
 /** Cycles of one process end by then, done or not: they take 1 ms for a MiB of live data, and more on a busy machine. */

@@ -94,8 +94,11 @@ export class World {
   constructor(context: WorkerContext) {
     this.#context = context;
     this.#peers = new Peers(context);
-    this.safepoints = new Safepoints(context.control, context.tables.threads, (thread, waitedMs) =>
-      this.#wait(thread, waitedMs),
+    this.safepoints = new Safepoints(
+      context.control,
+      context.tables.threads,
+      (thread, waitedMs) => this.#wait(thread, waitedMs),
+      () => context.kernel.getcpu(),
     );
   }
 

@@ -308,6 +308,12 @@ export const CTL_LIVE_BYTES = 168;
 /** Cycles that an idle heap began by itself. */
 export const CTL_IDLE_CYCLES = 170;
 
+// Pauses.
+/** The CPU that the collector ran on when it asked for the last pause or handshake: a mutator on it does not spin. */
+export const CTL_COLLECTOR_CPU = 192;
+/** In that word: unknown. Equal to no CPU and to no error of getcpu, which a thread may have in T_CPU. */
+export const CPU_UNKNOWN: number = -(2 ** 31);
+
 export const CTL_WORDS = 1024;
 
 // ---------------------------------------------------------------------------------------------------------------------------

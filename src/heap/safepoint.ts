@@ -8,12 +8,18 @@
 // Two threads that each write one word and then read the other's (Dekker): the collector sets CTL_STOP and then reads T_STATE; a
 // mutator that wants to run sets T_STATE to RUNNING and then reads CTL_STOP. All four accesses are sequentially consistent, so at
 // least one of the two sees the other.
+//
+// Both sides spin before they sleep, which is the fastest where each has a CPU. Where the scheduler has put them on one (others keep the
+// rest busy) each spin delays the thread that it waits for, up to three times in a pause; so each side tells the other where it runs.
 
 import {
+  CPU_UNKNOWN,
+  CTL_COLLECTOR_CPU,
   CTL_EPOCH,
   CTL_POLL,
   CTL_STOP,
   PAUSE_NONE,
+  T_CPU,
   T_EPOCH,
   T_STATE,
   THREAD_RUNNING,
@@ -37,12 +43,12 @@ export function resumeRunning(
   for (;;) {
     Atomics.store(thread, T_STATE, THREAD_RUNNING);
     const stop = Atomics.load(control, CTL_STOP);
-    if (stop === PAUSE_NONE) {
-      if (parked === THREAD_STOPPED) Atomics.notify(thread, T_STATE);
-      return;
-    }
+    // The collector, which may be waiting for this, is not notified: where it shares this CPU it would be put in front of the mutator,
+    // and the pause would last for another slice of the scheduler.
+    if (stop === PAUSE_NONE) return;
     park(control, thread, parked);
-    while (!waitWhile(control, CTL_STOP, stop, PAUSE_CHECK_MS)) stillWaiting();
+    const spins = control[CTL_COLLECTOR_CPU] !== thread[T_CPU];
+    while (!waitWhile(control, CTL_STOP, stop, PAUSE_CHECK_MS, spins)) stillWaiting();
   }
 }
 
@@ -67,7 +73,7 @@ export function park(
   Atomics.notify(thread, T_STATE);
 }
 
-/** How long the collector waits for a mutator that it has woken to run again, in milliseconds. */
+/** How long the collector waits for the mutators that it has woken to run again, in milliseconds. All of them together. */
 const RESUME_WAIT_MS = 1;
 
 /**
@@ -85,15 +91,19 @@ export class Safepoints {
   readonly #control: Int32Array<SharedArrayBuffer>;
   readonly #threads: readonly Int32Array<SharedArrayBuffer>[];
   readonly #patience: Patience;
+  readonly #currentCpu: () => number;
 
+  /** @param currentCpu negative where it is unknown. */
   constructor(
     control: Int32Array<SharedArrayBuffer>,
     threads: readonly Int32Array<SharedArrayBuffer>[],
     patience: Patience,
+    currentCpu: () => number = () => CPU_UNKNOWN,
   ) {
     this.#control = control;
     this.#threads = threads;
     this.#patience = patience;
+    this.#currentCpu = currentCpu;
   }
 
   /**
@@ -101,13 +111,14 @@ export class Safepoints {
    * @returns false, with all mutators running again, when patience gave up on one.
    */
   stop(kind: number): boolean {
+    const cpu = this.#tellCpu();
     Atomics.store(this.#control, CTL_STOP, kind);
     Atomics.store(this.#control, CTL_POLL, 1);
     const start = performance.now();
     for (let i = 0; i < this.#threads.length; i++) {
       const thread = this.#threads[i]!;
       for (let ms = PATIENCE_FIRST_MS; Atomics.load(thread, T_STATE) === THREAD_RUNNING; ) {
-        if (waitWhile(thread, T_STATE, THREAD_RUNNING, ms)) continue;
+        if (waitWhile(thread, T_STATE, THREAD_RUNNING, ms, thread[T_CPU] !== cpu)) continue;
         ms = Math.min(ms * 2, PATIENCE_MAX_MS);
         if (!this.#patience(i, performance.now() - start)) {
           this.resume();
@@ -126,10 +137,25 @@ export class Safepoints {
     Atomics.store(this.#control, CTL_POLL, 0);
     Atomics.store(this.#control, CTL_STOP, PAUSE_NONE);
     Atomics.notify(this.#control, CTL_STOP);
+    // It may have changed while this thread slept.
+    const cpu = this.#cpu();
+    const end = performance.now() + RESUME_WAIT_MS;
     for (const thread of this.#threads) {
-      if (Atomics.load(thread, T_STATE) === THREAD_STOPPED)
-        waitWhile(thread, T_STATE, THREAD_STOPPED, RESUME_WAIT_MS);
+      if (Atomics.load(thread, T_STATE) !== THREAD_STOPPED) continue;
+      waitWhile(thread, T_STATE, THREAD_STOPPED, end - performance.now(), thread[T_CPU] !== cpu);
     }
+  }
+
+  /** Tells mutators where the collector runs; returns that. */
+  #tellCpu(): number {
+    const cpu = this.#cpu();
+    this.#control[CTL_COLLECTOR_CPU] = cpu;
+    return cpu;
+  }
+
+  #cpu(): number {
+    const cpu = this.#currentCpu();
+    return cpu < 0 ? CPU_UNKNOWN : cpu;
   }
 
   /**
@@ -137,6 +163,7 @@ export class Safepoints {
    * @returns false when patience gave up on a thread.
    */
   handshake(): boolean {
+    const cpu = this.#tellCpu();
     const epoch = (Atomics.load(this.#control, CTL_EPOCH) + 1) | 0;
     Atomics.store(this.#control, CTL_EPOCH, epoch);
     Atomics.store(this.#control, CTL_POLL, 1);
@@ -148,7 +175,7 @@ export class Safepoints {
         if (Atomics.load(thread, T_STATE) !== THREAD_RUNNING) break;
         const seen = Atomics.load(thread, T_EPOCH);
         if (seen === epoch) break;
-        if (waitWhile(thread, T_EPOCH, seen, ms)) continue;
+        if (waitWhile(thread, T_EPOCH, seen, ms, thread[T_CPU] !== cpu)) continue;
         ms = Math.min(ms * 2, PATIENCE_MAX_MS);
         if (Atomics.load(thread, T_STATE) !== THREAD_RUNNING) break;
         if (!this.#patience(i, performance.now() - start)) {

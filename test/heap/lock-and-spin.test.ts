@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { afterEach, describe, expect, test } from 'vitest';
 import { bindLocks, withLock, withRepairableLock } from '#src/heap/lock.js';
 import { waitWhile } from '#src/heap/spin.js';
@@ -79,6 +80,18 @@ describe('waitWhile', () => {
     expect(waitWhile(sharedWords(), 0, 0, 50)).toBe(false);
     expect(performance.now() - start).toBeGreaterThanOrEqual(49);
     expect(performance.now() - start).toBeLessThan(5000);
+  });
+
+  test('without spinning it sleeps', () => {
+    const before = process.cpuUsage();
+    const rounds = 300;
+    for (let i = 0; i < rounds; i++) expect(waitWhile(sharedWords(), 0, 0, 1, false)).toBe(false);
+    const spinning = process.cpuUsage();
+    for (let i = 0; i < rounds; i++) expect(waitWhile(sharedWords(), 0, 0, 1)).toBe(false);
+    const after = process.cpuUsage();
+    // On one CPU nobody ever spins.
+    if (availableParallelism() > 1)
+      expect(spinning.user - before.user).toBeLessThan(after.user - spinning.user);
   });
 
   test.each([0, 30])('sees a change after %i ms, by another thread', async (delay) => {

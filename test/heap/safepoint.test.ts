@@ -1,10 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
+  CPU_UNKNOWN,
+  CTL_COLLECTOR_CPU,
   CTL_POLL,
   CTL_STOP,
   PAUSE_FLIP,
   PAUSE_NONE,
   PAUSE_REMARK,
+  T_CPU,
   T_STATE,
   THREAD_FREE,
   THREAD_RUNNING,
@@ -84,6 +87,38 @@ describe('stop', () => {
     quit();
     await Promise.all(threads.map((thread) => thread.result));
     expect(states()).toEqual([]);
+  });
+
+  test('whoever shares a CPU, as far as is known, stops and resumes all the same, without a spin', async () => {
+    const threads = [start('poller', 0), start('poller', 1)];
+    await Promise.all(threads.map((thread) => thread.ready));
+    for (const i of [0, 1]) until(line(i), 0);
+    const shares = new Safepoints(
+      h.control,
+      h.tables.threads,
+      (_, waitedMs) => waitedMs < PATIENCE_MS,
+      () => h.tables.threads[0]![T_CPU]!,
+    );
+    for (let round = 0; round < 20; round++) {
+      expect(shares.stop(PAUSE_REMARK)).toBe(true);
+      expect(h.control[CTL_COLLECTOR_CPU]).toBe(h.tables.threads[0]![T_CPU]);
+      expect(states()).toEqual([THREAD_STOPPED, THREAD_STOPPED]);
+      const before = [0, 1].map((i) => shared[line(i)]!);
+      shares.resume();
+      for (const [i, count] of before.entries()) until(line(i), count);
+      expect(shares.handshake()).toBe(true);
+    }
+    // An error of getcpu is no CPU.
+    const unknown = new Safepoints(
+      h.control,
+      h.tables.threads,
+      () => true,
+      () => -38,
+    );
+    expect(unknown.handshake()).toBe(true);
+    expect(h.control[CTL_COLLECTOR_CPU]).toBe(CPU_UNKNOWN);
+    quit();
+    await Promise.all(threads.map((thread) => thread.result));
   });
 
   test('without threads is immediate, and leaves no trace after resume', () => {
