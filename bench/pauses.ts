@@ -28,8 +28,10 @@ const ROUNDS = 2;
 const CYCLES = 100;
 const CYCLES_QUICK = 20;
 const CYCLES_MAX = 100_000;
-/** Cycles of one process end by then, done or not: they take 1 ms for a MiB of live data, and more on a busy machine. */
-const LIMIT_MS = 40_000;
+/** For all cycles together. On a busy machine some processes end before they have done theirs. */
+const BUDGET_MS = { full: 180_000, quick: 25_000 };
+/** Of one process' time, what no amount of data saves, as if it were MiB. */
+const OVERHEAD_MIB = 20;
 /** A process that has not ended by then hangs. */
 const KILL_MS = 120_000;
 const OUTPUT_BYTES_MAX = 64 * 2 ** 20;
@@ -121,6 +123,10 @@ async function measure({ cycles, quick }: PausesArguments): Promise<PausesReport
   const progress = (what: string): void =>
     void (process.stderr.isTTY && process.stderr.write(`\r\x1b[K${what}`));
   const samples = wanted.map((): PauseSamples[] => []);
+  // A share for each process by its data; what one does not need is left to the others.
+  const weight = ({ liveMib, pinnedMib }: Configuration): number => liveMib + pinnedMib + OVERHEAD_MIB;
+  let weights = rounds * wanted.reduce((sum, configuration) => sum + weight(configuration), 0);
+  const end = performance.now() + BUDGET_MS[quick ? 'quick' : 'full'];
   for (let round = 0; round < rounds; round++) {
     // The rest of the division falls to the first rounds.
     const part = Math.floor(cycles / rounds) + (round < cycles % rounds ? 1 : 0);
@@ -129,7 +135,9 @@ async function measure({ cycles, quick }: PausesArguments): Promise<PausesReport
       progress(
         `round ${round + 1} of ${rounds}: ${liveMib} MiB live, ${pinnedMib} MiB pinned, ${roots} roots`,
       );
-      samples[i]!.push(await child(configuration, part));
+      const limitMs = (Math.max(0, end - performance.now()) * weight(configuration)) / weights;
+      weights -= weight(configuration);
+      samples[i]!.push(await child(configuration, part, limitMs));
     }
   }
   progress('');
@@ -151,9 +159,13 @@ async function measure({ cycles, quick }: PausesArguments): Promise<PausesReport
   };
 }
 
-async function child({ liveMib, pinnedMib, roots }: Configuration, cycles: number): Promise<PauseSamples> {
+async function child(
+  { liveMib, pinnedMib, roots }: Configuration,
+  cycles: number,
+  limitMs: number,
+): Promise<PauseSamples> {
   const script = fileURLToPath(new URL('./pauses/pauses-child.js', import.meta.url));
-  const args = [liveMib, pinnedMib, roots, cycles, LIMIT_MS].map(String);
+  const args = [liveMib, pinnedMib, roots, cycles, Math.ceil(limitMs)].map(String);
   const { stdout } = await promisify(execFile)(process.execPath, [script, ...args], {
     // A thread that sits in a page fault answers to no other signal.
     killSignal: 'SIGKILL',
