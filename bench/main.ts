@@ -12,6 +12,7 @@ type Command = (args: string[]) => Promise<number>;
 const BENCHMARKS: Readonly<Record<string, Command>> = {
   floor: async (args) => (await import('./floor.ts')).floor(args),
   flip: async (args) => (await import('./flip.ts')).flip(args),
+  pauses: async (args) => (await import('./pauses.ts')).pauses(args),
 };
 
 const COMMANDS: Readonly<Record<string, Command>> = {

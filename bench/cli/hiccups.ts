@@ -6,6 +6,26 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { Latencies, type LatencySummary } from '../workloads/latencies.ts';
 
 const SLEEP_MS = 1;
+/** Hiccups from here on are also logged with their times, up to a number. */
+const LOGGED_MS = 0.25;
+const LOGGED_MAX = 100_000;
+
+/** A stretch of time on the clock that all threads share, see `monotonicMs`. */
+export interface Interval {
+  readonly startMs: number;
+  readonly us: number;
+}
+
+export interface HiccupLog {
+  readonly summary: LatencySummary;
+  /** The longer ones: each from when the thread should have run to when it did. */
+  readonly log: readonly Interval[];
+}
+
+/** Milliseconds on a clock that is the same in all threads; `performance.now` begins anew in each. */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
 
 export class HiccupMeter {
   readonly #worker: Worker;
@@ -25,24 +45,34 @@ export class HiccupMeter {
 
   /** Ends the thread; returns how much longer than asked its sleeps were. */
   async finish(): Promise<LatencySummary> {
+    return (await this.finishLogged()).summary;
+  }
+
+  /** As {@link finish}, with the times of the longer hiccups. */
+  async finishLogged(): Promise<HiccupLog> {
     const result = once(this.#worker, 'message');
     Atomics.store(this.#stop, 0, 1);
-    const [summary] = (await result) as [LatencySummary];
+    const [log] = (await result) as [HiccupLog];
     await this.#worker.terminate();
-    return summary;
+    return log;
   }
 }
 
-function meter(stop: Int32Array): LatencySummary {
+function meter(stop: Int32Array): HiccupLog {
   const hiccups = new Latencies();
+  const log: Interval[] = [];
+  const origin = monotonicMs() - performance.now();
   parentPort!.postMessage('ready');
   for (let last = performance.now(); Atomics.load(stop, 0) === 0; ) {
     Atomics.wait(stop, 0, 0, SLEEP_MS);
     const now = performance.now();
-    hiccups.record(Math.max(0, now - last - SLEEP_MS));
+    const over = Math.max(0, now - last - SLEEP_MS);
+    hiccups.record(over);
+    if (over >= LOGGED_MS && log.length < LOGGED_MAX)
+      log.push({ startMs: origin + last + SLEEP_MS, us: over * 1000 });
     last = now;
   }
-  return hiccups.summary();
+  return { summary: hiccups.summary(), log };
 }
 
 if (!isMainThread && (workerData as { hiccupStop?: Int32Array } | null)?.hiccupStop !== undefined) {

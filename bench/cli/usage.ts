@@ -15,6 +15,7 @@ Commands:
   run WORKLOAD    run a workload on a heap and report pauses, faults, throughput and memory
   bench floor     measure what the kernel alone takes for the steps of a collection
   bench flip      measure what moves of page tables cost, and what makes them cheap
+  bench pauses    measure whether pauses grow with live data, pinned objects and handles
 
 Options:
   --help          show this help, or a command's with \`tospace COMMAND --help\`

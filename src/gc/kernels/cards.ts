@@ -17,15 +17,16 @@ function cardCount(end: u32): u32 {
   return (end - heapBase + CARD_BYTES - 1) >> CARD_LOG2;
 }
 
-/** The first group of 64 cards at or behind `card` (a multiple of 64), below `count`, that holds one that is not clean. */
+/** The first group of 64 cards at or behind `card` (which begins one), below `count`, that holds one with the given value. */
 // @ts-ignore: decorator
 @inline
-function skipClean(card: u32, count: u32): u32 {
+function nextWith(card: u32, count: u32, value: u8): u32 {
+  const wanted = i8x16.splat(value);
   while (card < count) {
     const at = cards + card;
     const any = v128.or(
-      v128.or(v128.load(at), v128.load(at, 16)),
-      v128.or(v128.load(at, 32), v128.load(at, 48)),
+      v128.or(i8x16.eq(v128.load(at), wanted), i8x16.eq(v128.load(at, 16), wanted)),
+      v128.or(i8x16.eq(v128.load(at, 32), wanted), i8x16.eq(v128.load(at, 48), wanted)),
     );
     if (v128.any_true(any)) return card;
     card += 64;
@@ -58,7 +59,7 @@ function firstCard(from: u32): u32 {
 export function ageCards(from: u32, end: u32, round: u32): u32 {
   const count = cardCount(end);
   let aged: u32 = 0;
-  for (let group = skipClean(firstCard(from), count); group < count; group = skipClean(group + 64, count)) {
+  for (let group = nextWith(firstCard(from), count, <u8>CARD_DIRTY); group < count; group = nextWith(group + 64, count, <u8>CARD_DIRTY)) {
     let bits = cardsEqual(group, <u8>CARD_DIRTY);
     aged += <u32>popcnt(bits);
     while (bits) {
@@ -104,7 +105,7 @@ function scanCards(from: u32, end: u32, value: u32): u32 {
   known = firstChunk;
   ref = 0;
   refEnd = 0;
-  for (let group = skipClean(firstCard(from), count); group < count; group = skipClean(group + 64, count)) {
+  for (let group = nextWith(firstCard(from), count, <u8>value); group < count; group = nextWith(group + 64, count, <u8>value)) {
     let bits = cardsEqual(group, <u8>value);
     while (bits) {
       const card = group + <u32>ctz(bits);
