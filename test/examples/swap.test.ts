@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { DEFAULTS, parseOptions } from '#examples/swap/options.js';
 import type { Counts, EvictionError, SwapReport } from '#examples/swap/report.js';
 import { EBUSY, EIO, ENOMEM, type InjectionPlan, UFFDIO_COPY, UFFDIO_MOVE } from '#src/uffd/index.js';
@@ -25,6 +25,10 @@ const main = fileURLToPath(import.meta.resolve('#examples/swap/main.js'));
 /** Small enough to be quick, large enough that most of it must go. */
 const SMALL = { anonBytes: 4 * MIB, shmemBytes: 4 * MIB, residentBytes: MIB, seconds: 0.5 };
 const SMALL_ARGS = ['--anon', '4MiB', '--shmem', '4MiB', '--resident', '1MiB'];
+
+/** What a run may take: each has four busy threads, and several runs share the machine. Only a hang is meant to meet it. */
+const SLOW_MS = 90_000;
+vi.setConfig({ testTimeout: 2 * SLOW_MS });
 
 let directory: string;
 beforeAll(() => {
@@ -38,7 +42,8 @@ afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-const cli = (...args: string[]): Promise<ChildResult> => runCommand(process.execPath, [main, ...args]);
+const cli = (...args: string[]): Promise<ChildResult> =>
+  runCommand(process.execPath, [main, ...args], SLOW_MS);
 
 /** Runs until it has done at least so much: on a busy machine that may be long after `seconds`. */
 async function run(
@@ -49,7 +54,7 @@ async function run(
 ): Promise<{ report: SwapReport; errors: EvictionError[] }> {
   const args = [{ ...SMALL, directory, ...options }, injection, least].map((value) => JSON.stringify(value));
   args.push(...more);
-  const result = await runCommand(process.execPath, [supportScript('swap-child.mjs'), ...args]);
+  const result = await runCommand(process.execPath, [supportScript('swap-child.mjs'), ...args], SLOW_MS);
   expect({ status: result.status, signal: result.signal, stderr: result.stderr }).toEqual({
     status: 0,
     signal: null,
@@ -100,7 +105,7 @@ function swapFileOf(child: ChildProcess): string {
 }
 
 async function ended(child: ChildProcess): Promise<{ status: number | null; signal: string | null }> {
-  const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), SLOW_MS);
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   clearTimeout(timer);
   return { status: child.exitCode, signal: child.signalCode };
@@ -216,7 +221,7 @@ describe.concurrent('what cannot be answered rightly is not answered', () => {
     ],
   ] as const)('the %s cannot go on (%#): so does the process', async (_name, plan, message) => {
     const args = [{ ...SMALL, directory, seconds: 60 }, plan, {}].map((value) => JSON.stringify(value));
-    const result = await runCommand(process.execPath, [supportScript('swap-child.mjs'), ...args]);
+    const result = await runCommand(process.execPath, [supportScript('swap-child.mjs'), ...args], SLOW_MS);
     expect({ status: result.status, signal: result.signal }).toEqual({ status: 70, signal: null });
     expect(result.stderr).toMatch(message);
   });
