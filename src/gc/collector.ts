@@ -25,6 +25,8 @@ import type { HeapEvent } from './events.ts';
 import { NonMoving } from './non-moving.ts';
 import { Governor } from './governor.ts';
 import { Peers } from './peers.ts';
+import { References } from './references.ts';
+import { Retention } from './retention.ts';
 import { StopTheWorldCollector } from './stop-the-world.ts';
 import { Tracer } from './tracer.ts';
 import { Verifier } from './verify/verifier.ts';
@@ -46,12 +48,18 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
     if (closing()) throw new CycleCancelled();
     governor.slice();
   });
-  const nonMoving = new NonMoving(context);
-  const verifier = options.verify ? new Verifier(context) : undefined;
+  const parts = {
+    context,
+    world,
+    tracer,
+    nonMoving: new NonMoving(context),
+    references: new References(context, tracer),
+    retention: new Retention(context),
+    verifier: options.verify ? new Verifier(context) : undefined,
+    governor,
+  };
   const collector =
-    options.collector === 'concurrent'
-      ? new ConcurrentCollector(context, world, tracer, nonMoving, verifier, governor)
-      : new StopTheWorldCollector(context, world, tracer, nonMoving, verifier, governor);
+    options.collector === 'concurrent' ? new ConcurrentCollector(parts) : new StopTheWorldCollector(parts);
   // Code is compiled when it first runs. Let that be now, on an empty heap, and not in somebody's first pauses.
   for (let i = 0; i < WARM_UP_CYCLES; i++) collector.cycle(false);
   governor.arm();

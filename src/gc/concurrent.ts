@@ -8,8 +8,10 @@
 //   remark   PAUSE. Roots again, the last dirty cards. Allocation buffers are retired and the black line drawn: whatever is allocated
 //            above it until the end of the cycle lives
 //   plan     weak fields to dead objects are cleared, guarded objects come back (references.ts)
+//            the non-moving space is swept
 //            prefix sums: forwarding becomes a function of two tables. Page sources for every to-space page
-//   flip     PAUSE. Page tables away, other memfd under the heap, its used part registered (flip.ts); roots rewritten
+//   flip     PAUSE. Page tables away, other memfd under the heap, its used part registered (flip.ts); roots rewritten; the non-moving window
+//            is hidden likewise (non-moving.ts)
 //   compact  mutators fault on what is not built yet and are served first, the sweep builds the rest, from-space leaves behind it
 //   close    servers drained → unregister → from-space's page tables dropped. In this order: unregistering hands a blocked faulter
 //            whatever page is there, and a late fault must not be served from freed memory
@@ -25,7 +27,6 @@ import {
   CTL_COMPACTED_BYTES,
   CTL_CURSOR,
   CTL_CYCLE,
-  CTL_PHASE,
   CTL_WINDOW,
   PAGE_BYTES,
   PAGE_LOG2,
@@ -42,14 +43,15 @@ import { check } from '../uffd/index.ts';
 import { Builder } from './builder.ts';
 import type { WorkerContext } from './context.ts';
 import { type Collector, type CycleReport, PhaseClock, type World } from './cycle.ts';
+import type { CollectorParts } from './collector-parts.ts';
 import { clearAttics, type FlipTimes, flipMappings, rehearseFlip } from './flip.ts';
 import type { NonMoving } from './non-moving.ts';
 import type { Governor } from './governor.ts';
 import { Peers } from './peers.ts';
-import { References } from './references.ts';
+import type { References } from './references.ts';
 import { placeServers } from './placement.ts';
 import { planBlack, planCompaction } from './plan.ts';
-import { Retention } from './retention.ts';
+import type { Retention } from './retention.ts';
 import { Sweep } from './sweep.ts';
 import type { Tracer } from './tracer.ts';
 import type { Verifier } from './verify/verifier.ts';
@@ -89,26 +91,28 @@ export class ConcurrentCollector implements Collector {
   /** True from the beginning of a cycle to its flip: when the next one begins, that it was given up. */
   #unsettled = false;
 
-  constructor(
-    context: WorkerContext,
-    world: World,
-    tracer: Tracer,
-    nonMoving: NonMoving,
-    verifier: Verifier | undefined,
-    governor: Governor,
-  ) {
+  constructor({
+    context,
+    world,
+    tracer,
+    nonMoving,
+    references,
+    retention,
+    verifier,
+    governor,
+  }: CollectorParts) {
     this.#context = context;
     this.#world = world;
     this.#tracer = tracer;
     this.#nonMoving = nonMoving;
     this.#verifier = verifier;
-    this.#references = new References(context, tracer);
-    this.#retention = new Retention(context);
+    this.#references = references;
+    this.#retention = retention;
     this.#sweep = new Sweep(
       context,
       new Builder(context, createPageChecker(context)),
       nonMoving,
-      this.#retention,
+      retention,
       new Peers(context),
       (pages) => governor.batch(pages),
     );
@@ -126,18 +130,18 @@ export class ConcurrentCollector implements Collector {
     let precleanRounds: number;
     let remarkCards: number;
     try {
-      this.#enter(PHASE_MARK, 'mark');
+      this.#context.enter(PHASE_MARK, 'mark');
       precleanRounds = this.#mark();
       clock.lap('mark');
 
-      this.#enter(PHASE_REMARK, 'remark');
+      this.#context.enter(PHASE_REMARK, 'remark');
       remarkCards = this.#remark();
       clock.lap('remark');
     } finally {
       this.#governor.pacer.converged();
     }
 
-    this.#enter(PHASE_PLAN, 'plan');
+    this.#context.enter(PHASE_PLAN, 'plan');
     const references = this.#references.process(() => this.#world.handshake());
     clock.lap('references');
 
@@ -151,17 +155,17 @@ export class ConcurrentCollector implements Collector {
     placeServers(this.#context);
     clock.lap('plan');
 
-    this.#enter(PHASE_FLIP, 'flip');
+    this.#context.enter(PHASE_FLIP, 'flip');
     const flip = this.#flip();
     clock.lap('flip');
     this.#governor.flipped(flip.fromBytes, flip.usedBytes);
 
-    this.#enter(PHASE_COMPACT, 'compact');
+    this.#context.enter(PHASE_COMPACT, 'compact');
     this.#sweep.run();
     clock.lap('compact');
     this.#governor.compacted();
 
-    this.#enter(PHASE_CLOSE, 'close');
+    this.#context.enter(PHASE_CLOSE, 'close');
     this.#close(flip, release);
     clock.lap('close');
     this.#governor.end();
@@ -183,11 +187,6 @@ export class ConcurrentCollector implements Collector {
       sizing: this.#governor.report(),
       sharedBytesAfter: arena.sharedBytes(),
     };
-  }
-
-  #enter(phase: number, name: 'mark' | 'remark' | 'plan' | 'flip' | 'compact' | 'close'): void {
-    Atomics.store(this.#context.control, CTL_PHASE, phase);
-    this.#context.reach(name);
   }
 
   /**

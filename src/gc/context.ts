@@ -3,7 +3,15 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Arena, type ArenaHandle } from '../heap/arena.ts';
 import { Tables } from '../heap/tables.ts';
-import { COLLECTOR, PAGE_LOG2, W_BYTES_BUILT, W_PAGES, W_STATE, WORKER_ARMED } from '../heap/layout.ts';
+import {
+  COLLECTOR,
+  CTL_PHASE,
+  PAGE_LOG2,
+  W_BYTES_BUILT,
+  W_PAGES,
+  W_STATE,
+  WORKER_ARMED,
+} from '../heap/layout.ts';
 import { createLibcKernel, injectFaults, type Kernel, Userfaultfd } from '../uffd/index.ts';
 import { instantiateKernels, type Kernels } from './kernels.ts';
 import type { DelayPoint, ResolvedOptions } from './options.ts';
@@ -82,6 +90,12 @@ export class WorkerContext {
       if (crash.how === 'exit') process.exit(1);
       throw new Error(`stress: the ${this.#name} crashes at ${point}`);
     }
+  }
+
+  /** Begins a phase (PHASE_…) of the cycle. */
+  enter(phase: number, point: DelayPoint): void {
+    Atomics.store(this.control, CTL_PHASE, phase);
+    this.reach(point);
   }
 
   countPages(pages: number, bytes: number): void {

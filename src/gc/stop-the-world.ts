@@ -8,7 +8,6 @@ import {
   CTL_COMPACTED_BYTES,
   CTL_CURSOR,
   CTL_CYCLE,
-  CTL_PHASE,
   CTL_TO_ALIAS,
   CTL_USED_BYTES,
   PAGE_BYTES,
@@ -22,13 +21,14 @@ import {
 } from '../heap/layout.ts';
 import type { WorkerContext } from './context.ts';
 import { type Collector, type CycleReport, PhaseClock, type World } from './cycle.ts';
+import type { CollectorParts } from './collector-parts.ts';
 import { clearAttics, flipMappings, rehearseFlip } from './flip.ts';
 import type { NonMoving } from './non-moving.ts';
 import { PageFixer } from './page-fixer.ts';
 import type { Governor } from './governor.ts';
 import { planBlack, planCompaction } from './plan.ts';
-import { NO_REFERENCES, References } from './references.ts';
-import { Retention } from './retention.ts';
+import { NO_REFERENCES, type References } from './references.ts';
+import type { Retention } from './retention.ts';
 import type { Tracer } from './tracer.ts';
 import { createPageChecker, type PageChecker } from './verify/page-checker.ts';
 import type { Verifier } from './verify/verifier.ts';
@@ -44,21 +44,23 @@ export class StopTheWorldCollector implements Collector {
   readonly #checker: PageChecker | undefined;
   readonly #governor: Governor;
 
-  constructor(
-    context: WorkerContext,
-    world: World,
-    tracer: Tracer,
-    nonMoving: NonMoving,
-    verifier: Verifier | undefined,
-    governor: Governor,
-  ) {
+  constructor({
+    context,
+    world,
+    tracer,
+    nonMoving,
+    references,
+    retention,
+    verifier,
+    governor,
+  }: CollectorParts) {
     this.#context = context;
     this.#world = world;
     this.#tracer = tracer;
     this.#nonMoving = nonMoving;
     this.#verifier = verifier;
-    this.#references = new References(context, tracer);
-    this.#retention = new Retention(context);
+    this.#references = references;
+    this.#retention = retention;
     this.#checker = createPageChecker(context);
     this.#governor = governor;
   }
@@ -84,7 +86,7 @@ export class StopTheWorldCollector implements Collector {
       this.#world.retireBuffers();
       usedBytesBefore = control[CTL_CURSOR]! - heap;
 
-      this.#enter(PHASE_MARK, 'mark');
+      this.#context.enter(PHASE_MARK, 'mark');
       this.#tracer.begin();
       this.#nonMoving.forgetFresh();
       remarkCards = this.#tracer.finish();
@@ -92,7 +94,7 @@ export class StopTheWorldCollector implements Collector {
       this.#verifier?.afterRemark();
       clock.lap('mark');
 
-      this.#enter(PHASE_PLAN, 'plan');
+      this.#context.enter(PHASE_PLAN, 'plan');
       this.#references.begin();
       references = this.#references.process();
       clock.lap('references');
@@ -104,7 +106,7 @@ export class StopTheWorldCollector implements Collector {
       this.#verifier?.beforeFlip(usedBytesBefore);
       clock.lap('plan');
 
-      this.#enter(PHASE_FLIP, 'flip');
+      this.#context.enter(PHASE_FLIP, 'flip');
       this.#retention.beginWindow(usedBytesBefore);
       const dirtyBytes = this.#retention.backDirtyBytes;
       const hidden = { heapBytes: usedBytes, nonMovingBytes: 0 };
@@ -114,7 +116,7 @@ export class StopTheWorldCollector implements Collector {
       this.#verifier?.afterFlip();
       clock.lap('flip');
 
-      this.#enter(PHASE_COMPACT, 'compact');
+      this.#context.enter(PHASE_COMPACT, 'compact');
       this.#compact();
       clock.lap('compact');
       this.#world.announceRoom();
@@ -123,7 +125,7 @@ export class StopTheWorldCollector implements Collector {
 
     this.#governor.flipped(usedBytesBefore, usedBytes);
     this.#governor.compacted();
-    this.#enter(PHASE_CLOSE, 'close');
+    this.#context.enter(PHASE_CLOSE, 'close');
     if (releases) this.#retention.releaseAll();
     else this.#retention.trimBack(this.#governor, usedBytes);
     clearAttics(this.#context, { heapBytes: usedBytesBefore, nonMovingBytes: 0 });
@@ -151,11 +153,6 @@ export class StopTheWorldCollector implements Collector {
       sizing: this.#governor.report(),
       sharedBytesAfter: arena.sharedBytes(),
     };
-  }
-
-  #enter(phase: number, name: 'mark' | 'plan' | 'flip' | 'compact' | 'close'): void {
-    Atomics.store(this.#context.control, CTL_PHASE, phase);
-    this.#context.reach(name);
   }
 
   /** Builds all of to-space through its alias; the heap window shows the same pages. */

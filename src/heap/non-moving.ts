@@ -15,8 +15,10 @@
 // A sweep takes both borders back as far as there are free pages, so that either part may grow into what the other has used.
 //
 // Everything here is written under one lock, which is never held across a safepoint. The collector takes it to sweep (gc/non-moving.ts).
-// A thread may be terminated while it holds the lock: whatever it has done by then is no object yet, and the next sweep frees it.
+// A thread may be terminated while it holds the lock: whatever it has done by then is no object yet. The next
+// sweep frees it; at worst pages that were about to belong to one large object are lost.
 
+import { isBitSet, setBit } from './bitmap.ts';
 import {
   CTL_NON_MOVING_FRESH,
   CTL_NON_MOVING_LOCK,
@@ -96,9 +98,9 @@ export class NonMovingSpace {
         cell > 0 ? this.#takeCell(cell, raw) : this.#takePages(Math.ceil(bytes / PAGE_BYTES), raw);
       if (offset < 0) return -1;
       // What makes it an object.
-      set(this.#allocated, offset);
+      setBit(this.#allocated, offset);
       // The collector has drawn its line already: what comes now is live, and its references belong to the space before the flip.
-      if (control[CTL_NON_MOVING_FRESH] !== 0) set(this.#fresh, offset);
+      if (control[CTL_NON_MOVING_FRESH] !== 0) setBit(this.#fresh, offset);
       control[CTL_NON_MOVING_SINCE] =
         control[CTL_NON_MOVING_SINCE]! + (cell > 0 ? cell : Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES);
       return offset;
@@ -129,7 +131,7 @@ export class NonMovingSpace {
       if (this.#spans[page] !== word) continue;
       const begin = page << PAGE_LOG2;
       for (let at = begin; at + cell <= begin + PAGE_BYTES; at += cell) {
-        if (isSet(this.#allocated, at)) continue;
+        if (isBitSet(this.#allocated, at)) continue;
         this.#cells.set(key, hint < 0 ? hint : page);
         return at;
       }
@@ -192,7 +194,7 @@ export class NonMovingSpace {
 
   /** True when an object begins at the offset. For checks. */
   isAllocated(ref: number): boolean {
-    return isSet(this.#allocated, ref - this.#base);
+    return isBitSet(this.#allocated, ref - this.#base);
   }
 
   /** The objects of the space, by address. For checks, while nobody allocates. */
@@ -210,14 +212,4 @@ export class NonMovingSpace {
     const value = word >>> SPAN_VALUE_SHIFT;
     return (word & SPAN_KIND_MASK) === SPAN_CELLS ? value : value * PAGE_BYTES;
   }
-}
-
-function set(bitmap: Int32Array, offset: number): void {
-  const granule = offset >>> GRANULE_LOG2;
-  bitmap[granule >>> 5] = bitmap[granule >>> 5]! | (1 << (granule & 31));
-}
-
-function isSet(bitmap: Int32Array, offset: number): boolean {
-  const granule = offset >>> GRANULE_LOG2;
-  return ((bitmap[granule >>> 5]! >>> (granule & 31)) & 1) === 1;
 }

@@ -5,12 +5,12 @@
 // The word is raised in a pause only, and lowered behind a handshake: its value at any moment between two safepoints will do.
 
 import { TospaceError } from '../errors.ts';
+import { isBitSet } from './bitmap.ts';
 import {
   CTL_BLACK_LINE,
   CTL_GUARD_TYPE,
   CTL_READY_TYPE,
   FINALIZER_QUEUES,
-  GRANULE_LOG2,
   GUARD_BYTES,
   GUARD_NEXT,
   GUARD_QUEUE,
@@ -64,8 +64,8 @@ export class MutatorReferences {
     // Null is below the heap; black objects are above the line.
     const stays = ref >= this.#nonMoving;
     if (ref < this.#heapBase || (ref >= this.#control[CTL_BLACK_LINE]! && !stays)) return ref;
-    const marked = isSet(this.#marks, ref - this.#heapBase);
-    return marked || (stays && isSet(this.#fresh, ref - this.#nonMoving)) ? ref : NULL;
+    const marked = isBitSet(this.#marks, ref - this.#heapBase);
+    return marked || (stays && isBitSet(this.#fresh, ref - this.#nonMoving)) ? ref : NULL;
   }
 
   identityHash(ref: Ref): number {
@@ -141,10 +141,4 @@ export class MutatorReferences {
     }
     return { id: control[CTL_GUARD_TYPE]!, bytes: GUARD_BYTES } as RecordType;
   }
-}
-
-/** The bit of the granule at `offset`. */
-function isSet(bitmap: Int32Array, offset: number): boolean {
-  const granule = offset >> GRANULE_LOG2;
-  return ((bitmap[granule >> 5]! >>> (granule & 31)) & 1) === 1;
 }
