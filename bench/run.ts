@@ -37,7 +37,7 @@ async function measure({ workload, heapOptions, seed, scale, load }: RunArgument
   const title = `${workload.name}: collector ${heap.options.collector}, heap ${formatBytes(heap.options.heapBytes)}, seed ${seed}, scale ${scale}`;
   const progress = new Progress(process.stderr, title, {
     done: () => new Float64Array(done)[0],
-    statistics: () => heap.statistics(),
+    stats: () => heap.stats(),
     lastCycle: () => cycles.at(-1),
   });
   const meter = workload.hiccups === true ? await HiccupMeter.start() : undefined;
@@ -62,7 +62,7 @@ async function measure({ workload, heapOptions, seed, scale, load }: RunArgument
       checksum: result.checksum,
       wallMs: result.wallMs,
       details: { ...result.details, ...(hiccups === undefined ? {} : { hiccupUs: hiccups }) },
-      statistics: heap.statistics(),
+      statistics: heap.stats(),
       cycles,
       version: packageVersion(),
     });
@@ -91,5 +91,5 @@ function runInThread(input: ThreadInput): Promise<ThreadResult> {
 /** Waits for the reports of the cycles that are counted as complete: they come as messages, behind the counter. */
 async function allReported(heap: Heap, cycles: readonly CycleReport[]): Promise<void> {
   const end = performance.now() + EVENTS_TIMEOUT_MS;
-  while (cycles.length < heap.statistics().cycles && performance.now() < end) await sleep(1);
+  while (cycles.length < heap.stats().cycles && performance.now() < end) await sleep(1);
 }

@@ -11,7 +11,7 @@ const LOG_INTERVAL_MS = 5000;
 export interface ProgressSource {
   /** Part of the work that is done, 0 to 1. */
   done(): number;
-  statistics(): HeapStatistics;
+  stats(): HeapStatistics;
   lastCycle(): CycleReport | undefined;
 }
 
@@ -25,7 +25,7 @@ function pauses({ collector, phasesMs }: CycleReport): string {
 
 /** One line of progress. */
 export function progressLine(source: ProgressSource): string {
-  const statistics = source.statistics();
+  const statistics = source.stats();
   const last = source.lastCycle();
   const parts = [
     `${(source.done() * 100).toFixed(0).padStart(3)} %`,

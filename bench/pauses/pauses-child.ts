@@ -75,13 +75,13 @@ async function measure(
   Atomics.store(state, 0, GO);
   Atomics.notify(state, 0);
   await settled;
-  const before = heap.statistics();
+  const before = heap.stats();
   const end = performance.now() + limitMs;
   mutator.run(() => {
     // At least one, however little time is left.
     for (let i = 0; i === 0 || (i < cycles && performance.now() < end); i++) mutator.collect();
   });
-  const after = heap.statistics();
+  const after = heap.stats();
   const result = once(worker, 'message');
   Atomics.store(state, 0, STOP);
   const [fromThread] = (await result) as [ThreadResult];
@@ -148,7 +148,7 @@ class Work {
   run(): ThreadResult {
     const m = this.#m;
     const data = this.#data;
-    const { remark, flip } = this.#heap.statistics().pausesUs;
+    const { remark, flip } = this.#heap.stats().pausesUs;
     this.#remarks = remark.count;
     this.#flips = flip.count;
     const start = performance.now();
@@ -181,7 +181,7 @@ class Work {
 
   /** Finds out which pause a safepoint was, if any: the heap counts those that this thread saw. */
   #classify(before: number, now: number): void {
-    const { remark, flip } = this.#heap.statistics().pausesUs;
+    const { remark, flip } = this.#heap.stats().pausesUs;
     const remarks = remark.count - this.#remarks;
     const flips = flip.count - this.#flips;
     this.#remarks += remarks;

@@ -228,7 +228,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   }
 
   /** What the heap has done so far. Some 100 µs: not for hot paths. @throws TospaceError ERR_STATE when the heap is closed. */
-  statistics(): HeapStatistics {
+  stats(): HeapStatistics {
     this.#assertOpen();
     const held = [...this.#arena.memfds, this.#arena.nonMovingMemfd].map((fd) =>
       check(this.kernel.fileBlocks(fd), 'fstat', 'asking for the memory of the heap'),

@@ -222,7 +222,7 @@ async function pauses({ references = 1000, delayMs = 250, ...options }) {
       return { raised, reads, rounds };
     }),
   );
-  const { stallsUs } = heap.statistics();
+  const { stallsUs } = heap.stats();
   m.detach();
   await heap.close();
   return { ...result, stalls: stallsUs.count };

@@ -127,8 +127,8 @@ function churn(heap, m, cycles, until = () => true) {
           );
       };
       for (let i = 0; i < count; i++) put(i);
-      const end = heap.statistics().cycles + cycles;
-      for (let n = 0; heap.statistics().cycles < end || !until(); n++) {
+      const end = heap.stats().cycles + cycles;
+      for (let n = 0; heap.stats().cycles < end || !until(); n++) {
         for (let k = 0; k < 50; k++) {
           const i = random.int(count);
           check(i);
@@ -140,7 +140,7 @@ function churn(heap, m, cycles, until = () => true) {
       for (let i = 0; i < count; i++) check(i);
     });
   });
-  return { cycles: heap.statistics().cycles, faults: heap.statistics().faults };
+  return { cycles: heap.stats().cycles, faults: heap.stats().faults };
 }
 
 /** 3: signals interrupt faults, and have them delivered again for pages that are being built. */
@@ -233,7 +233,7 @@ function zeroes({ options }) {
         if (n % 250 === 0) m.collect(n % 500 === 0);
       }
     });
-    return heap.statistics().cycles;
+    return heap.stats().cycles;
   });
 }
 
@@ -268,7 +268,7 @@ async function manyRequests({ options }) {
   });
   await Promise.all(done);
   m.detach();
-  const { cycles } = heap.statistics();
+  const { cycles } = heap.stats();
   assert(
     cycles >= 8 && cycles <= 8 * (threads + 1) + 2,
     `${cycles} cycles for ${8 * (threads + 1)} requests`,
@@ -315,9 +315,9 @@ async function black({ options, fill }) {
             const back = m.getRef(ref, node.offset.right);
             assert(back === m.get(table), () => `slot ${i}: its table is at ${back}`);
           };
-          const end = heap.statistics().cycles + (fill ? 8 : 12);
+          const end = heap.stats().cycles + (fill ? 8 : 12);
           let n = 0;
-          while (heap.statistics().cycles < end) {
+          while (heap.stats().cycles < end) {
             n++;
             // Every now and then the allocations that follow are certainly between remark and flip.
             if (n % 50 === 0) startCycle(heap, m, layout.PHASE_PLAN);
@@ -342,7 +342,7 @@ async function black({ options, fill }) {
           for (let i = 0; i < slots; i++) check(i);
         });
       });
-      return { stalls: heap.statistics().stallsUs.count, list };
+      return { stalls: heap.stats().stallsUs.count, list };
     },
   );
   await new Promise((resolve) => setTimeout(resolve, 20));
@@ -367,7 +367,7 @@ async function hide({ options, holders, cycles }) {
   hideAndSeek(shared, m, types, holders, cycles, 0);
   m.detach();
   await Promise.all(threads);
-  const result = shared.statistics();
+  const result = shared.stats();
   await shared.close();
   return { cycles: result.cycles };
 }
@@ -387,9 +387,9 @@ function hideAndSeek(heap, m, { node, refs }, holders, cycles, seed) {
           m.setElement(m.get(table), i, holder);
         });
       }
-      const end = heap.statistics().cycles + cycles;
+      const end = heap.stats().cycles + cycles;
       const hidden = m.local(NULL);
-      while (heap.statistics().cycles < end) {
+      while (heap.stats().cycles < end) {
         for (let k = 0; k < 200; k++) {
           // The reference leaves one holder, is nowhere in the heap for a moment that may contain a safepoint, and enters another.
           const a = random.int(holders);

@@ -35,7 +35,7 @@ function mutate(heap, m, node, cycles, tolerated = () => false) {
     m.scope(() => {
       const head = buildList(m, node, COUNT);
       const random = new Random(1);
-      const end = () => heap.statistics().cycles + heap.statistics().abandonedCycles >= cycles;
+      const end = () => heap.stats().cycles + heap.stats().abandonedCycles >= cycles;
       while (!end()) {
         try {
           m.scope(() => watch(m, node, head));
@@ -91,7 +91,7 @@ async function life({ options, cycles = 8 }) {
   const errors = mutate(heap, m, node, cycles, (error) =>
     isTospaceError(error, 'ERR_SYSCALL', 'ERR_OUT_OF_MEMORY'),
   );
-  const { abandonedCycles, faults } = heap.statistics();
+  const { abandonedCycles, faults } = heap.stats();
   m.detach();
   await new Promise((resolve) => setTimeout(resolve, 30));
   for (const error of abandoned)

@@ -458,7 +458,7 @@ async function histories({ options, seed, threads = 1, ...config }) {
   }
   const mine = runOne(heap, types, seed, each);
   const all = [mine, ...(await Promise.all(workers))];
-  const statistics = heap.statistics();
+  const statistics = heap.stats();
   await heap.close();
   await new Promise((resolve) => setImmediate(resolve));
   assert(failed.length === 0, `cycles were abandoned: ${failed}`);

@@ -283,7 +283,7 @@ async function terminate({ options, job, rounds }) {
   }
   m.run(() => m.collect());
   m.run(() => m.collect());
-  const { usedBytes } = heap.statistics();
+  const { usedBytes } = heap.stats();
   m.detach();
   // The last one ends while it runs, and no cycle comes between that and close().
   const last = spawnMutator(heap, node, job);
@@ -303,7 +303,7 @@ async function threads({ options, count }) {
     `${results}`,
   );
   await Promise.all(all.map(({ exit }) => exit));
-  const { cycles } = heap.statistics();
+  const { cycles } = heap.stats();
   await heap.close();
   return { cycles };
 }
@@ -315,7 +315,7 @@ async function thrash({ options }) {
   const all = Array.from({ length: 4 }, (_, i) => spawnMutator(heap, node, 'garbage', { seed: i }));
   const results = await Promise.all(all.map(({ message }) => message));
   await Promise.all(all.map(({ exit }) => exit));
-  const { cycles } = heap.statistics();
+  const { cycles } = heap.stats();
   await heap.close();
   assert(
     results.every((result) => result === 'done'),
@@ -424,8 +424,8 @@ if (isMainThread) {
       m.run(() => {
         m.scope(() => {
           const head = buildList(m, node, 3000 + workerData.seed);
-          const end = heap.statistics().cycles + 5;
-          while (heap.statistics().cycles < end) {
+          const end = heap.stats().cycles + 5;
+          while (heap.stats().cycles < end) {
             m.scope(() => checkList(m, node, buildList(m, node, 1000), 1000));
             checkList(m, node, head, 3000 + workerData.seed);
             m.blocking(() => {});

@@ -573,7 +573,7 @@ async function round({ options, seed, threads, steps, slots }, total) {
     compare(m, types, table, slots, { last, model, hits });
     return found;
   });
-  const { cycles, faults } = heap.statistics();
+  const { cycles, faults } = heap.stats();
   m.detach();
   await heap.close();
   if (abandoned.length > 0) throw new Error(`cycles were abandoned: ${abandoned}`);

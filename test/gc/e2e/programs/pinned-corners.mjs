@@ -209,7 +209,7 @@ async function manyPages(options) {
   m.run(() => {
     for (let i = 0; i < 2_000_000; i++) m.setI32(m.allocatePinned(raw), raw.offset.value, i);
   });
-  const { nonMovingBytes } = heap.statistics();
+  const { nonMovingBytes } = heap.stats();
   m.detach();
   await heap.close();
   return nonMovingBytes;

@@ -110,7 +110,7 @@ async function addresses({ options, cycles, seed }) {
       m.collect();
     });
     // Only the handles' array is left.
-    return { cycles: heap.statistics().cycles, leftBytes: heap.statistics().nonMovingBytes };
+    return { cycles: heap.stats().cycles, leftBytes: heap.stats().nonMovingBytes };
   });
 }
 
@@ -136,7 +136,7 @@ async function largeArray({ options, length, rounds, seed }) {
       };
       for (let k = 0; k < 20_000; k++) put(random.int(length), k);
       for (let i = 0; i < length; i += 1024) put(i, i);
-      const before = heap.statistics().faults.count;
+      const before = heap.stats().faults.count;
       for (let round = 0; round < rounds; round++) {
         startCycle(heap, m, L.PHASE_COMPACT);
         for (let k = 0; k < 600; k++) {
@@ -150,7 +150,7 @@ async function largeArray({ options, length, rounds, seed }) {
       for (let i = 0; i < length; i++) read(i);
       assert(array.get() === at, 'it has not moved');
       array.close();
-      return { faults: heap.statistics().faults.count - before };
+      return { faults: heap.stats().faults.count - before };
     });
   });
 }
@@ -190,7 +190,7 @@ async function systemCalls({ options, milliseconds, bytes }) {
     });
     closeSync(fd);
     file.close();
-    return { calls, cycles: heap.statistics().cycles };
+    return { calls, cycles: heap.stats().cycles };
   });
 }
 
@@ -204,7 +204,7 @@ async function handles({ options, count }) {
       const wrong = thrownBy(() => m.persist(NULL));
       assert(isTospaceError(wrong, 'ERR_HANDLE'), `${wrong}`);
       m.collect();
-      const cycle = heap.statistics();
+      const cycle = heap.stats();
       startCycle(heap, m, L.PHASE_COMPACT);
       // In the window: a few of them are asked for.
       const asked = 40;
@@ -213,7 +213,7 @@ async function handles({ options, count }) {
         check(m, types.node, all[i].get(), i, `handle ${i}`);
       }
       m.collect();
-      const after = heap.statistics();
+      const after = heap.stats();
       for (let i = 0; i < count; i++) check(m, types.node, all[i].get(), i, `handle ${i}`);
       for (let i = 0; i < count; i += 2) all[i].close();
       m.collect();
@@ -309,7 +309,7 @@ async function givenBack({ options }) {
     const types = defineTypes(heap);
     return m.run(() => {
       m.collect(true);
-      const before = heap.statistics().sharedBytes;
+      const before = heap.stats().sharedBytes;
       const arrays = [];
       for (let i = 0; i < 6; i++) {
         const handle = m.persist(
@@ -321,13 +321,13 @@ async function givenBack({ options }) {
         arrays.push(handle);
       }
       m.collect();
-      const with6 = heap.statistics();
+      const with6 = heap.stats();
       for (const handle of arrays.splice(0, 3)) handle.close();
       m.collect(true);
-      const with3 = heap.statistics();
+      const with3 = heap.stats();
       for (const handle of arrays.splice(0, 3)) handle.close();
       m.collect(true);
-      const with0 = heap.statistics();
+      const with0 = heap.stats();
       return [with6, with3, with0].map(({ sharedBytes, nonMovingBytes }) => ({
         shared: sharedBytes - before,
         nonMoving: nonMovingBytes,

@@ -85,7 +85,7 @@ function wholeHeap({ options }) {
         m.scope(() => {
           const local = m.local(m.allocateArray(bytes, length));
           writeBytes(m, m.get(local), round);
-          assert(heap.statistics().usedBytes === heap.heapBytes, 'the heap is not full');
+          assert(heap.stats().usedBytes === heap.heapBytes, 'the heap is not full');
           m.collect(round === 1);
           checkBytes(m, m.get(local), round, length);
           const error = thrownBy(() => m.allocateArray(bytes, 0));
@@ -124,16 +124,16 @@ function lastByte({ options, objectBytes }) {
     m.run(() => {
       m.scope(() => {
         const head = buildList(m, type, count);
-        assert(heap.statistics().usedBytes === heap.heapBytes, 'the heap is not full');
+        assert(heap.stats().usedBytes === heap.heapBytes, 'the heap is not full');
         checkList(m, type, head, count);
         for (let i = 0; i < 3; i++) {
           m.collect();
           checkList(m, type, head, count);
         }
-        const before = heap.statistics().cycles;
+        const before = heap.stats().cycles;
         const error = thrownBy(() => m.allocate(type));
         assert(isTospaceError(error, 'ERR_OUT_OF_MEMORY'), `a full heap threw ${error}`);
-        assert(heap.statistics().cycles > before, 'no collection was tried');
+        assert(heap.stats().cycles > before, 'no collection was tried');
         checkList(m, type, head, count);
         // The first half goes; the space is usable again.
         let ref = m.get(head);
@@ -277,7 +277,7 @@ function faults({ options, pages, batchMs }) {
           }
         });
       });
-      return { faults: heap.statistics().faults.count };
+      return { faults: heap.stats().faults.count };
     },
   );
 }
@@ -290,9 +290,9 @@ function noFault({ options }) {
       m.scope(() => {
         const head = buildList(m, type, 200_000);
         m.collect();
-        const before = heap.statistics();
+        const before = heap.stats();
         m.collect();
-        const after = heap.statistics();
+        const after = heap.stats();
         assert(after.cycles === before.cycles + 1, 'one cycle ran');
         assert(
           after.faults.count === before.faults.count,

@@ -94,7 +94,7 @@ async function terminatedAtSafepoint() {
   while (!stopped()) await new Promise((resolve) => setTimeout(resolve, 2));
   await worker.terminate();
   for (let i = 0; i < 2; i++) m.run(() => m.collect());
-  const left = { state: thread(1)[L.T_STATE], usedBytes: heap.statistics().usedBytes };
+  const left = { state: thread(1)[L.T_STATE], usedBytes: heap.stats().usedBytes };
   m.detach();
   await heap.close();
   return left;

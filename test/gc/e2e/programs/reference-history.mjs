@@ -405,7 +405,7 @@ async function references({ options, seed, steps, threads = 1, filler }) {
     });
   });
   const all = [runOne(heap, types, config(0)), ...(await Promise.all(workers))];
-  const { cycles } = heap.statistics();
+  const { cycles } = heap.stats();
   await heap.close();
   await new Promise((resolve) => setImmediate(resolve));
   assert(failed.length === 0, `cycles were abandoned: ${failed}`);

@@ -162,7 +162,7 @@ async function several() {
         for (let i = 0; i < 50_000; i++) m.allocate(node);
         if (round % 3 === 0) m.collect(round % 2 === 0);
         checkList(m, node, head, 20_000);
-        assert(heap.statistics().phase >= 0, 'statistics answer');
+        assert(heap.stats().phase >= 0, 'statistics answer');
       });
     }
     if (round === 8) {
@@ -212,7 +212,7 @@ async function givesBack({ options }) {
           }
         });
       });
-      const { sharedBytes } = heap.statistics();
+      const { sharedBytes } = heap.stats();
       const after = resident();
       assert(memfds.length === 2 && inode(memfds[0]) !== '', 'two files');
       assert(full > 16 * MIB, `only ${full} bytes were resident`);
@@ -257,7 +257,7 @@ async function peaks({ options, shape, mib }) {
     });
     await new Promise((resolve) => setTimeout(resolve, 20));
     const used = Math.max(...reports.map((report) => report.usedBytesBefore));
-    return { used, peak: heap.statistics().sharedBytesPeak };
+    return { used, peak: heap.stats().sharedBytesPeak };
   });
 }
 
@@ -301,7 +301,7 @@ async function large({ options }) {
     return {
       heapBytes: heap.heapBytes,
       alignBytes: arena.geometry.alignBytes,
-      peak: heap.statistics().sharedBytesPeak,
+      peak: heap.stats().sharedBytesPeak,
       kind: heap.userfaultfd,
     };
   });
@@ -316,13 +316,13 @@ async function plain() {
   m.run(() => {
     m.scope(() => {
       const head = buildList(m, node, 50_000);
-      while (heap.statistics().cycles < 6) {
+      while (heap.stats().cycles < 6) {
         for (let i = 0; i < 1000; i++) m.allocate(node);
         checkList(m, node, head, 50_000);
       }
     });
   });
-  const faults = heap.statistics().faults.count;
+  const faults = heap.stats().faults.count;
   m.detach();
   await heap.close();
   return { kind, faults, uid: process.getuid() };

@@ -48,14 +48,14 @@ async function afterPeak({ options }) {
       peak(m, bytes, refs, 120);
       return list;
     });
-    const before = heap.statistics();
+    const before = heap.stats();
     // A slow program: a fast one is given room in proportion to its speed.
     const large = ({ sharedBytes, sizing }) => sharedBytes > 60 * MIB || sizing.softLimitBytes > 100 * MIB;
-    for (let i = 0; i < 3000 && large(heap.statistics()); i++) {
+    for (let i = 0; i < 3000 && large(heap.stats()); i++) {
       m.run(() => churn(m, bytes, 0.25));
       await later(10);
     }
-    const after = heap.statistics();
+    const after = heap.stats();
     m.run(() => checkList(m, node, head, 1000));
     return {
       peak: before.sharedBytes,
@@ -79,14 +79,14 @@ async function idle({ options }) {
         peak(m, bytes, refs, 120);
         return list;
       });
-      const before = heap.statistics();
+      const before = heap.stats();
       const expected = heap.options.collector === 'concurrent' ? 1 : 2;
-      for (let i = 0; i < 1000 && heap.statistics().sizing.idleCycles < expected; i++) await later(20);
+      for (let i = 0; i < 1000 && heap.stats().sizing.idleCycles < expected; i++) await later(20);
       while (control(heap)[layout.CTL_CYCLES_ASKED] !== control(heap)[layout.CTL_CYCLES_DONE])
         await later(10);
-      const after = heap.statistics();
+      const after = heap.stats();
       await later(1200);
-      const still = heap.statistics();
+      const still = heap.stats();
       m.run(() => checkList(m, node, head, 1000));
       return {
         peak: before.sharedBytes,
@@ -107,7 +107,7 @@ async function busyIsNotIdle() {
       const until = performance.now() + 1500;
       while (performance.now() < until);
     });
-    return heap.statistics().sizing.idleCycles;
+    return heap.stats().sizing.idleCycles;
   });
 }
 
@@ -119,13 +119,13 @@ async function steady() {
     return m.run(() => {
       const head = buildList(m, node, 400_000);
       const until = (cycles) => {
-        while (heap.statistics().cycles < cycles) churn(m, bytes, 4);
+        while (heap.stats().cycles < cycles) churn(m, bytes, 4);
       };
       until(15);
-      const warm = heap.statistics().releasedBytes;
+      const warm = heap.stats().releasedBytes;
       until(45);
       checkList(m, node, head, 400_000);
-      return { warm, later: heap.statistics().releasedBytes };
+      return { warm, later: heap.stats().releasedBytes };
     });
   });
 }
@@ -146,7 +146,7 @@ async function fillAll({ options }) {
       m.collect();
       for (let i = 0; i < count; i++)
         assert(m.u8[m.getElement(m.get(table), i) + 8] === (i & 255), `${i} is damaged`);
-      return heap.statistics().sizing.softLimitBytes;
+      return heap.stats().sizing.softLimitBytes;
     });
   });
 }
@@ -158,9 +158,9 @@ async function predicts() {
     const node = heap.defineRecord('Node', NODE);
     m.run(() => {
       buildList(m, node, 100_000);
-      while (heap.statistics().cycles < 10) churn(m, bytes, 1);
+      while (heap.stats().cycles < 10) churn(m, bytes, 1);
     });
-    const { sizing } = heap.statistics();
+    const { sizing } = heap.stats();
     await later(50);
     return { sizing, reports: reports.map((report) => report.sizing) };
   });
@@ -175,18 +175,18 @@ async function paced({ options }) {
       const words = control(heap);
       let highest = 0;
       m.run(() => {
-        while (heap.statistics().cycles < 6) {
+        while (heap.stats().cycles < 6) {
           for (let i = 0; i < 64; i++) {
             m.allocateArray(bytes, 4088);
             highest = Math.max(highest, words[layout.CTL_PACE_US]);
           }
         }
         // Large objects pay too, and not all of it at once.
-        while (heap.statistics().cycles < 9) m.allocateArray(bytes, 2 * MIB);
+        while (heap.stats().cycles < 9) m.allocateArray(bytes, 2 * MIB);
         m.collect();
       });
       await later(50);
-      const { sizing, stallsUs } = heap.statistics();
+      const { sizing, stallsUs } = heap.stats();
       return {
         ...sizing,
         stalls: stallsUs.count,
@@ -207,9 +207,9 @@ async function atTheLimit({ options }) {
     assert(big > 0, 'a type');
     return m.run(() => {
       // What cannot fit in any heap of this size is refused without a collection.
-      const cycles = heap.statistics().cycles;
+      const cycles = heap.stats().cycles;
       assert(m.tryAllocateArray(bytes, 8 * MIB) === NULL, 'an array as large as the heap was allocated');
-      assert(heap.statistics().cycles === cycles, 'a collection was tried in vain');
+      assert(heap.stats().cycles === cycles, 'a collection was tried in vain');
       let made = 0;
       m.scope(() => {
         const head = m.local(NULL);
@@ -256,7 +256,7 @@ async function threads({ count, options }) {
       m.collect();
       return m.tryAllocate(node) !== NULL;
     });
-    const { usedBytes } = heap.statistics();
+    const { usedBytes } = heap.stats();
     return { made, usable, usedBytes };
   });
 }
@@ -306,16 +306,16 @@ async function external({ options }) {
       if (i >= 20) m.adjustExternalBytes(-MIB);
       if (i % 50 === 0) await later(20);
     }
-    for (let i = 0; i < 200 && heap.statistics().cycles < 1; i++) {
+    for (let i = 0; i < 200 && heap.stats().cycles < 1; i++) {
       m.adjustExternalBytes(MIB);
       await later(10);
     }
-    const before = heap.statistics();
+    const before = heap.stats();
     other.postMessage('go');
     await once(other, 'exit');
-    const after = heap.statistics();
+    const after = heap.stats();
     m.adjustExternalBytes(-(2 ** 40));
-    const least = heap.statistics().sizing.externalBytes;
+    const least = heap.stats().sizing.externalBytes;
     for (const wrong of [1.5, Number.NaN, '1', 10n, 2 ** 53])
       assert(
         isTospaceError(

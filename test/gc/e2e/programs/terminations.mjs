@@ -112,7 +112,7 @@ async function terminations({ options, rounds, seed }) {
     next = ~word(words[layout.CTL_PERSISTENT] + 8, next - 1);
   }
   assert(top - 2 - seen.size <= rounds, `${top - 2 - seen.size} slots are lost`);
-  const { usedBytes, cycles } = heap.statistics();
+  const { usedBytes, cycles } = heap.stats();
   m.detach();
   await heap.close();
   assert(abandoned.length === 0, `cycles were abandoned: ${abandoned}`);
@@ -207,7 +207,7 @@ async function borrowed() {
     assert(again.get() !== NULL, 'closing a borrowed handle gives nothing back');
     m.collect();
   });
-  assert(heap.statistics().usedBytes > 0, 'the object lives');
+  assert(heap.stats().usedBytes > 0, 'the object lives');
   m.detach();
   await heap.close();
 }

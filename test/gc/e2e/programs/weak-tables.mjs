@@ -32,7 +32,7 @@ async function withHeap(options, body) {
   const types = defineTypes(heap);
   const m = heap.attach();
   const result = m.run(() => m.scope(() => body({ heap, m, types })));
-  const { cycles } = heap.statistics();
+  const { cycles } = heap.stats();
   m.detach();
   await heap.close();
   return { cycles, ...result };
