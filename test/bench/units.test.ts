@@ -124,7 +124,7 @@ it('the median of an even number of values is the upper one', () => {
 it('a line of progress tells how far the run is and what the collector did last', () => {
   const source = {
     done: () => 0.425,
-    statistics: () => ({ usedBytes: 3 * 2 ** 20, cycles: 7, faults: { count: 12 } }),
+    stats: () => ({ usedBytes: 3 * 2 ** 20, cycles: 7, faults: { count: 12 } }),
     lastCycle: () => ({ collector: 'concurrent', phasesMs: { mark: 9, remark: 0.1234, flip: 0.2 } }),
   } as unknown as ProgressSource;
   expect(progressLine(source)).toMatch(
