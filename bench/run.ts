@@ -16,6 +16,9 @@ import type { ThreadInput, ThreadResult } from './cli/workload-thread.ts';
 /** How long the reports of cycles that have been counted may take to arrive. */
 const EVENTS_TIMEOUT_MS = 500;
 
+/** Faults that the workload's thread times after each flip. */
+const FAULT_SAMPLES = 8;
+
 /** Runs what the arguments say; returns the exit status. @throws UsageError, TospaceError */
 export async function run(args: readonly string[]): Promise<number> {
   const parsed = parseRunArguments(args);
@@ -29,7 +32,7 @@ export async function run(args: readonly string[]): Promise<number> {
 }
 
 async function measure({ workload, heapOptions, seed, scale, load }: RunArguments): Promise<RunReport> {
-  const heap = await createHeap(heapOptions);
+  const heap = await createHeap({ faultSamples: FAULT_SAMPLES, ...heapOptions });
   const cycles: CycleReport[] = [];
   heap.on('cycle', (cycle) => cycles.push(cycle));
   heap.on('abandoned', (error) => process.stderr.write(`tospace: a cycle was abandoned: ${error.message}\n`));

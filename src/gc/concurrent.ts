@@ -213,10 +213,7 @@ export class ConcurrentCollector implements Collector {
     this.#governor.traced();
     let last = Number.POSITIVE_INFINITY;
     for (let round = 1; round <= PRECLEAN_ROUNDS_MAX; round++) {
-      const dirty = tracer.cleanCards(() => {
-        this.#world.handshake();
-        tracer.markRoots();
-      });
+      const dirty = tracer.cleanCards(() => this.#world.handshake());
       if (dirty <= PRECLEAN_ENOUGH_CARDS) return round;
       if (dirty > last * PRECLEAN_PROGRESS) this.#governor.pacer.slower();
       last = dirty;

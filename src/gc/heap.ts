@@ -207,7 +207,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
       collectEveryAllocation: stress.collectEveryAllocation ?? 0,
       collectEverySafepoint: stress.collectEverySafepoint ?? 0,
       largeObjectBytes: this.options.largeObjectBytes,
-      sampleFaults: collector === 'concurrent',
+      faultSamples: collector === 'concurrent' ? this.options.faultSamples : 0,
       checked: verify,
       collects: collector !== 'none',
     };

@@ -19,6 +19,7 @@ export interface Kernels {
   ephemeronsCleared(): number;
   sweepGuards(head: number): number;
   resurrect(): number;
+  takeGroups(from: number, end: number): number;
   ageCards(from: number, end: number, round: number): number;
   scanAgedCards(from: number, end: number, round: number): void;
   scanDirtyCards(from: number, end: number): number;

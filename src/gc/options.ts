@@ -99,6 +99,11 @@ export interface HeapOptions {
    * collection is told by ERR_TIMEOUT which thread it was, and the others run on. 0 is never. Default 30 000.
    */
   readonly safepointTimeoutMs?: number;
+  /**
+   * Pages that every thread touches and times when it leaves a flip pause, 0 to 64: the samples of `stats().faults.latencyUs`. They delay
+   * the thread, so that only who measures should ask for them. Default 0.
+   */
+  readonly faultSamples?: number;
   readonly stress?: StressOptions;
 }
 
@@ -137,6 +142,7 @@ export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, Dependent>> = Objec
   typeMapBytes: MIB,
   safepointWarnMs: 5000,
   safepointTimeoutMs: 30_000,
+  faultSamples: 0,
   stress: Object.freeze({}),
 });
 
@@ -242,6 +248,7 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
   integer(loose, 'typeMapBytes', 4 * KIB, 64 * MIB, PAGE_BYTES);
   integer(loose, 'safepointWarnMs', 1, 2 ** 31);
   integer(loose, 'safepointTimeoutMs', 0, 2 ** 31);
+  integer(loose, 'faultSamples', 0, 64);
   if (typeof options.verify !== 'boolean') throw bad('verify', options.verify, 'true or false');
   const { trigger, targetUtilisation } = options;
   if (trigger !== 'auto' && !(typeof trigger === 'number' && trigger >= 0.05 && trigger <= 0.95)) {

@@ -68,21 +68,27 @@ export class Tracer {
   }
 
   /**
-   * One round of cleaning: ages the dirty cards, lets `between` separate ageing from scanning, rescans them and traces what they lead to.
+   * One round of cleaning: takes the marked groups, ages their dirty cards, rescans these and traces what they lead to. `handshake`
+   * separates each two steps.
    * @returns how many cards were dirty.
    */
-  cleanCards(between: () => void): number {
+  cleanCards(handshake: () => void): number {
     const { kernels } = this.#context;
     const round = this.#round++;
     invariant(round <= CARD_LAST_ROUND, 'rounds of card cleaning fit a byte');
     const { heap, nonMoving } = this.#context.arena.geometry;
     const end = this.#cursor;
     const nonMovingEnd = this.#nonMovingTop;
+    kernels.takeGroups(heap, end);
+    kernels.takeGroups(nonMoving, nonMovingEnd);
+    handshake();
     const dirty = kernels.ageCards(heap, end, round);
     const nonMovingDirty = kernels.ageCards(nonMoving, nonMovingEnd, round);
-    between();
-    if (dirty > 0) kernels.scanAgedCards(heap, end, round);
-    if (nonMovingDirty > 0) kernels.scanAgedCards(nonMoving, nonMovingEnd, round);
+    handshake();
+    // Those that running threads show now: the fewer are new in the pause.
+    this.markRoots();
+    kernels.scanAgedCards(heap, end, round);
+    kernels.scanAgedCards(nonMoving, nonMovingEnd, round);
     this.drain();
     return dirty + nonMovingDirty;
   }

@@ -10,7 +10,7 @@
 // between a store and its card there must be neither: the barrier is written out in each operation instead of being called.
 
 import { ObjectFields } from './fields.ts';
-import { CARD_DIRTY, CARD_LOG2, HEADER_BYTES } from './layout.ts';
+import { CARD_DIRTY, CARD_GROUP_LOG2, CARD_LOG2, GROUP_DIRTY, HEADER_BYTES } from './layout.ts';
 import type { Ref } from './ref.ts';
 
 /** `ref` must not be null, `offset` is a byte offset from the object's start: a multiple of 4, or of 8 for the 64-bit operations. */
@@ -25,14 +25,20 @@ export abstract class AtomicFields extends ObjectFields {
   atomicStoreRef(ref: Ref, offset: number, value: Ref): void {
     const address = ref + offset;
     Atomics.store(this.i32, address >> 2, value);
-    this.cards[(address - this.heapBase) >> CARD_LOG2] = CARD_DIRTY;
+    const card = (address - this.heapBase) >> CARD_LOG2;
+    this.cards[card] = CARD_DIRTY;
+    if (this.cardGroups[card >> CARD_GROUP_LOG2] !== GROUP_DIRTY)
+      this.cardGroups[card >> CARD_GROUP_LOG2] = GROUP_DIRTY;
   }
 
   /** Stores a reference, with the write barrier, and returns the one that was there. */
   exchangeRef(ref: Ref, offset: number, value: Ref): Ref {
     const address = ref + offset;
     const old = Atomics.exchange(this.i32, address >> 2, value);
-    this.cards[(address - this.heapBase) >> CARD_LOG2] = CARD_DIRTY;
+    const card = (address - this.heapBase) >> CARD_LOG2;
+    this.cards[card] = CARD_DIRTY;
+    if (this.cardGroups[card >> CARD_GROUP_LOG2] !== GROUP_DIRTY)
+      this.cardGroups[card >> CARD_GROUP_LOG2] = GROUP_DIRTY;
     return old as Ref;
   }
 
@@ -40,7 +46,12 @@ export abstract class AtomicFields extends ObjectFields {
   compareExchangeRef(ref: Ref, offset: number, expected: Ref, value: Ref): Ref {
     const address = ref + offset;
     const old = Atomics.compareExchange(this.i32, address >> 2, expected, value);
-    if (old === expected) this.cards[(address - this.heapBase) >> CARD_LOG2] = CARD_DIRTY;
+    if (old === expected) {
+      const card = (address - this.heapBase) >> CARD_LOG2;
+      this.cards[card] = CARD_DIRTY;
+      if (this.cardGroups[card >> CARD_GROUP_LOG2] !== GROUP_DIRTY)
+        this.cardGroups[card >> CARD_GROUP_LOG2] = GROUP_DIRTY;
+    }
     return old as Ref;
   }
 

@@ -1,6 +1,6 @@
 // Fault latency as a mutator sees it. A thread cannot tell that a plain load faulted, so a sample is taken where faults are likely: when it
-// leaves a flip pause, it touches the pages of its newest roots, and of what these refer to, that are not installed yet, clock in hand. It
-// would touch most of them next anyway.
+// leaves a flip pause, it touches the pages of its newest roots, and of what these refer to, that are not installed yet, clock in hand.
+// The program would touch most of them soon, but not all at once and now: sampling is off unless somebody measures.
 
 import type { Histogram } from './histogram.ts';
 import {
@@ -15,8 +15,7 @@ import type { ShadowStack } from './shadow-stack.ts';
 import type { Tables } from './tables.ts';
 import { touch } from './touch.ts';
 
-/** Pages that are timed after a flip, and roots that are looked at for them. */
-const SAMPLES_PER_FLIP = 8;
+/** Roots that are looked at for pages to be timed. */
 const ROOTS_PER_FLIP = 8;
 
 /** Words of a root object that are looked at, spread over the first page of it. */
@@ -29,8 +28,11 @@ export class FaultSampler {
   readonly #heapBase: number;
   readonly #bytes: number;
   readonly #latency: Histogram;
+  readonly #pages: number;
 
-  constructor(tables: Tables, thread: number) {
+  /** @param pages how many are timed after a flip, at most. */
+  constructor(tables: Tables, thread: number, pages: number) {
+    this.#pages = pages;
     const { heap, heapBytes, pageWords } = tables.geometry;
     this.#control = tables.control;
     this.#pageWords = tables.words(pageWords, heapBytes >>> PAGE_LOG2);
@@ -41,7 +43,7 @@ export class FaultSampler {
   }
 
   sample(roots: ShadowStack): void {
-    let left = SAMPLES_PER_FLIP;
+    let left = this.#pages;
     for (let below = 0; below < Math.min(roots.depth, ROOTS_PER_FLIP) && left > 0; below++) {
       const root = roots.peek(below) - this.#heapBase;
       if (root < 0 || root >= this.#bytes) continue;

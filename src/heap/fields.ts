@@ -3,7 +3,15 @@
 // `ref` must not be null: address 0 is no object, and nothing checks it outside a verifying heap (checked-mutator.ts).
 
 import { copyElements, fillElements } from './bulk.ts';
-import { CARD_DIRTY, CARD_LOG2, HEADER_BYTES, TYPE_ID_MASK } from './layout.ts';
+import {
+  CARD_DIRTY,
+  CARD_GROUP_LOG2,
+  CARD_LOG2,
+  CARDS_PER_GROUP,
+  GROUP_DIRTY,
+  HEADER_BYTES,
+  TYPE_ID_MASK,
+} from './layout.ts';
 import type { Ref } from './ref.ts';
 import type { Tables } from './tables.ts';
 
@@ -18,6 +26,7 @@ export abstract class ObjectFields {
   i64: BigInt64Array<SharedArrayBuffer>;
   /** One byte for every card of the heap and the non-moving space. */
   protected readonly cards: Uint8Array<SharedArrayBuffer>;
+  protected readonly cardGroups: Uint8Array<SharedArrayBuffer>;
   protected readonly heapBase: number;
 
   constructor(tables: Tables) {
@@ -31,6 +40,7 @@ export abstract class ObjectFields {
     this.f64 = new Float64Array(buffer, 0, Math.floor(end / 8));
     this.i64 = new BigInt64Array(buffer, 0, Math.floor(end / 8));
     this.cards = tables.bytes(geometry.cards, geometry.managedBytes >>> CARD_LOG2);
+    this.cardGroups = tables.bytes(geometry.cardGroups, Math.ceil(this.cards.length / CARDS_PER_GROUP));
     this.heapBase = geometry.heap;
   }
 
@@ -49,11 +59,14 @@ export abstract class ObjectFields {
     return this.i32[(ref + offset) >> 2] as Ref;
   }
 
-  /** Stores a reference, and marks its card: the write barrier. */
+  /** Stores a reference, and marks its card and the card's group: the write barrier. */
   setRef(ref: Ref, offset: number, value: Ref): void {
     const address = ref + offset;
     this.i32[address >> 2] = value;
-    this.cards[(address - this.heapBase) >> CARD_LOG2] = CARD_DIRTY;
+    const card = (address - this.heapBase) >> CARD_LOG2;
+    this.cards[card] = CARD_DIRTY;
+    if (this.cardGroups[card >> CARD_GROUP_LOG2] !== GROUP_DIRTY)
+      this.cardGroups[card >> CARD_GROUP_LOG2] = GROUP_DIRTY;
   }
 
   getElement(array: Ref, index: number): Ref {
@@ -70,12 +83,22 @@ export abstract class ObjectFields {
    * copy millions in slices, with safepoints in between, or a pause waits for it.
    */
   copyElements(source: Ref, sourceIndex: number, target: Ref, targetIndex: number, count: number): void {
-    copyElements(this.i32, this.cards, this.heapBase, source, sourceIndex, target, targetIndex, count);
+    copyElements(
+      this.i32,
+      this.cards,
+      this.cardGroups,
+      this.heapBase,
+      source,
+      sourceIndex,
+      target,
+      targetIndex,
+      count,
+    );
   }
 
   /** Stores `value` into the elements [begin, end), with the write barrier. No safepoint. */
   fillElements(array: Ref, begin: number, end: number, value: Ref): void {
-    fillElements(this.i32, this.cards, this.heapBase, array, begin, end, value);
+    fillElements(this.i32, this.cards, this.cardGroups, this.heapBase, array, begin, end, value);
   }
 
   /**

@@ -20,6 +20,7 @@ import { TospaceError } from '../errors.ts';
 import {
   CARD_BUFFER_ENTRIES,
   CARD_BYTES,
+  CARDS_PER_GROUP,
   CHUNK_BYTES,
   CTL_WORDS,
   GRANULE_BYTES,
@@ -90,6 +91,9 @@ export interface Geometry {
   readonly lives: number;
   readonly chunks: number;
   readonly cards: number;
+  readonly cardGroups: number;
+  /** The groups whose cards a round of cleaning looks at. The collector's own. */
+  readonly takenGroups: number;
   readonly pageWords: number;
   readonly pageFirst: number;
   readonly pageSource: number;
@@ -117,9 +121,6 @@ export interface Geometry {
 export function alignUp(value: number, to: number): number {
   return Math.ceil(value / to) * to;
 }
-
-/** Cards that the kernels look at together. */
-const CARD_GROUP = 64;
 
 /** Bytes of one worker's staging buffer: a batch of pages. */
 export const STAGING_BYTES: number = 16 * PAGE_BYTES;
@@ -230,6 +231,7 @@ function placeTables(options: GeometryOptions, nonMovingBytes: number, managedBy
   const pages = heapBytes >>> PAGE_LOG2;
   // One more than there are, so that no end needs a look of its own.
   const chunkCount = managedBytes / CHUNK_BYTES + 1;
+  const groups = Math.ceil(managedBytes / (CARD_BYTES * CARDS_PER_GROUP));
   const granuleBits = nonMovingBytes / GRANULE_BYTES / 8;
   const relative = {
     control: place(CTL_WORDS * 4),
@@ -241,7 +243,10 @@ function placeTables(options: GeometryOptions, nonMovingBytes: number, managedBy
     marks: place(chunkCount * 8),
     lives: place(chunkCount * 8),
     chunks: place((heapBytes / CHUNK_BYTES + 1) * 4),
-    cards: place(alignUp(managedBytes / CARD_BYTES, CARD_GROUP)),
+    cards: place(groups * CARDS_PER_GROUP),
+    // The kernels look at 16 groups at a time.
+    cardGroups: place(groups + 16),
+    takenGroups: place(groups + 16),
     pageWords: place((managedBytes >>> PAGE_LOG2) * 4),
     pageFirst: place((pages + 1) * 4),
     pageSource: place((pages + 1) * 4),

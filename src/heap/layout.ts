@@ -111,8 +111,17 @@ export const TYPE_PERSISTENT = 1;
 // ---------------------------------------------------------------------------------------------------------------------------
 // Cards: one byte per 128 bytes of heap. A mutator stores CARD_DIRTY after every reference store. The collector only ever turns
 // dirty into the number of its current round (ageing); it never cleans a card while mutators run, so it cannot wipe out a store.
+//
+// Card groups: one byte for 64 cards, so that a pause finds the dirty ones of a large heap without looking through all cards. Behind its
+// card a mutator marks the group, unless it finds it marked: most stores only read that byte, and threads that store into neighbouring
+// objects do not take its line away from each other. The collector takes a marked group, has every mutator pass a safepoint, and only then
+// looks at the cards: a mutator that saw the group still marked has made its card visible by then (cards.ts).
 export const CARD_CLEAN = 0;
 export const CARD_DIRTY = 1;
+export const CARD_GROUP_LOG2 = 6;
+export const CARDS_PER_GROUP = 64;
+export const GROUP_CLEAN = 0;
+export const GROUP_DIRTY = 1;
 /** Entries of the buffer in which a scan collects cards. */
 export const CARD_BUFFER_ENTRIES = 16384;
 /** First value that means "aged in round value - CARD_FIRST_ROUND". */
@@ -238,6 +247,8 @@ export const CTL_PERSISTENT_TOP = 100;
 
 // line 7: geometry, continued
 export const CTL_CARD_BUFFER = 112;
+export const CTL_CARD_GROUPS = 120;
+export const CTL_TAKEN_GROUPS = 121;
 /** Bytes from the heap's first to the non-moving space's last: marks, cards and page words reach so far. */
 export const CTL_MANAGED_BYTES = 113;
 export const CTL_NON_MOVING = 114;

@@ -13,11 +13,13 @@ import { ExternalBytes } from './external.ts';
 import { FaultSampler } from './fault-sampler.ts';
 import {
   CARD_DIRTY,
+  CARD_GROUP_LOG2,
   CARD_LOG2,
   CTL_POLL,
   CTL_REFERENCES,
   EPHEMERON_KEY,
   EPHEMERON_VALUE,
+  GROUP_DIRTY,
   HEADER_BYTES,
   MAX_TYPES,
   REFERENT,
@@ -55,8 +57,8 @@ export interface MutatorOptions {
   readonly collectEverySafepoint: number;
   /** Arrays of at least so many bytes go to the non-moving space. */
   readonly largeObjectBytes: number;
-  /** Measure some faults as this thread sees them. */
-  readonly sampleFaults: boolean;
+  /** Pages that this thread touches after a flip to time its faults; 0 is none. */
+  readonly faultSamples: number;
   /** Check handles, references and types at every operation. */
   readonly checked: boolean;
   /** False under the collector `none`: nobody would answer a request. */
@@ -94,7 +96,8 @@ export class Mutator extends AtomicFields {
     this.#nonMoving = geometry.nonMoving;
     this.#types = tables.words(geometry.types, MAX_TYPES << (TYPE_ENTRY_LOG2 - 2));
     const thread = new MutatorThread(tables, host, () => sampler?.sample(this.shadowStack));
-    const sampler = options.sampleFaults ? new FaultSampler(tables, thread.index) : undefined;
+    const { faultSamples } = options;
+    const sampler = faultSamples > 0 ? new FaultSampler(tables, thread.index, faultSamples) : undefined;
     this.#thread = thread;
     this.#record = thread.record;
     this.shadowStack = new ShadowStack(tables, thread.index, options.checked);
@@ -364,7 +367,10 @@ export class Mutator extends AtomicFields {
 
   #storeBarriered(address: number, value: Ref): void {
     this.i32[address >> 2] = value;
-    this.cards[(address - this.heapBase) >> CARD_LOG2] = CARD_DIRTY;
+    const card = (address - this.heapBase) >> CARD_LOG2;
+    this.cards[card] = CARD_DIRTY;
+    if (this.cardGroups[card >> CARD_GROUP_LOG2] !== GROUP_DIRTY)
+      this.cardGroups[card >> CARD_GROUP_LOG2] = GROUP_DIRTY;
   }
 
   /**

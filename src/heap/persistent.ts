@@ -13,11 +13,14 @@
 import { TospaceError } from '../errors.ts';
 import {
   CARD_DIRTY,
+  CARD_GROUP_LOG2,
   CARD_LOG2,
+  CARDS_PER_GROUP,
   CTL_PERSISTENT,
   CTL_PERSISTENT_FREE,
   CTL_PERSISTENT_TOP,
   CTL_REGISTRY_LOCK,
+  GROUP_DIRTY,
   HEADER_BYTES,
 } from './layout.ts';
 import { withRepairableLock } from './lock.ts';
@@ -119,6 +122,7 @@ export class PersistentTable {
   /** Length word of the array: slots that were ever used. */
   readonly #length: Int32Array<SharedArrayBuffer>;
   readonly #cards: Uint8Array<SharedArrayBuffer>;
+  readonly #cardGroups: Uint8Array<SharedArrayBuffer>;
   readonly #heapBase: number;
   readonly #owners: Int32Array<SharedArrayBuffer>;
   readonly #owner: PersistentOwner;
@@ -126,11 +130,12 @@ export class PersistentTable {
 
   constructor(tables: Tables, owner: PersistentOwner) {
     this.#control = tables.control;
-    const { heap, persistentSlots, cards, managedBytes } = tables.geometry;
+    const { heap, persistentSlots, cards, cardGroups, managedBytes } = tables.geometry;
     const array = tables.control[CTL_PERSISTENT]!;
     this.#length = tables.words(array + 4, 1);
     this.#slots = tables.words(array + HEADER_BYTES, persistentSlots);
     this.#cards = tables.bytes(cards, managedBytes >>> CARD_LOG2);
+    this.#cardGroups = tables.bytes(cardGroups, Math.ceil(this.#cards.length / CARDS_PER_GROUP));
     this.#heapBase = heap;
     this.#owners = tables.words(tables.geometry.persistentOwners, tables.geometry.persistentSlots);
     this.#owner = owner;
@@ -182,8 +187,10 @@ export class PersistentTable {
 
   #write(index: number, ref: Ref): void {
     this.#slots[index] = ref;
-    const at = this.#slots.byteOffset + index * 4 - this.#heapBase;
-    this.#cards[at >> CARD_LOG2] = CARD_DIRTY;
+    const card = (this.#slots.byteOffset + index * 4 - this.#heapBase) >> CARD_LOG2;
+    this.#cards[card] = CARD_DIRTY;
+    if (this.#cardGroups[card >> CARD_GROUP_LOG2] !== GROUP_DIRTY)
+      this.#cardGroups[card >> CARD_GROUP_LOG2] = GROUP_DIRTY;
   }
 
   /** The number of the slot's present use. */

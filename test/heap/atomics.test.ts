@@ -15,7 +15,7 @@ const host = { tid: 1, currentCpu: () => 0, assertCollectorAlive() {} };
 const options = {
   collectEveryAllocation: 0,
   collectEverySafepoint: 0,
-  sampleFaults: false,
+  faultSamples: 0,
   largeObjectBytes: 2 ** 31,
   collects: false,
 };

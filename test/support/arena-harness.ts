@@ -5,7 +5,10 @@ import { instantiateKernels, type Kernels, kernelModule } from '#src/gc/kernels.
 import { Arena } from '#src/heap/arena.js';
 import { type GeometryOptions, KIB, MIB } from '#src/heap/geometry.js';
 import {
+  CARD_DIRTY,
+  CARD_GROUP_LOG2,
   CARD_LOG2,
+  GROUP_DIRTY,
   CTL_BLACK_DELTA,
   CTL_BLACK_LINE,
   CTL_COMPACTED_BYTES,
@@ -134,8 +137,12 @@ export class ArenaHarness {
     return this.bytes[this.tables.geometry.cards + ((at - this.heap) >>> CARD_LOG2)]!;
   }
 
+  /** With its group: a dirty card lies in a marked one, an aged card in one that was taken. */
   setCard(at: number, value: number): void {
-    this.bytes[this.tables.geometry.cards + ((at - this.heap) >>> CARD_LOG2)] = value;
+    const { cards, cardGroups, takenGroups } = this.tables.geometry;
+    const card = (at - this.heap) >>> CARD_LOG2;
+    this.bytes[cards + card] = value;
+    this.bytes[(value === CARD_DIRTY ? cardGroups : takenGroups) + (card >>> CARD_GROUP_LOG2)] = GROUP_DIRTY;
   }
 
   setPageFirst(page: number, address: number): void {

@@ -29,7 +29,7 @@ function attach() {
   const options = {
     collectEveryAllocation: 0,
     collectEverySafepoint: 0,
-    sampleFaults: false,
+    faultSamples: 0,
     checked: false,
     collects: true,
   };

@@ -1,12 +1,23 @@
 // Cards: how the marker learns what mutators changed behind it.
 //
-// A mutator stores a reference, then dirties the card of the slot. A round of cleaning is: age (dirty becomes the round's number),
-// then a handshake with every mutator, then a scan of the cards that carry the number. The handshake stands between the two
-// because a mutator may be between its two stores: its reference then becomes visible before the scan, or its card becomes dirty
-// after the ageing and belongs to the next round (Android 1702d6ab4a). No card is ever cleaned while mutators run, so no store
-// of theirs is overwritten; old numbers simply stop meaning anything.
-import { CARD_BUFFER_ENTRIES, CARD_BYTES, CARD_CLEAN, CARD_DIRTY, CARD_LOG2, CHUNK_LOG2, GRANULE_LOG2 } from '../../heap/layout';
-import { cardBuffer, cards, heapBase, marks } from './geometry';
+// A mutator stores a reference, then dirties the card of the slot, then marks the card's group unless it finds it marked. A round of cleaning
+// goes the other way, with a handshake with every mutator between each two steps:
+//
+//   take   marked groups become clean again, and the collector remembers them
+//   age    in the groups taken, dirty cards become the round's number
+//   scan   in the groups taken, the cards that carry the number are scanned
+//
+// The handshakes stand there because a mutator may be between two of its steps. Between its store and its card: the reference becomes visible
+// before the scan, or the card becomes dirty after the ageing and belongs to the next round (Android 1702d6ab4a). Between its card and its
+// group: the card becomes visible before the ageing, or the group is found clean and marked again, for the next round. No card is
+// ever cleaned while mutators run, so no store of theirs is overwritten; old numbers simply stop meaning anything.
+//
+// The groups are there for the remark pause, which would otherwise look through every card of the heap: it looks at one byte for every
+// 8 KiB instead of 64.
+import {
+  CARD_BUFFER_ENTRIES, CARD_BYTES, CARD_CLEAN, CARD_DIRTY, CARD_GROUP_LOG2, CARD_LOG2, CHUNK_LOG2, GRANULE_LOG2, GROUP_CLEAN, GROUP_DIRTY,
+} from '../../heap/layout';
+import { cardBuffer, cardGroups, cards, heapBase, marks, takenGroups } from './geometry';
 import { scanClipped, takeOverflowFloor } from './mark';
 import { sizeOf, typeOf } from './objects';
 
@@ -17,28 +28,30 @@ function cardCount(end: u32): u32 {
   return (end - heapBase + CARD_BYTES - 1) >> CARD_LOG2;
 }
 
-/** The first group of 64 cards at or behind `card` (which begins one), below `count`, that holds one with the given value. */
+/** Groups below the address `end`. */
 // @ts-ignore: decorator
 @inline
-function nextWith(card: u32, count: u32, value: u8): u32 {
-  const wanted = i8x16.splat(value);
-  while (card < count) {
-    const at = cards + card;
-    const any = v128.or(
-      v128.or(i8x16.eq(v128.load(at), wanted), i8x16.eq(v128.load(at, 16), wanted)),
-      v128.or(i8x16.eq(v128.load(at, 32), wanted), i8x16.eq(v128.load(at, 48), wanted)),
-    );
-    if (v128.any_true(any)) return card;
-    card += 64;
-  }
-  return card;
+function groupCount(end: u32): u32 {
+  return (cardCount(end) + (1 << CARD_GROUP_LOG2) - 1) >> CARD_GROUP_LOG2;
 }
 
-/** One bit for each of the 64 cards from `group` on that has the given value. The table is as long as whole groups are. */
+/** The first group at or behind `group`, below `count`, whose byte in `table` is not zero; `count` or more when there is none. */
+// @ts-ignore: decorator
+@inline
+function nextGroup(table: u32, group: u32, count: u32): u32 {
+  while (group < count) {
+    const bytes = v128.load(table + group);
+    if (v128.any_true(bytes)) return group + <u32>ctz(~i8x16.bitmask(i8x16.eq(bytes, i8x16.splat(0))));
+    group += 16;
+  }
+  return group;
+}
+
+/** One bit for each card of the group that has the given value. The table is as long as whole groups are. */
 // @ts-ignore: decorator
 @inline
 function cardsEqual(group: u32, value: u8): u64 {
-  const at = cards + group;
+  const at = cards + (group << CARD_GROUP_LOG2);
   const wanted = i8x16.splat(value);
   return (
     <u64>(<u32>i8x16.bitmask(i8x16.eq(v128.load(at), wanted))) |
@@ -48,40 +61,55 @@ function cardsEqual(group: u32, value: u8): u64 {
   );
 }
 
-/** The card at the address `from`, which begins a group of 64. */
+/** The group at the address `from`, which begins one. */
 // @ts-ignore: decorator
 @inline
-function firstCard(from: u32): u32 {
-  return (from - heapBase) >> CARD_LOG2;
+function firstGroup(from: u32): u32 {
+  return (from - heapBase) >> (CARD_LOG2 + CARD_GROUP_LOG2);
 }
 
-/** Turns every dirty card of the addresses [from, end) into `round`; returns how many there were. `from` begins a group of 64 cards. */
+/** Takes the marked groups of the addresses [from, end). `from` begins a group. Returns how many there were. */
+export function takeGroups(from: u32, end: u32): u32 {
+  const count = groupCount(end);
+  let taken: u32 = 0;
+  for (let group = nextGroup(cardGroups, firstGroup(from), count); group < count; group = nextGroup(cardGroups, group + 1, count)) {
+    store<u8>(cardGroups + group, GROUP_CLEAN);
+    store<u8>(takenGroups + group, GROUP_DIRTY);
+    taken++;
+  }
+  return taken;
+}
+
+/** Turns every dirty card in the taken groups of [from, end) into `round`; returns how many there were. `from` begins a group. */
 export function ageCards(from: u32, end: u32, round: u32): u32 {
-  const count = cardCount(end);
+  const count = groupCount(end);
   let aged: u32 = 0;
-  for (let group = nextWith(firstCard(from), count, <u8>CARD_DIRTY); group < count; group = nextWith(group + 64, count, <u8>CARD_DIRTY)) {
+  for (let group = nextGroup(takenGroups, firstGroup(from), count); group < count; group = nextGroup(takenGroups, group + 1, count)) {
     let bits = cardsEqual(group, <u8>CARD_DIRTY);
     aged += <u32>popcnt(bits);
     while (bits) {
       // Byte by byte: a wider store could wipe out what a mutator has just stored beside it.
-      store<u8>(cards + group + <u32>ctz(bits), <u8>round);
+      store<u8>(cards + (group << CARD_GROUP_LOG2) + <u32>ctz(bits), <u8>round);
       bits &= bits - 1;
     }
   }
   return aged;
 }
 
-/** Rescans the marked objects on every card of [from, end) that carries `round`. Leaves what it finds on the mark stack. */
+/**
+ * Rescans the marked objects on every card of the taken groups of [from, end) that carries `round`, and lets go of the groups. Leaves what
+ * it finds on the mark stack.
+ */
 export function scanAgedCards(from: u32, end: u32, round: u32): void {
-  scanCards(from, end, round);
+  scanCards(takenGroups, from, end, round);
 }
 
 /**
- * The same for every dirty card, and cleans it. Only while mutators are stopped. Cards that an overflowing mark stack dirties behind
- * the scan stay dirty. Returns how many cards it scanned.
+ * The same for every dirty card of the marked groups, which it cleans, cards and groups. Only while mutators are stopped. Cards that an
+ * overflowing mark stack dirties behind the scan stay dirty. Returns how many cards it scanned.
  */
 export function scanDirtyCards(from: u32, end: u32): u32 {
-  return scanCards(from, end, CARD_DIRTY);
+  return scanCards(cardGroups, from, end, CARD_DIRTY);
 }
 
 // The last marked object that starts below chunk-granular progress `known`, and its end: it may reach over the cards that follow.
@@ -95,8 +123,8 @@ const AHEAD: u32 = 12;
 /** What the loads ahead read, so that they are not dropped. */
 let ahead: u64 = 0;
 
-function scanCards(from: u32, end: u32, value: u32): u32 {
-  const count = cardCount(end);
+function scanCards(table: u32, from: u32, end: u32, value: u32): u32 {
+  const count = groupCount(end);
   const bufferEnd = cardBuffer + ((CARD_BUFFER_ENTRIES - 64) << 2);
   let scanned: u32 = 0;
   let next = cardBuffer;
@@ -105,10 +133,12 @@ function scanCards(from: u32, end: u32, value: u32): u32 {
   known = firstChunk;
   ref = 0;
   refEnd = 0;
-  for (let group = nextWith(firstCard(from), count, <u8>value); group < count; group = nextWith(group + 64, count, <u8>value)) {
+  for (let group = nextGroup(table, firstGroup(from), count); group < count; group = nextGroup(table, group + 1, count)) {
+    // Before its cards: a mark stack that overflows in a scan marks it again.
+    store<u8>(table + group, GROUP_CLEAN);
     let bits = cardsEqual(group, <u8>value);
     while (bits) {
-      const card = group + <u32>ctz(bits);
+      const card = (group << CARD_GROUP_LOG2) + <u32>ctz(bits);
       if (value == CARD_DIRTY) store<u8>(cards + card, CARD_CLEAN);
       store<u32>(next, card);
       next += 4;

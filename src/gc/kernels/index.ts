@@ -12,7 +12,7 @@ export {
   sweepGuards,
   waitingEphemerons,
 } from './references';
-export { ageCards, countDirtyCards, scanAgedCards, scanDirtyCards } from './cards';
+export { ageCards, countDirtyCards, scanAgedCards, scanDirtyCards, takeGroups } from './cards';
 export { plan } from './plan';
 export { forwardOne, forwardRoots } from './forward';
 export { buildPages, slideBlackFirsts } from './compact';

@@ -8,10 +8,10 @@
 // The mark stack never grows. When it is full, the object that does not fit stays marked but unscanned, and its cards are dirtied:
 // the next card scan takes it up. Overflow therefore costs time and loses nothing, and no second mechanism exists for it.
 import {
-  CARD_DIRTY, CARD_LOG2, CHUNK_LOG2, CTL_NON_MOVING, CTL_NON_MOVING_BYTES, CTL_NON_MOVING_RAW, CTL_NON_MOVING_TOP, GRANULE_LOG2,
+  CARD_DIRTY, CARD_GROUP_LOG2, CARD_LOG2, CHUNK_LOG2, CTL_NON_MOVING, CTL_NON_MOVING_BYTES, CTL_NON_MOVING_RAW, CTL_NON_MOVING_TOP, GRANULE_LOG2, GROUP_DIRTY,
   HEADER_BYTES, TYPE_KIND, TYPE_MAP, TYPE_MAP_WORDS, TYPE_SIZE,
 } from '../../heap/layout';
-import { cards, controlWord, heapBase, heapBytes, lives, managedBytes, marks, markStack, markStackEnd } from './geometry';
+import { cardGroups, cards, controlWord, heapBase, heapBytes, lives, managedBytes, marks, markStack, markStackEnd, takenGroups } from './geometry';
 import { arrayBytes, isArray, KIND_RECORD, KIND_REF_ARRAY, sizeOf, typeOf } from './objects';
 import { awaited, keyMarked, scanReference, waiting } from './references';
 
@@ -25,11 +25,11 @@ export function markBegin(end: u32): void {
   top = markStack;
   overflows = 0;
   clearBitmaps(heapBase, end);
-  memory.fill(cards, 0, heapBytes >> CARD_LOG2);
+  clearCards(heapBase, heapBase + heapBytes);
   const nonMoving = controlWord(CTL_NON_MOVING);
   const nonMovingTop = controlWord(CTL_NON_MOVING_TOP);
   clearBitmaps(nonMoving, nonMovingTop);
-  memory.fill(cards + ((nonMoving - heapBase) >> CARD_LOG2), 0, (nonMovingTop - nonMoving) >> CARD_LOG2);
+  clearCards(nonMoving, nonMovingTop);
   clearBitmaps(controlWord(CTL_NON_MOVING_RAW), nonMoving + controlWord(CTL_NON_MOVING_BYTES));
 }
 
@@ -39,6 +39,15 @@ function clearBitmaps(from: u32, to: u32): void {
   const bytes = (to - from + ((1 << CHUNK_LOG2) - 1)) >> CHUNK_LOG2 << 3;
   memory.fill(marks + at, 0, bytes);
   memory.fill(lives + at, 0, bytes);
+}
+
+/** Cleans the cards of the addresses [from, to), and their groups. Whatever a mutator is storing meanwhile is older than the trace. */
+function clearCards(from: u32, to: u32): void {
+  const group = (from - heapBase) >> (CARD_LOG2 + CARD_GROUP_LOG2);
+  const groups = ((to - heapBase + (1 << (CARD_LOG2 + CARD_GROUP_LOG2)) - 1) >> (CARD_LOG2 + CARD_GROUP_LOG2)) - group;
+  memory.fill(cardGroups + group, 0, groups);
+  memory.fill(takenGroups + group, 0, groups);
+  memory.fill(cards + ((from - heapBase) >> CARD_LOG2), 0, (to - from) >> CARD_LOG2);
 }
 
 /** Objects that did not fit on the mark stack since `markBegin`. */
@@ -84,6 +93,7 @@ function overflow(ref: u32): void {
   overflowFloor = min(overflowFloor, offset >> CHUNK_LOG2);
   const last = (offset + sizeOf(ref, typeOf(ref)) - 1) >> CARD_LOG2;
   for (let card = offset >> CARD_LOG2; card <= last; card++) store<u8>(cards + card, CARD_DIRTY);
+  for (let group = offset >> CARD_LOG2 >> CARD_GROUP_LOG2; group <= last >> CARD_GROUP_LOG2; group++) store<u8>(cardGroups + group, GROUP_DIRTY);
 }
 
 /** Sets the live bits of the object at `ref`. */

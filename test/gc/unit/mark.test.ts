@@ -211,12 +211,41 @@ describe('cards', () => {
     for (const card of [0, 9, 63, 64, 127, 128]) h.setCard(heap + card * CARD, CARD_DIRTY);
     h.setCard(heap + 10 * CARD, 7);
     expect(kernels.countDirtyCards(end)).toBe(5);
+    expect([kernels.takeGroups(h.heap, end), kernels.takeGroups(h.heap, end)]).toEqual([2, 0]);
     expect(kernels.ageCards(h.heap, end, ROUND)).toBe(5);
     const found = [0, 9, 10, 63, 64, 127, 128].map((card) => h.card(heap + card * CARD));
     expect(found).toEqual([ROUND, ROUND, 7, ROUND, ROUND, ROUND, CARD_DIRTY]);
     expect(kernels.countDirtyCards(end)).toBe(0);
     expect(kernels.ageCards(h.heap, end, ROUND + 1)).toBe(0);
+    expect(kernels.ageCards(h.heap, h.end, ROUND + 1)).toBe(0);
+    expect(kernels.takeGroups(h.heap, h.end)).toBe(1);
     expect(kernels.ageCards(h.heap, h.end, ROUND + 1)).toBe(1);
+  });
+
+  test('a group is marked or taken on its own, anywhere, and a scan lets go of it', () => {
+    const groups = (h.end - heap) / (64 * CARD);
+    for (const group of [0, 15, 16, 17, 31, groups - 1]) {
+      h.setCard(heap + group * 64 * CARD + 5 * CARD, CARD_DIRTY);
+      expect(kernels.takeGroups(h.heap, h.end), `group ${group}`).toBe(1);
+      expect(kernels.ageCards(h.heap, h.end, ROUND), `group ${group}`).toBe(1);
+      kernels.scanAgedCards(h.heap, h.end, ROUND);
+      expect(kernels.ageCards(h.heap, h.end, ROUND), `group ${group}`).toBe(0);
+      expect(kernels.scanDirtyCards(h.heap, h.end), `group ${group}`).toBe(0);
+    }
+  });
+
+  test('a card that becomes dirty after its group was taken is aged with it, and the group marked again', () => {
+    const a = h.put(heap, pair);
+    const x = h.put(heap + 8192, empty);
+    mark([a]);
+    h.setCard(a, CARD_DIRTY);
+    expect(kernels.takeGroups(h.heap, h.end)).toBe(1);
+    h.set(a, 8, x);
+    h.setCard(a + CARD, CARD_DIRTY);
+    expect(kernels.ageCards(h.heap, h.end, ROUND)).toBe(2);
+    kernels.scanAgedCards(h.heap, h.end, ROUND);
+    expect(h.isMarked(x)).toBe(true);
+    expect(kernels.takeGroups(h.heap, h.end)).toBe(1);
   });
 
   test('every card may be dirty: each is scanned once, and nothing is written behind the buffer of cards', () => {
@@ -278,11 +307,13 @@ describe('cards', () => {
     const x = h.put(heap + 8192, empty);
     mark([a]);
     h.setCard(a, CARD_DIRTY);
+    expect(kernels.takeGroups(h.heap, h.end)).toBe(1);
     expect(kernels.ageCards(h.heap, h.end, ROUND)).toBe(1);
     h.set(a, 8, x);
     h.setCard(a, CARD_DIRTY);
     kernels.scanAgedCards(h.heap, h.end, ROUND);
     expect([h.isMarked(x), h.card(a)]).toEqual([false, CARD_DIRTY]);
+    expect(kernels.takeGroups(h.heap, h.end)).toBe(1);
     expect(kernels.ageCards(h.heap, h.end, ROUND + 1)).toBe(1);
     kernels.scanAgedCards(h.heap, h.end, ROUND + 1);
     expect(h.isMarked(x)).toBe(true);
@@ -499,17 +530,23 @@ describe('the tracer', () => {
     }
   });
 
-  test('what is stored between ageing and scanning is found in that round or in the next', () => {
-    const links = 100;
-    const chain = Array.from({ length: links }, (_, i) => h.put(heap + 1024 * i, pair));
-    h.setCursor(heap + 1024 * links);
+  test.each([
+    ['taking and ageing', 0],
+    ['ageing and scanning', 1],
+  ])('what is stored between %s is found in that round or in the next', (_, when) => {
+    const links = 50;
+    // Each in a card group of its own.
+    const chain = Array.from({ length: links }, (_, i) => h.put(heap + 64 * CARD * i, pair));
+    h.setCursor(heap + 64 * CARD * links);
     h.setRoots([chain[0]!]);
     const tracer = new Tracer(h.context(), () => {});
     tracer.begin();
     tracer.markRoots();
     tracer.drain();
     for (let i = 0; i < links - 1; i++) {
+      let step = 0;
       const dirty = tracer.cleanCards(() => {
+        if (step++ !== when) return;
         h.set(chain[i]!, 8, chain[i + 1]!);
         h.setCard(chain[i]!, CARD_DIRTY);
       });
