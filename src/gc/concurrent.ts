@@ -232,7 +232,7 @@ export class ConcurrentCollector implements Collector {
 
   #remark(): number {
     const { control } = this.#context;
-    return this.#world.paused(PAUSE_REMARK, () => {
+    return this.#world.pausedBriefly(PAUSE_REMARK, () => {
       this.#world.retireBuffers();
       const cards = this.#tracer.finish();
       control[CTL_BLACK_LINE] = control[CTL_CURSOR]!;
@@ -246,7 +246,7 @@ export class ConcurrentCollector implements Collector {
   #flip(): FlipOutcome {
     const { control, arena } = this.#context;
     rehearseFlip(this.#context, true);
-    return this.#world.paused(PAUSE_FLIP, () => {
+    return this.#world.pausedBriefly(PAUSE_FLIP, () => {
       this.#world.retireBuffers();
       const fromBytes = control[CTL_CURSOR]! - arena.geometry.heap;
       const usedBytes = planBlack(this.#context);

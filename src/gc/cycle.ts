@@ -36,6 +36,7 @@ import { readName } from '../heap/thread-name.ts';
 import type { WorkerContext } from './context.ts';
 import type { FlipTimes } from './flip.ts';
 import type { SizingReport } from './governor.ts';
+import { PausePriority } from './pause-priority.ts';
 import { Peers } from './peers.ts';
 import type { ReferenceCounts } from './references.ts';
 
@@ -85,6 +86,7 @@ export class World {
   readonly #context: WorkerContext;
   readonly safepoints: Safepoints;
   readonly #peers: Peers;
+  readonly #priority: PausePriority;
   #warned = new Set<number>();
   /** The kind of pause being waited for; PAUSE_NONE is a handshake. */
   #awaited = PAUSE_NONE;
@@ -94,6 +96,7 @@ export class World {
   constructor(context: WorkerContext) {
     this.#context = context;
     this.#peers = new Peers(context);
+    this.#priority = new PausePriority(context);
     this.safepoints = new Safepoints(context.control, context.tables.threads, (thread, waitedMs) =>
       this.#wait(thread, waitedMs),
     );
@@ -130,6 +133,20 @@ export class World {
     }
     this.resume();
     return result;
+  }
+
+  /**
+   * As {@link paused}, for the pauses that are meant to be short: in them the scheduler lets nobody go first. Not where a verifier makes
+   * them long.
+   */
+  pausedBriefly<T>(kind: number, body: () => T): T {
+    if (this.#context.options.verify) return this.paused(kind, body);
+    this.#priority.raise();
+    try {
+      return this.paused(kind, body);
+    } finally {
+      this.#priority.restore();
+    }
   }
 
   /**
@@ -179,6 +196,7 @@ export class World {
    */
   #wait(index: number, waitedMs: number): boolean {
     const { control, tables, options } = this.#context;
+    this.#priority.restore();
     if (Atomics.load(control, CTL_CLOSING) !== 0) {
       this.#gaveUp = new CycleCancelled();
       return false;

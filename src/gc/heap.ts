@@ -51,6 +51,7 @@ import { atExit } from './exit.ts';
 import { failStop } from './fail-stop.ts';
 import { kernelModule } from './kernels.ts';
 import { type HeapOptions, markStackEntries, type ResolvedOptions, resolveOptions } from './options.ts';
+import { tryPriority } from './pause-priority.ts';
 import { bindLocksOf, Peers } from './peers.ts';
 import { type HeapStatistics, readStatistics } from './statistics.ts';
 
@@ -278,6 +279,8 @@ export class Heap extends HeapAccess {
       options.stress.injection === undefined ? libc : injectFaults(libc, options.stress.injection, 'creator');
     const undo: (() => unknown)[] = [];
     try {
+      if (options.collector === 'concurrent' && options.pausePriority === 'raise')
+        check(tryPriority(kernel), 'sched_setscheduler', 'trying to raise the priority of a thread');
       const uffd =
         options.collector === 'concurrent'
           ? Userfaultfd.open(kernel, { kind: options.userfaultfd })

@@ -100,6 +100,12 @@ export interface HeapOptions {
    */
   readonly safepointTimeoutMs?: number;
   /**
+   * Whether the collector and the mutators that it stops run under a real-time policy while a short pause lasts (SCHED_FIFO): other threads
+   * of the machine then do not lengthen it. `auto` where the process may (CAP_SYS_NICE), `raise` or an error, `keep` never. Only for
+   * the collector `concurrent`. Default `auto`.
+   */
+  readonly pausePriority?: 'auto' | 'raise' | 'keep';
+  /**
    * Pages that every thread touches and times when it leaves a flip pause, 0 to 64: the samples of `stats().faults.latencyUs`. They delay
    * the thread, so that only who measures should ask for them. Default 0.
    */
@@ -142,6 +148,7 @@ export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, Dependent>> = Objec
   typeMapBytes: MIB,
   safepointWarnMs: 5000,
   safepointTimeoutMs: 30_000,
+  pausePriority: 'auto',
   faultSamples: 0,
   stress: Object.freeze({}),
 });
@@ -248,6 +255,7 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
   integer(loose, 'typeMapBytes', 4 * KIB, 64 * MIB, PAGE_BYTES);
   integer(loose, 'safepointWarnMs', 1, 2 ** 31);
   integer(loose, 'safepointTimeoutMs', 0, 2 ** 31);
+  oneOf(loose, 'pausePriority', ['auto', 'raise', 'keep']);
   integer(loose, 'faultSamples', 0, 64);
   if (typeof options.verify !== 'boolean') throw bad('verify', options.verify, 'true or false');
   const { trigger, targetUtilisation } = options;

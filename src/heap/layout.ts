@@ -194,6 +194,8 @@ export const CTL_ABANDONED = 53;
 export const CTL_WINDOW_PAGES = 54;
 /** Microseconds that a mutator waits for every allocation buffer's worth of memory it takes, so that the cycle keeps up; 0 is not at all. */
 export const CTL_PACE_US = 57;
+/** 1 when threads are raised in pauses (gc/pause-priority.ts), 0 when they are not to be, -errno when the kernel refuses. */
+export const CTL_PAUSE_PRIORITY = 58;
 /** Value of CTL_TRIMS_ASKED that is answered. */
 export const CTL_TRIMS_DONE = 55;
 

@@ -37,6 +37,12 @@ export const RLIMIT_MEMLOCK = 8;
 export const RLIMIT_AS = 9;
 export const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
 
+// --- sched_setscheduler(2) ----------------------------------------------------------------------------------
+export const SCHED_OTHER = 0;
+export const SCHED_FIFO = 1;
+/** Or-ed to a policy: children begin with the default one. Linux 2.6.32. */
+export const SCHED_RESET_ON_FORK = 0x40000000;
+
 // --- madvise(2) ---------------------------------------------------------------------------------------------
 /** On shmem this drops page tables only: the pages stay in the page cache. */
 export const MADV_DONTNEED = 4;

@@ -64,6 +64,10 @@ export interface Kernel {
   schedGetAffinity(tid: number, mask: BigUint64Array): number;
   /** sched_setaffinity(2). CPUs that do not exist or are not allowed are ignored; EINVAL if none is left. */
   schedSetAffinity(tid: number, mask: BigUint64Array): number;
+  /** sched_getscheduler(2): the policy of thread `tid` (0: the caller), SCHED_…, with SCHED_RESET_ON_FORK or-ed where that is set. */
+  schedGetScheduler(tid: number): number;
+  /** sched_setscheduler(2): policy, with SCHED_RESET_ON_FORK or-ed if wanted, and static priority: 0, or 1 to 99 for SCHED_FIFO. EPERM without CAP_SYS_NICE. */
+  schedSetScheduler(tid: number, policy: number, priority: number): number;
   /** tgkill(2): sends a signal to one thread. Signal 0 only asks whether it exists (ESRCH). */
   tgkill(pid: number, tid: number, signal: number): number;
   /**

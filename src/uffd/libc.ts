@@ -118,6 +118,10 @@ function bind(c: (name: string, result: string, args: string[]) => CFunction): K
   const schedGetcpu = c('sched_getcpu', 'int', []);
   const schedGetaffinity = c('sched_getaffinity', 'int', ['int', 'size_t', 'void *']);
   const schedSetaffinity = c('sched_setaffinity', 'int', ['int', 'size_t', 'void *']);
+  const schedGetscheduler = c('sched_getscheduler', 'int', ['int']);
+  const schedSetscheduler = c('sched_setscheduler', 'int', ['int', 'int', 'void *']);
+  // struct sched_param
+  const schedParam = new Int32Array(1);
   const getpid = c('getpid', 'int', []);
   const getpagesize = c('getpagesize', 'int', []);
   const exit = c('_exit', 'void', ['int']);
@@ -154,6 +158,11 @@ function bind(c: (name: string, result: string, args: string[]) => CFunction): K
     getcpu: () => checked(schedGetcpu()),
     schedGetAffinity: (tid, mask) => checked(schedGetaffinity(tid, mask.byteLength, mask)),
     schedSetAffinity: (tid, mask) => checked(schedSetaffinity(tid, mask.byteLength, mask)),
+    schedGetScheduler: (tid) => checked(schedGetscheduler(tid)),
+    schedSetScheduler: (tid, policy, priority) => {
+      schedParam[0] = priority;
+      return checked(schedSetscheduler(tid, policy, schedParam));
+    },
     tgkill: (pid, tid, signal) => checked(syscall(SYS_TGKILL, pid, tid, signal)),
     exitGroup: (status) => {
       exit(status);

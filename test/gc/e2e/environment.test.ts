@@ -9,6 +9,8 @@ interface Plain {
   readonly kind: string;
   readonly faults: number;
   readonly uid: number;
+  /** What became of a heap that insists on priority in pauses. */
+  readonly raise: string;
 }
 
 test.runIf(process.getuid?.() === 0)(
@@ -26,6 +28,7 @@ test.runIf(process.getuid?.() === 0)(
     const outcome = await succeed<Plain>('resources', 'plain', {}, { prefix });
     expect(outcome.uid).toBe(65534);
     expect(outcome.faults).toBeGreaterThan(0);
+    expect(outcome.raise).toBe('ERR_PERMISSION');
     // Where vm.unprivileged_userfaultfd is 1 the full kind is allowed.
     expect(['user-mode-only', 'full']).toContain(outcome.kind);
   },

@@ -60,6 +60,8 @@ const COLLECTOR: readonly Failure[] = [
   { name: 'fstat', call: 'fileBlocks', errnos: [EIO], upTo: 13 },
   { name: 'sched_setaffinity', call: 'schedSetAffinity', errnos: [EINVAL, EPERM], upTo: 3 },
   { name: 'sched_getaffinity', call: 'schedGetAffinity', errnos: [ENOSYS, EINVAL], upTo: 2 },
+  { name: 'sched_getscheduler', call: 'schedGetScheduler', errnos: [EINVAL], upTo: 3 },
+  { name: 'sched_setscheduler', call: 'schedSetScheduler', errnos: [EPERM], upTo: 5 },
   { name: 'tgkill', call: 'tgkill', errnos: [EPERM], upTo: 3 },
 ];
 

@@ -34,6 +34,7 @@ const BAD: Record<string, readonly unknown[]> = {
   typeMapBytes: [...NOT_INTEGERS, 0, 4095, 4097, 64 * MIB + 4096],
   safepointWarnMs: [...NOT_INTEGERS, 0, 2 ** 31 + 1],
   safepointTimeoutMs: [...NOT_INTEGERS, -1, 2 ** 31 + 1],
+  pausePriority: ['high', null, 1],
   faultSamples: [...NOT_INTEGERS, 65],
   stress: [null, 1, 'all', true],
 };

@@ -325,7 +325,14 @@ async function plain() {
   const faults = heap.stats().faults.count;
   m.detach();
   await heap.close();
-  return { kind, faults, uid: process.getuid() };
+  const raise = await createHeap({ pausePriority: 'raise' }).then(
+    async (raised) => {
+      await raised.close();
+      return 'created';
+    },
+    ({ code }) => code,
+  );
+  return { kind, faults, uid: process.getuid(), raise };
 }
 
 await main({ creations, keepFailing, thirty, several, givesBack, peaks, large, plain });

@@ -1,0 +1,136 @@
+// Who runs under which scheduling policy around a pause, as a kernel in the way sees it.
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { World } from '#src/gc/cycle.js';
+import { PausePriority } from '#src/gc/pause-priority.js';
+import {
+  CTL_PAUSE_PRIORITY,
+  PAUSE_FLIP,
+  T_STATE,
+  T_TID,
+  THREAD_RUNNING,
+  THREAD_SAFE,
+} from '#src/heap/layout.js';
+import { createLibcKernel, EPERM, ESRCH, type Kernel, SCHED_FIFO, SCHED_OTHER } from '#src/uffd/index.js';
+import { ArenaHarness } from '../../support/arena-harness.ts';
+
+const SELF = 1000;
+const BATCH = 3;
+const options = { pausePriority: 'auto', verify: false, safepointWarnMs: 1000, safepointTimeoutMs: 60 };
+
+/** Policy and priority of every thread; calls on a thread in `refused` fail with the errno. */
+const policies = new Map<number, readonly [policy: number, priority: number]>();
+const refused = new Map<number, number>();
+const order: string[] = [];
+const POLICY_BITS = 0xff;
+
+const kernel: Kernel = {
+  ...createLibcKernel(),
+  gettid: () => SELF,
+  tgkill: () => 0,
+  schedGetScheduler: (tid) => policies.get(tid || SELF)?.[0] ?? -ESRCH,
+  schedSetScheduler: (given, policy, priority) => {
+    const tid = given || SELF;
+    if (refused.has(tid)) return -refused.get(tid)!;
+    if (!policies.has(tid)) return -ESRCH;
+    policies.set(tid, [policy & POLICY_BITS, priority]);
+    order.push(`${tid} ${policy & POLICY_BITS}`);
+    return 0;
+  },
+};
+const h = new ArenaHarness({}, kernel);
+afterAll(() => h.close());
+
+function thread(index: number, tid: number, state: number, policy: number = SCHED_OTHER): void {
+  h.tables.threads[index]![T_TID] = tid;
+  h.tables.threads[index]![T_STATE] = state;
+  policies.set(tid, [policy, 0]);
+}
+
+const NORMAL = [SCHED_OTHER, 0];
+
+beforeEach(() => {
+  h.reset();
+  for (const record of h.tables.threads) {
+    record[T_STATE] = 0;
+    record[T_TID] = 0;
+  }
+  policies.clear();
+  refused.clear();
+  policies.set(SELF, [SCHED_OTHER, 0]);
+  thread(0, 1, THREAD_RUNNING);
+  thread(1, 2, THREAD_SAFE);
+  thread(5, 3, THREAD_RUNNING, BATCH);
+  thread(63, 4, THREAD_RUNNING);
+});
+
+const create = (given: object = {}): PausePriority => {
+  const priority = new PausePriority(h.context({ options: { ...options, ...given }, workers: 0 }));
+  order.length = 0;
+  return priority;
+};
+
+describe('the threads of a pause', () => {
+  test('are the running ones under the default policy, below the collector, and it is the last to go back', () => {
+    const priority = create();
+    expect(policies.get(SELF)).toEqual(NORMAL);
+    priority.raise();
+    const [policy, above] = policies.get(SELF)!;
+    expect(policy).toBe(SCHED_FIFO);
+    for (const tid of [1, 4]) expect(policies.get(tid)).toEqual([SCHED_FIFO, above - 1]);
+    expect([policies.get(2), policies.get(3)]).toEqual([NORMAL, [BATCH, 0]]);
+    priority.restore();
+    expect([1, 2, 4, SELF].map((tid) => policies.get(tid))).toEqual([NORMAL, NORMAL, NORMAL, NORMAL]);
+    expect(policies.get(3)).toEqual([BATCH, 0]);
+    expect(order.at(-1)).toBe(`${SELF} ${SCHED_OTHER}`);
+    order.length = 0;
+    priority.restore();
+    expect(order).toEqual([]);
+  });
+
+  test('one that ends meanwhile is forgotten, one that cannot be lowered is lowered at the next chance', () => {
+    const priority = create();
+    priority.raise();
+    policies.delete(1);
+    refused.set(4, EPERM);
+    priority.restore();
+    expect([policies.get(4)![0], policies.get(SELF)]).toEqual([SCHED_FIFO, NORMAL]);
+    refused.clear();
+    policies.set(1, [SCHED_FIFO, 7]);
+    priority.restore();
+    expect([policies.get(4), policies.get(1)]).toEqual([NORMAL, [SCHED_FIFO, 7]]);
+  });
+});
+
+test.each([
+  ['the kernel refuses', () => refused.set(SELF, EPERM), {}, -EPERM],
+  ['it is not wanted', () => {}, { pausePriority: 'keep' }, 0],
+  ['a verifier makes pauses long', () => {}, { verify: true }, 0],
+])('nothing is raised where %s', (_, prepare, given, told) => {
+  prepare();
+  const priority = create(given);
+  refused.clear();
+  priority.raise();
+  expect([1, 4, SELF].map((tid) => policies.get(tid))).toEqual([NORMAL, NORMAL, NORMAL]);
+  expect(h.control[CTL_PAUSE_PRIORITY]).toBe(told);
+});
+
+test('a thread that does not come to its safepoint loses its priority before anybody gives it up', () => {
+  thread(63, 4, THREAD_SAFE);
+  const world = new World(h.context({ options, workers: 0 }));
+  const seen: unknown[] = [];
+  const get = kernel.tgkill;
+  // Asked when patience is lost, for the thread that is waited for.
+  kernel.tgkill = (_, tid) => {
+    seen.push([tid, policies.get(1), policies.get(SELF)]);
+    return 0;
+  };
+  try {
+    expect(() => world.pausedBriefly(PAUSE_FLIP, () => expect.fail('it never stopped'))).toThrow(
+      expect.objectContaining({ code: 'ERR_TIMEOUT' }),
+    );
+  } finally {
+    kernel.tgkill = get;
+  }
+  expect(seen.length).toBeGreaterThan(0);
+  for (const one of seen) expect(one).toEqual([1, NORMAL, NORMAL]);
+});
