@@ -31,6 +31,7 @@ import {
   SPAN_FIRST,
   SPAN_FREE,
   SPAN_KIND_MASK,
+  SPAN_REST,
   SPAN_VALUE_SHIFT,
 } from '../heap/layout.ts';
 import { withLock } from '../heap/lock.ts';
@@ -164,9 +165,17 @@ export class NonMoving {
         this.#allocated[at] = this.#allocated[at]! & (this.#marks[at]! | this.#fresh[at]!);
         if (this.#allocated[at] === 0) this.#free(page, value);
         else live += value * PAGE_BYTES;
+      } else if (kind === SPAN_REST && !this.#belongs(page, value)) {
+        this.#free(page, 1);
       }
     }
     return live;
+  }
+
+  /** False for a page whose thread was terminated between writing its word and that of the object's first page, `back` before it. */
+  #belongs(page: number, back: number): boolean {
+    const first = this.#spans[page - back]!;
+    return (first & SPAN_KIND_MASK) === SPAN_FIRST && first >>> SPAN_VALUE_SHIFT > back;
   }
 
   /** Leaves the bits of the page's live objects; returns how many there are. */

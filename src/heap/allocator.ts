@@ -85,11 +85,11 @@ export class Allocator {
   }
 
   /** @param raw of a large object, which the non-moving space may hold as well: whether it has no references. */
-  #place(bytes: number, raw: boolean | undefined): number {
+  #place(bytes: number, raw: boolean | undefined, paid = false): number {
     const record = this.#record;
     const { stress, collects } = this.#options;
     let ticket: number | undefined;
-    let paced = false;
+    let paced = paid;
     let stalls = 0;
     for (;;) {
       const cursor = record[T_CURSOR]!;
@@ -129,11 +129,13 @@ export class Allocator {
 
   /** Finds room for a large object: in the non-moving space, or where that has none in pages of its own in the heap. As {@link place}. */
   placeLarge(bytes: number, raw: boolean): number {
-    return this.#takePinned(bytes, raw) || this.#place(bytes, raw);
+    const paced = this.#payPace(bytes);
+    return this.#takePinned(bytes, raw) || this.#place(bytes, raw, paced);
   }
 
   /** Finds room for an object that does not move. As {@link place}. */
   placePinned(bytes: number, raw: boolean): number {
+    this.#payPace(bytes);
     for (let ticket: number | undefined; ; ) {
       // Before the look at the ticket, as in #stall.
       const seen = Atomics.load(this.#control, CTL_ALLOC_EPOCH);
@@ -146,6 +148,13 @@ export class Allocator {
       ticket ??= this.#requests.ask();
       this.#waitForCycle(seen);
     }
+  }
+
+  /** Pays for room in the non-moving space, if there is a pace. Returns whether there was. */
+  #payPace(bytes: number): boolean {
+    if (!this.#pace.on) return false;
+    this.#pace.pay(bytes);
+    return true;
   }
 
   #takePinned(bytes: number, raw: boolean): number {

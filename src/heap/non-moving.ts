@@ -15,8 +15,8 @@
 // A sweep takes both borders back as far as there are free pages, so that either part may grow into what the other has used.
 //
 // Everything here is written under one lock, which is never held across a safepoint. The collector takes it to sweep (gc/non-moving.ts).
-// A thread may be terminated while it holds the lock: whatever it has done by then is no object yet. The next
-// sweep frees it; at worst pages that were about to belong to one large object are lost.
+// A thread may be terminated while it holds the lock: whatever it has done by then is no object yet, and the next
+// sweep frees it.
 
 import { isBitSet, setBit } from './bitmap.ts';
 import {
@@ -151,7 +151,7 @@ export class NonMovingSpace {
   #takePages(pages: number, raw: boolean): number {
     const first = this.#takeRun(pages, raw);
     if (first < 0) return -1;
-    // The first page last: it is what makes the others an object. A thread that is terminated before that loses the pages, no more.
+    // The first page last: it is what makes the others an object. What a thread leaves that is terminated before that, the next sweep frees.
     for (let i = pages - 1; i > 0; i--) this.#spans[first + i] = (i << SPAN_VALUE_SHIFT) | SPAN_REST;
     this.#spans[first] = (pages << SPAN_VALUE_SHIFT) | SPAN_FIRST;
     return first << PAGE_LOG2;

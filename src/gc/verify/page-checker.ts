@@ -1,7 +1,13 @@
 // Checks every page between its building and its installation: builds it again, the slow way, and compares byte by byte.
 
 import { alignUp } from '../../heap/geometry.ts';
-import { CTL_BLACK_DELTA, CTL_COMPACTED_BYTES, CTL_FROM_ALIAS, PAGE_BYTES } from '../../heap/layout.ts';
+import {
+  CTL_BLACK_DELTA,
+  CTL_COMPACTED_BYTES,
+  CTL_FROM_ALIAS,
+  CTL_NON_MOVING_CLOSING,
+  PAGE_BYTES,
+} from '../../heap/layout.ts';
 import type { WorkerContext } from '../context.ts';
 import { corrupt, HeapView, hex, type ObjectShape, slotsWithin } from './view.ts';
 
@@ -50,6 +56,7 @@ class NaiveBuilder implements PageChecker {
 
   checkFixed(page: number, count: number, before: Uint8Array): void {
     const view = this.#view;
+    const { control } = this.#context;
     const { nonMoving, nonMovingAlias } = this.#context.tables.geometry;
     const low = view.base + page * PAGE_BYTES;
     const high = low + count * PAGE_BYTES;
@@ -59,6 +66,8 @@ class NaiveBuilder implements PageChecker {
       if (ref >= high || ref + view.nonMoving.extent(ref) <= low) continue;
       // What was allocated since the flip has new references already.
       if (!view.bit(view.marks, ref) && !view.isFresh(ref)) continue;
+      // Its thread was terminated before it wrote the header.
+      if (view.words[(ref + nonMovingAlias - nonMoving) / 4] === 0) continue;
       const shape = view.shape(ref, nonMovingAlias - nonMoving, high, () => `page ${page}`);
       for (const slot of slotsWithin(shape, Math.max(0, low - ref), Math.min(shape.bytes, high - ref))) {
         const at = ref + slot - low;
@@ -68,6 +77,8 @@ class NaiveBuilder implements PageChecker {
     const target = low - nonMoving + nonMovingAlias;
     for (let i = 0; i < expected.length; i++) {
       if (this.#bytes[target + i] !== expected[i]) {
+        // While the window closes, a page that was free at the flip may be anybody's already.
+        if (Atomics.load(control, CTL_NON_MOVING_CLOSING) !== 0) return;
         throw corrupt(
           `pinned page ${page} holds ${this.#bytes[target + i]} instead of ${expected[i]} at byte ${i} (address ${hex(low + i)})`,
         );

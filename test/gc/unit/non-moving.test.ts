@@ -16,6 +16,7 @@ import {
   PAGE_PROCESSED,
   PAGE_PROCESSING,
   PAGE_UNPROCESSED,
+  SPAN_FREE,
 } from '#src/heap/layout.js';
 import { NonMovingSpace } from '#src/heap/non-moving.js';
 import { ArenaHarness } from '../../support/arena-harness.ts';
@@ -105,6 +106,29 @@ describe('the sweep', () => {
       cells.map((_, i) => Number([0, 1, 10].includes(i >> 2))),
     );
   });
+
+  test.each([1, 2, 3])(
+    'frees %i pages of an object whose thread ended before it wrote the first one',
+    (written) => {
+      const before = space.take(3000, false);
+      const object = space.take(4 * PAGE, false);
+      const behind = space.take(3 * PAGE, false);
+      for (const ref of [before, behind]) mark(ref);
+      // As take leaves it when it is cut short: the words of the last pages, and no object.
+      const word = (page: number): number => h.tables.geometry.spans / 4 + (object - base) / PAGE + page;
+      h.words[h.tables.geometry.allocated / 4 + (((object - base) / 8) >>> 5)] = 0;
+      for (let page = 0; page < 4 - written; page++) h.words[word(page)] = SPAN_FREE;
+      collector.sweep();
+      expect([0, 1, 2, 3].map((page) => h.words[word(page)])).toEqual([
+        SPAN_FREE,
+        SPAN_FREE,
+        SPAN_FREE,
+        SPAN_FREE,
+      ]);
+      expect(objects()).toEqual(ascending([base, before, behind]));
+      expect(space.extent(behind)).toBe(3 * PAGE);
+    },
+  );
 
   test('lets one part have what the other gave up', () => {
     const fillUp = (raw: boolean): number[] => {
