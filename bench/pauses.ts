@@ -29,10 +29,11 @@ const CYCLES = 100;
 const CYCLES_QUICK = 20;
 const CYCLES_MAX = 100_000;
 /** For all cycles together. On a busy machine some processes end before they have done theirs. */
-const BUDGET_MS = { full: 180_000, quick: 25_000 };
+const BUDGET_MINUTES = { full: 3, quick: 0.4 };
+const BUDGET_MINUTES_MAX = 600;
 /** Of one process' time, what no amount of data saves, as if it were MiB. */
 const OVERHEAD_MIB = 20;
-/** A process that has not ended by then hangs. */
+/** A process that has not ended so long after its cycles hangs: it also builds its data, and warms up. */
 const KILL_MS = 120_000;
 const OUTPUT_BYTES_MAX = 64 * 2 ** 20;
 
@@ -41,6 +42,7 @@ const USAGE = `Usage: tospace bench pauses [options]
 Measures whether pauses grow with the live heap, the non-moving space or the number of persistent handles.
 
   --cycles n   cycles of each configuration, from 1 to ${CYCLES_MAX} (default: ${CYCLES}, or ${CYCLES_QUICK} with --quick)
+  --minutes n  for all cycles together, at most ${BUDGET_MINUTES_MAX} (default: ${BUDGET_MINUTES.full}); some configurations then do fewer
   --quick      small sizes and few cycles: shows that it works, measures little of worth
   --json       one JSON document on standard output
   --help       this text
@@ -48,6 +50,7 @@ Measures whether pauses grow with the live heap, the non-moving space or the num
 
 interface PausesArguments {
   readonly cycles: number;
+  readonly minutes: number;
   readonly quick: boolean;
   readonly json: boolean;
 }
@@ -66,7 +69,12 @@ export interface PausesReport {
     readonly linux: string;
     readonly node: string;
   };
-  readonly options: { readonly cycles: number; readonly rounds: number; readonly quick: boolean };
+  readonly options: {
+    readonly cycles: number;
+    readonly minutes: number;
+    readonly rounds: number;
+    readonly quick: boolean;
+  };
   /** Each configuration once. */
   readonly configurations: readonly ConfigurationResult[];
   readonly skipped: readonly (Configuration & { readonly reason: string })[];
@@ -86,12 +94,13 @@ export async function pauses(args: string[]): Promise<number> {
 }
 
 function parse(args: string[]): PausesArguments | 'help' {
-  let values: { cycles?: string; quick?: boolean; json?: boolean; help?: boolean };
+  let values: { cycles?: string; minutes?: string; quick?: boolean; json?: boolean; help?: boolean };
   try {
     ({ values } = parseArgs({
       args,
       options: {
         cycles: { type: 'string' },
+        minutes: { type: 'string' },
         quick: { type: 'boolean' },
         json: { type: 'boolean' },
         help: { type: 'boolean' },
@@ -105,10 +114,15 @@ function parse(args: string[]): PausesArguments | 'help' {
   const cycles = Number(values.cycles ?? (quick ? CYCLES_QUICK : CYCLES));
   if (!Number.isInteger(cycles) || cycles < 1 || cycles > CYCLES_MAX)
     throw new UsageError(`--cycles must be an integer from 1 to ${CYCLES_MAX}, not ${values.cycles}`);
-  return { cycles, quick, json: values.json === true };
+  const minutes = Number(values.minutes ?? BUDGET_MINUTES[quick ? 'quick' : 'full']);
+  if (!(minutes > 0 && minutes <= BUDGET_MINUTES_MAX))
+    throw new UsageError(
+      `--minutes must be a number above 0, up to ${BUDGET_MINUTES_MAX}, not ${values.minutes}`,
+    );
+  return { cycles, minutes, quick, json: values.json === true };
 }
 
-async function measure({ cycles, quick }: PausesArguments): Promise<PausesReport> {
+async function measure({ cycles, minutes, quick }: PausesArguments): Promise<PausesReport> {
   const sizes = quick ? SIZES.quick : SIZES.full;
   const rounds = quick ? 1 : Math.min(ROUNDS, cycles);
   const availableMib = process.availableMemory() / 2 ** 20;
@@ -126,7 +140,7 @@ async function measure({ cycles, quick }: PausesArguments): Promise<PausesReport
   // A share for each process by its data; what one does not need is left to the others.
   const weight = ({ liveMib, pinnedMib }: Configuration): number => liveMib + pinnedMib + OVERHEAD_MIB;
   let weights = rounds * wanted.reduce((sum, configuration) => sum + weight(configuration), 0);
-  const end = performance.now() + BUDGET_MS[quick ? 'quick' : 'full'];
+  const end = performance.now() + minutes * 60_000;
   for (let round = 0; round < rounds; round++) {
     // The rest of the division falls to the first rounds.
     const part = Math.floor(cycles / rounds) + (round < cycles % rounds ? 1 : 0);
@@ -150,7 +164,7 @@ async function measure({ cycles, quick }: PausesArguments): Promise<PausesReport
       linux: release(),
       node: process.version,
     },
-    options: { cycles, rounds, quick },
+    options: { cycles, minutes, rounds, quick },
     configurations,
     skipped,
     growth: Object.fromEntries(
@@ -169,7 +183,7 @@ async function child(
   const { stdout } = await promisify(execFile)(process.execPath, [script, ...args], {
     // A thread that sits in a page fault answers to no other signal.
     killSignal: 'SIGKILL',
-    timeout: KILL_MS,
+    timeout: limitMs + KILL_MS,
     maxBuffer: OUTPUT_BYTES_MAX,
   });
   return JSON.parse(stdout) as PauseSamples;
