@@ -36,7 +36,7 @@ test(
     expect(report).toMatchObject({
       benchmark: 'pauses',
       machine: { cpus: expect.any(Number), node: process.version },
-      options: { cycles, rounds: 1, quick: true },
+      options: { cycles, minutes: expect.any(Number), rounds: 1, quick: true },
       skipped: [],
     });
     const wanted = allConfigurations(SIZES.quick);
