@@ -37,8 +37,7 @@ function step(output, inputs, command, args) {
     stdio: 'inherit',
   });
   if (error) throw error;
-  // Not process.exit: what is to be cleaned up first is.
-  if (status !== 0) throw new Error(`${command} failed`);
+  if (status !== 0) process.exit(status ?? 1);
 }
 
 /** Options of everything that runs on a heap's memory. */
@@ -78,17 +77,14 @@ function compileAssembly(output, inputs, entry, except = []) {
 // Guests import `tospace/guest` as they would with the package installed: the compiler finds it in a folder where that is its name.
 const packages = mkdtempSync(join(tmpdir(), 'tospace-build-'));
 symlinkSync(root, join(packages, 'tospace'));
-try {
-  compileAssembly('dist/src/gc/kernels.wasm', ['src/gc/kernels'], 'src/gc/kernels/index.ts');
-  for (const folder of ['examples/wasm-guest']) {
-    const sources = `${folder}/assembly`;
-    const inputs = ['guest', sources];
-    compileAssembly(`dist/${folder}/guest.wasm`, inputs, `${sources}/index.ts`);
-    // The same with its checks, for heaps with `verify`.
-    compileAssembly(`dist/${folder}/guest.checked.wasm`, inputs, `${sources}/index.ts`, ['--noAssert']);
-  }
-} finally {
-  rmSync(packages, { recursive: true });
+process.on('exit', () => rmSync(packages, { recursive: true }));
+compileAssembly('dist/src/gc/kernels.wasm', ['src/gc/kernels'], 'src/gc/kernels/index.ts');
+for (const folder of ['examples/wasm-guest', 'bench/guest']) {
+  const sources = `${folder}/assembly`;
+  const inputs = ['guest', sources];
+  compileAssembly(`dist/${folder}/guest.wasm`, inputs, `${sources}/index.ts`);
+  // The same with its checks, for heaps with `verify`.
+  compileAssembly(`dist/${folder}/guest.checked.wasm`, inputs, `${sources}/index.ts`, ['--noAssert']);
 }
 
 // tsc rewrites every output, so the entry point stands for all of them.

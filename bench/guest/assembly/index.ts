@@ -1,0 +1,4 @@
+// The workloads of bench/workloads as WebAssembly guests: the same algorithms, and the same checksums.
+export { binaryTrees } from './binary-trees';
+export { gcbench } from './gcbench';
+export { lruCache } from './lru-cache';
