@@ -63,8 +63,8 @@ export function programs(scale: number): readonly Program[] {
     },
     {
       name: 'list',
-      what: `${times(50)} reversals of 100 000 nodes`,
-      run: (guest) => guest.list(100_000, times(50)) >>> 0,
+      what: `50 reversals of ${times(100_000)} nodes`,
+      run: (guest) => guest.list(times(100_000), 50) >>> 0,
     },
   ];
 }

@@ -41,7 +41,9 @@ export interface Busy {
   readonly faults: number;
   readonly calls: number;
   readonly flipUs: { readonly median: number; readonly max: number };
-  readonly checksums: Readonly<Record<string, { readonly plain: number; readonly managed: readonly number[] }>>;
+  readonly checksums: Readonly<
+    Record<string, { readonly plain: number; readonly managed: readonly number[] }>
+  >;
   readonly equal: boolean;
 }
 

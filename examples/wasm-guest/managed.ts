@@ -28,8 +28,17 @@ export class ManagedHost {
     this.#guest = instantiate(module, memory, functions, types);
   }
 
-  static async create(module: WebAssembly.Module, { heapBytes, verify }: ManagedOptions): Promise<ManagedHost> {
-    const heap = await createHeap({ heapBytes, minHeapBytes: heapBytes, verify, idleCollectMs: 0, trigger: 0.9 });
+  static async create(
+    module: WebAssembly.Module,
+    { heapBytes, verify }: ManagedOptions,
+  ): Promise<ManagedHost> {
+    const heap = await createHeap({
+      heapBytes,
+      minHeapBytes: heapBytes,
+      verify,
+      idleCollectMs: 0,
+      trigger: 0.9,
+    });
     try {
       return new ManagedHost(heap, module);
     } catch (error) {

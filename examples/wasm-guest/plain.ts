@@ -58,7 +58,10 @@ export class PlainHost {
       const taken = Math.max(BUFFER_BYTES, Math.ceil(bytes / BUFFER_BYTES) * BUFFER_BYTES);
       this.#next += taken;
       if (this.#next > AREA + this.#areaBytes)
-        throw new TospaceError('ERR_OUT_OF_MEMORY', `the plain memory's ${this.#areaBytes} bytes are used up`);
+        throw new TospaceError(
+          'ERR_OUT_OF_MEMORY',
+          `the plain memory's ${this.#areaBytes} bytes are used up`,
+        );
       this.#bytes.fill(0, start, start + taken);
       this.#record[CURSOR] = start;
       this.#record[LIMIT] = start + taken;

@@ -139,7 +139,9 @@ export function guestAbi(
     // Not by a shift: what a guest computed in 32 bits may have overflowed.
     const right = isArray ? Math.ceil((HEADER_BYTES + length * 2 ** size) / 8) * 8 : size;
     if (length < 0 || right !== bytes) {
-      throw wrong(`an object of type ${type}${isArray ? ` and length ${length}` : ''} does not take ${bytes} bytes`);
+      throw wrong(
+        `an object of type ${type}${isArray ? ` and length ${length}` : ''} does not take ${bytes} bytes`,
+      );
     }
     return KIND_NAMES[kind] ?? 'record';
   };

@@ -179,7 +179,12 @@ export class Mutator extends AtomicFields {
         allocate: (type, bytes, length, kind, throws) =>
           this.#allocateSlow(type, bytes, length, kind, throws),
         allocatePinned: (type, bytes, length, kind) =>
-          this.#allocatePinned(type, bytes, length, kind === 'record' ? this.#isRaw(type) : kind === 'raw-array'),
+          this.#allocatePinned(
+            type,
+            bytes,
+            length,
+            kind === 'record' ? this.#isRaw(type) : kind === 'raw-array',
+          ),
       },
       { thread: this.index, everySafepoint: checked || collectEverySafepoint > 0 },
     );
