@@ -40,7 +40,7 @@ export function instantiate(
 
 export type ProgramName = keyof Guest;
 
-/** One call of the guest, at most 64 MiB of allocation. */
+/** One call of the guest, at most 64 MiB of allocation at scale 1. */
 export interface Program {
   readonly name: ProgramName;
   readonly what: string;

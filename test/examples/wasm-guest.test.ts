@@ -33,7 +33,7 @@ test('tables are printed', async () => {
   const { status, stdout, stderr } = await example('wasm-guest', ...SMALL);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(stdout).toMatch(/^All checksums are equal\.$/m);
-  expect(stdout).toMatch(/^list +50 reversals of 5000 nodes/m);
+  expect(stdout).toMatch(/^list +50 reversals of 1250 nodes/m);
 });
 
 test.each([['--scale', '2'], ['--cycles', '0'], ['--rounds', 'x'], ['--no-such']])(
