@@ -2,21 +2,13 @@
 
 import { readFileSync } from 'node:fs';
 import { GUEST_MODULE, type HeapAccess, type Mutator } from 'tospace';
-import {
-  bucketsOf,
-  capacityOf,
-  DEPTH_MIN,
-  depthMaxOf,
-  GCBENCH,
-  iterationsOf,
-  keysOf,
-  LOOKUPS_PER_OPERATION,
-  lookupsOf,
-  REPLACE_EVERY,
-  roundsOf,
-  treesOf,
-  treesPerOperation,
-} from './plans.ts';
+import * as binaryTrees from '../workloads/binary-trees-plan.ts';
+import * as gcbench from '../workloads/gcbench-plan.ts';
+import * as hyperalloc from '../workloads/hyperalloc-plan.ts';
+import * as lruCache from '../workloads/lru-cache-plan.ts';
+import * as pointerChase from '../workloads/pointer-chase-plan.ts';
+import * as quads from '../workloads/quads-plan.ts';
+import * as splay from '../workloads/splay-plan.ts';
 
 /** What a guest needs of a workload's context. */
 export interface GuestContext {
@@ -25,89 +17,136 @@ export interface GuestContext {
   readonly mutator: Mutator;
   readonly seed: number;
   readonly scale: number;
+  /** Which of several threads this is, from 0. */
+  readonly thread?: number;
   /** Told of the beginning and the end of every operation; `begin` may wait in a safe region. */
   readonly operations?: { begin(): void; end(): void };
+  /** Asks for a cycle and does not wait for it. */
+  collect?(): void;
   progress(done: number): void;
 }
 
-/** The module's exports. */
-interface Guest {
-  gcbench(
-    node: number,
-    doubles: number,
-    stretchDepth: number,
-    longLivedDepth: number,
-    arrayLength: number,
-    depthMin: number,
-    depthMax: number,
-    depthStep: number,
-    rounds: number,
-    firstSerial: number,
-  ): number;
-  binaryTrees(node: number, depthMin: number, depthMax: number): number;
-  lruCache(
-    cache: number,
-    entry: number,
-    table: number,
-    value: number,
-    seed: number,
-    lookups: number,
-    capacity: number,
-    buckets: number,
-    keys: number,
-    lookupsPerOperation: number,
-    replaceEvery: number,
-  ): number;
-}
+/** The module's exports: each takes the ids of its types and the sizes of its work, in the order of its parameters (assembly). */
+type Guest = Readonly<
+  Record<
+    'gcbench' | 'binaryTrees' | 'lruCache' | 'splay' | 'quads' | 'hyperalloc' | 'pointerChase',
+    (...numbers: number[]) => number
+  >
+>;
 
 interface Form {
-  /** Trees of a depth, for the guests that ask. */
-  readonly treesOf: (scale: number, depth: number) => number;
+  /** For guests that ask: trees of a depth, and how many of them are one operation. */
+  readonly treesOf?: (scale: number, depth: number) => number;
+  readonly treesPerOperation?: (depth: number) => number;
   run(guest: Guest, context: GuestContext): number;
 }
 
+const gcbenchForm = (plan: gcbench.GcBenchPlan): Form => ({
+  treesOf: (scale, depth) => gcbench.treesOf(plan, scale, depth),
+  treesPerOperation: gcbench.treesPerOperation,
+  run: (guest, { heap, scale, thread = 0 }) =>
+    guest.gcbench(
+      heap.defineRecordLayout('gcbench.Node', 24, [8, 12]),
+      heap.defineArray('gcbench.Doubles', 'f64').id,
+      plan.stretchDepth,
+      plan.longLivedDepth,
+      plan.arrayLength,
+      plan.depthMin,
+      plan.depthMax,
+      plan.depthStep,
+      gcbench.roundsOf(plan, scale),
+      gcbench.firstSerial(thread),
+    ),
+});
+
 const FORMS: Readonly<Record<string, Form>> = {
-  gcbench: {
-    treesOf: (scale, depth) => treesOf(GCBENCH, scale, depth),
-    run: (guest, { heap, scale }) =>
-      guest.gcbench(
-        heap.defineRecordLayout('gcbench.Node', 24, [8, 12]),
-        heap.defineArray('gcbench.Doubles', 'f64').id,
-        GCBENCH.stretchDepth,
-        GCBENCH.longLivedDepth,
-        GCBENCH.arrayLength,
-        GCBENCH.depthMin,
-        GCBENCH.depthMax,
-        GCBENCH.depthStep,
-        roundsOf(GCBENCH, scale),
-        0,
-      ),
-  },
+  gcbench: gcbenchForm(gcbench.GCBENCH),
+  'gcbench-mt': gcbenchForm(gcbench.GCBENCH_MT),
   'binary-trees': {
-    treesOf: iterationsOf,
+    treesOf: binaryTrees.iterationsOf,
+    treesPerOperation: binaryTrees.treesPerOperation,
     run: (guest, { heap, scale }) =>
       guest.binaryTrees(
         heap.defineRecordLayout('binary-trees.Node', 16, [8, 12]),
-        DEPTH_MIN,
-        depthMaxOf(scale),
+        binaryTrees.DEPTH_MIN,
+        binaryTrees.depthMaxOf(scale),
       ),
   },
   'lru-cache': {
-    treesOf: () => 0,
     run: (guest, { heap, scale, seed }) => {
-      const capacity = capacityOf(scale);
+      const capacity = lruCache.capacityOf(scale);
       return guest.lruCache(
         heap.defineRecordLayout('lru-cache.Cache', 24, [8, 12, 16]),
         heap.defineRecordLayout('lru-cache.Entry', 32, [8, 12, 16, 20]),
         heap.defineRefArray('lru-cache.Table').id,
         heap.defineArray('lru-cache.Value', 'u32').id,
         seed,
-        lookupsOf(scale),
+        lruCache.lookupsOf(scale),
         capacity,
-        bucketsOf(capacity),
-        keysOf(capacity),
-        LOOKUPS_PER_OPERATION,
-        REPLACE_EVERY,
+        lruCache.bucketsOf(capacity),
+        lruCache.keysOf(capacity),
+        lruCache.LOOKUPS_PER_OPERATION,
+        lruCache.REPLACE_EVERY,
+      );
+    },
+  },
+  splay: {
+    run: (guest, { heap, scale, seed }) =>
+      guest.splay(
+        heap.defineRecordLayout('splay.Tree', 16, [8, 12]),
+        heap.defineRecordLayout('splay.Node', 24, [8, 12, 16]),
+        heap.defineRecordLayout('splay.Branch', 16, [8, 12]),
+        heap.defineRecordLayout('splay.Leaf', 16, [8, 12]),
+        heap.defineArray('splay.Array', 'i32').id,
+        heap.defineArray('splay.Text', 'u8').id,
+        seed,
+        splay.operationsOf(scale),
+        splay.sizeOf(scale),
+        splay.MODIFICATIONS_PER_OPERATION,
+        splay.PAYLOAD_DEPTH,
+        splay.ARRAY_LENGTH,
+      ),
+  },
+  quads: {
+    run: (guest, { heap, scale }) =>
+      guest.quads(
+        heap.defineRecordLayout('quads.Quad', 32, [8, 12, 16, 20]),
+        quads.liveDepthOf(scale),
+        quads.ROUNDS,
+        quads.operationsPerRound(scale),
+        quads.TREES_PER_OPERATION,
+        quads.GARBAGE_DEPTH,
+      ),
+  },
+  hyperalloc: {
+    run: (guest, { heap, scale, seed }) =>
+      guest.hyperalloc(
+        heap.defineRecordLayout('hyperalloc.Item', 16, [8]),
+        heap.defineArray('hyperalloc.Data', 'i32').id,
+        heap.defineRefArray('hyperalloc.Refs').id,
+        seed,
+        hyperalloc.operationsOf(scale),
+        hyperalloc.slotsOf(scale),
+        hyperalloc.YOUNG,
+        hyperalloc.ITEMS_PER_OPERATION,
+        hyperalloc.SURVIVES_EVERY,
+        hyperalloc.SWAPS_PER_OPERATION,
+      ),
+  },
+  'pointer-chase': {
+    run: (guest, { heap, scale, seed }) => {
+      const nodes = pointerChase.nodesOf(scale);
+      return guest.pointerChase(
+        heap.defineRecordLayout('pointer-chase.Node', 64, [8]),
+        heap.defineRefArray('pointer-chase.Table').id,
+        heap.defineArray('pointer-chase.Places', 'i32').id,
+        seed,
+        nodes,
+        pointerChase.roundsOf(scale),
+        pointerChase.renewalsOf(nodes),
+        pointerChase.CHASES,
+        pointerChase.STEPS_PER_OPERATION,
+        pointerChase.GARBAGE_PER_OPERATION,
       );
     },
   },
@@ -138,9 +177,13 @@ export function runGuest(name: string, context: GuestContext): number {
     operations: {
       begin: () => operations?.begin(),
       end: () => operations?.end(),
+      collect: () => context.collect?.(),
       progress: (done: number) => context.progress(done),
     },
-    plan: { treesOf: (depth: number) => form.treesOf(scale, depth), treesPerOperation },
+    plan: {
+      treesOf: (depth: number) => form.treesOf?.(scale, depth),
+      treesPerOperation: (depth: number) => form.treesPerOperation?.(depth),
+    },
   });
   return mutator.scope(() => form.run(instance.exports as unknown as Guest, context)) >>> 0;
 }

@@ -35,3 +35,9 @@ export function nextRandom(): u32 {
 export function unitRandom(): f64 {
   return <f64>nextRandom() / 4294967296.0;
 }
+
+/** An integer from 0 up to, not including, `limit`. */
+@inline
+export function belowRandom(limit: u32): u32 {
+  return <u32>(unitRandom() * <f64>limit);
+}

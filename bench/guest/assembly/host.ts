@@ -9,6 +9,10 @@ export declare function end(): void;
 @external('operations', 'progress')
 export declare function progress(done: f64): void;
 
+/** Asks for a cycle and does not wait for it. No safepoint. */
+@external('operations', 'collect')
+export declare function requestCycle(): void;
+
 /** Trees of a depth that are built, of one kind in one round. */
 @external('plan', 'treesOf')
 export declare function treesOf(depth: u32): u32;

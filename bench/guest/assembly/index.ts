@@ -2,3 +2,7 @@
 export { binaryTrees } from './binary-trees';
 export { gcbench } from './gcbench';
 export { lruCache } from './lru-cache';
+export { hyperalloc } from './hyperalloc';
+export { pointerChase } from './pointer-chase';
+export { quads } from './quads';
+export { splay } from './splay';

@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { createHeap, GUEST_MODULE, TospaceError } from 'tospace';
 import { runGuest } from '../../../../dist/bench/guest/run.js';
-import { findWorkload } from '../../../../dist/bench/workloads/index.js';
 
 const MIB = 1024 * 1024;
 const [, , scenario, json] = process.argv;
@@ -28,6 +27,13 @@ async function withHeap(options, body) {
   }
 }
 
+/** Every operation begins with a safepoint, as under an open load. */
+function runWorkload(name, heap, mutator, scale, end = () => {}) {
+  const operations = { begin: () => mutator.safepoint(), end };
+  const context = { heap, mutator, seed: 7, scale, operations, progress() {} };
+  return mutator.run(() => runGuest(name, context));
+}
+
 const scenarios = {
   /** Sums lists in a module of the document's until there were some cycles. Every list takes a part of the heap. */
   sum: ({ wasm, n, cyclesMin, options }) =>
@@ -44,38 +50,28 @@ const scenarios = {
       return { sums: [...sums], depth };
     }),
 
-  /** A workload and its guest form. */
-  async workload({ name, scale, options }) {
-    const sums = {};
-    let cycles = 0;
-    let operations = 0;
-    for (const form of ['heap', 'guest']) {
-      await withHeap(options, (heap) => {
+  /** A workload as a guest. */
+  workload: ({ name, scale, options }) =>
+    withHeap(options, (heap) => {
+      const mutator = heap.attach();
+      let operations = 0;
+      const checksum = runWorkload(name, heap, mutator, scale, () => operations++);
+      const { cycles } = heap.stats();
+      mutator.detach();
+      return { checksum, operations, cycles };
+    }),
+
+  /** Workloads with and without checks. */
+  async checked({ names, scale, options }) {
+    const all = (verify) =>
+      withHeap({ ...options, verify }, (heap) => {
         const mutator = heap.attach();
-        const context = {
-          heap,
-          mutator,
-          seed: 7,
-          scale,
-          thread: 0,
-          threads: 1,
-          operations: {
-            begin: () => mutator.safepoint(),
-            end: () => {
-              if (form === 'guest') operations++;
-            },
-          },
-          detail() {},
-          progress() {},
-        };
-        sums[form] = mutator.run(() =>
-          form === 'guest' ? runGuest(name, context) : mutator.scope(() => findWorkload(name).run(context)),
-        );
-        if (form === 'guest') cycles = heap.stats().cycles;
+        const sums = names.map((name) => runWorkload(name, heap, mutator, scale));
         mutator.detach();
+        return sums;
       });
-    }
-    return { ...sums, cycles, operations };
+    const [guest, checked] = [await all(false), await all(true)];
+    return Object.fromEntries(names.map((name, i) => [name, { guest: guest[i], checked: checked[i] }]));
   },
 
   /** What the functions of the ABI refuse. */
