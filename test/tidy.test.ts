@@ -74,7 +74,9 @@ describe('dependencies point one way', () => {
       imports(file)
         .filter(
           (name) =>
-            !/^(tospace|tospace\/uffd|tospace\/guest|tospace\/package\.json|node:.*|bench\/.*|#bench\/.*)$/.test(name),
+            !/^(tospace|tospace\/uffd|tospace\/guest|tospace\/package\.json|node:.*|bench\/.*|#bench\/.*)$/.test(
+              name,
+            ),
         )
         .map((name) => `${file} imports ${name}`),
     );

@@ -151,15 +151,6 @@ export class Mutator extends AtomicFields {
   /** In a verifying heap: throws unless `ref` is null or names an object. */
   assertReference(_ref: Ref): void {}
 
-  /** In a verifying heap: throws unless every root of the thread is null or names an object. */
-  assertRoots(): void {}
-
-  /** In a verifying heap: throws unless there is an object at `ref` with a strong reference at `offset`. */
-  assertSlot(_ref: Ref, _offset: number): void {}
-
-  /** In a verifying heap: throws unless there is an object at `ref` with `bytes` of raw data at `offset`. */
-  assertRaw(_ref: Ref, _offset: number, _bytes: number): void {}
-
   /**
    * What a WebAssembly module imports to be a mutator on this thread, beside this object: they share buffer, roots and state. Call its
    * functions inside `run`. The contract is docs/guest-abi.md. In a verifying heap every allocation and every safepoint of a guest is checked.
