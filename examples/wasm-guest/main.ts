@@ -9,8 +9,8 @@ import { ManagedHost } from './managed.ts';
 import { PlainHost } from './plain.ts';
 
 const MIB = 2 ** 20;
-/** Room for what one call allocates. */
-const AREA_BYTES = 64 * MIB;
+/** Room for what one call allocates, whole pages. */
+const areaBytes = (scale: number): number => Math.ceil(Math.max(4, 64 * scale)) * MIB;
 /** Part of a call's work that is timed at a time: short calls, and many, on a machine that does other things as well. */
 const TIMED_PART = 0.25;
 /** Small enough that the guest's objects move often, large enough for what lives. */
@@ -149,7 +149,7 @@ async function measure(
       const plainUs: number[] = [];
       const managedUs: number[] = [];
       const managed = (): void => {
-        host.prepare(AREA_BYTES * TIMED_PART);
+        host.prepare(areaBytes(args.scale * TIMED_PART));
         const before = host.heap.stats().cycles;
         managedUs.push(elapsedUs(() => host.run(program)));
         cyclesWhileTimed += host.heap.stats().cycles - before;
@@ -180,7 +180,7 @@ async function measure(
 async function run(args: Arguments): Promise<WasmGuestReport> {
   const all = programs(args.scale);
   // The same binary that runs on the heap; only the checking build, which asks its host, has no place here.
-  const plain = new PlainHost(loadGuest(false), AREA_BYTES);
+  const plain = new PlainHost(loadGuest(false), areaBytes(args.scale));
   const busy = await runBusy(args, all, plain);
   const timed = args.verify ? undefined : await measure(args, programs(args.scale * TIMED_PART), plain);
   return {
