@@ -1,7 +1,17 @@
 // Builds dist/: TypeScript by tsc, the collector's kernels by the AssemblyScript compiler.
 // Steps whose inputs have not changed since their last output are skipped, so `npm start` and `npm test` may always call it.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -30,12 +40,8 @@ function step(output, inputs, command, args) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-const kernels = 'dist/src/gc/kernels.wasm';
-mkdirSync(dirname(kernels), { recursive: true });
-step(kernels, ['src/gc/kernels', 'src/heap/layout.ts', 'scripts'], 'assemblyscript/bin/asc.js', [
-  'src/gc/kernels/index.ts',
-  '--outFile',
-  kernels,
+/** Options of everything that runs on a heap's memory. */
+const assembly = [
   '-O3',
   '--noAssert',
   '--converge',
@@ -53,7 +59,34 @@ step(kernels, ['src/gc/kernels', 'src/heap/layout.ts', 'scripts'], 'assemblyscri
   // No abort import and no messages: a string would become a data segment that every instance writes into the heap.
   '--use',
   'abort=',
-]);
+];
+
+/** @param except options of the above that are left out */
+function compileAssembly(output, inputs, entry, except = []) {
+  mkdirSync(dirname(output), { recursive: true });
+  const options = assembly.filter((option) => !except.includes(option));
+  step(output, [...inputs, 'src/heap/layout.ts', 'scripts'], 'assemblyscript/bin/asc.js', [
+    entry,
+    '--outFile',
+    output,
+    ...options,
+    ...(inputs.includes('guest') ? ['--path', packages] : []),
+  ]);
+}
+
+// Guests import `tospace/guest` as they would with the package installed: the compiler finds it in a folder where that is its name.
+const packages = mkdtempSync(join(tmpdir(), 'tospace-build-'));
+symlinkSync(root, join(packages, 'tospace'));
+process.on('exit', () => rmSync(packages, { recursive: true }));
+compileAssembly('dist/src/gc/kernels.wasm', ['src/gc/kernels'], 'src/gc/kernels/index.ts');
+for (const folder of ['examples/wasm-guest', 'bench/guest']) {
+  const sources = `${folder}/assembly`;
+  const inputs = ['guest', sources];
+  compileAssembly(`dist/${folder}/guest.wasm`, inputs, `${sources}/index.ts`);
+  // The same with its checks, for heaps with `verify`.
+  compileAssembly(`dist/${folder}/guest.checked.wasm`, inputs, `${sources}/index.ts`, ['--noAssert']);
+}
+
 // tsc rewrites every output, so the entry point stands for all of them.
 step('dist/bench/main.js', ['src', 'bench', 'examples', 'tsconfig.json', 'scripts'], 'typescript/bin/tsc', [
   '-p',

@@ -13,6 +13,7 @@ export {
 } from './gc/options.ts';
 export type { ReferenceCounts } from './gc/references.ts';
 export type { HeapStatistics } from './gc/statistics.ts';
+export { GUEST_ABI_VERSION, GUEST_MODULE, type GuestAbi, type GuestImports } from './heap/guest.ts';
 export type { Summary } from './heap/histogram.ts';
 export { InternTable, type InternTableTypes } from './heap/intern-table.ts';
 export { Mutator } from './heap/mutator.ts';

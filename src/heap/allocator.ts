@@ -55,7 +55,8 @@ export class Allocator {
   readonly #stalls: Histogram;
   readonly #pace: Pace;
   readonly #allocatedBytes: Float64Array<SharedArrayBuffer>;
-  /** Limit of the buffer that stress hides. */
+  /** Whether the limit of the buffer is hidden from the fast path, and what it is then. */
+  #stress: boolean;
   #hiddenLimit = 0;
   /** Why the last collection that an allocation waited for did not happen. */
   #cause: TospaceError | undefined;
@@ -67,6 +68,7 @@ export class Allocator {
     this.#record = thread.record;
     this.#requests = requests;
     this.#options = options;
+    this.#stress = options.stress;
     this.#nonMoving = new NonMovingSpace(tables);
     this.#nonMovingBytes = tables.geometry.nonMovingBytes;
     this.#blocks = new BlockSource(tables, thread.record);
@@ -87,7 +89,8 @@ export class Allocator {
   /** @param raw of a large object, which the non-moving space may hold as well: whether it has no references. */
   #place(bytes: number, raw: boolean | undefined, paid = false): number {
     const record = this.#record;
-    const { stress, collects } = this.#options;
+    const { collects } = this.#options;
+    const stress = this.#stress;
     let ticket: number | undefined;
     let paced = paid;
     let stalls = 0;
@@ -165,6 +168,13 @@ export class Allocator {
     if (this.#options.collects && this.#control[CTL_NON_MOVING_SINCE]! > room * NON_MOVING_TRIGGER)
       this.#requests.suggest();
     return ref;
+  }
+
+  /** From now on every allocation comes here, as under stress. The thread runs. */
+  hideLimit(): void {
+    if (this.#stress) return;
+    this.retire();
+    this.#stress = true;
   }
 
   /** Gives up the current buffer. */

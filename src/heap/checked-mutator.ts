@@ -77,6 +77,21 @@ export class CheckedMutator extends Mutator {
     if (ref !== 0) this.#object(ref, 'a handle');
   }
 
+  override assertRoots(): void {
+    for (let below = this.shadowStack.depth - 1; below >= 0; below--) {
+      const ref = this.shadowStack.peek(below);
+      if (ref !== 0) this.#object(ref, `the root ${below} below the top of the shadow stack`);
+    }
+  }
+
+  override assertSlot(ref: Ref, offset: number): void {
+    this.#slot(ref, offset, 'a reference field');
+  }
+
+  override assertRaw(ref: Ref, offset: number, bytes: number): void {
+    this.#raw(ref, offset, bytes, 'a raw field');
+  }
+
   override getRef(ref: Ref, offset: number): Ref {
     this.#slot(ref, offset, 'getRef');
     return super.getRef(ref, offset);

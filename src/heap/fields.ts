@@ -55,6 +55,17 @@ export abstract class ObjectFields {
     this.i64 = new BigInt64Array(none);
   }
 
+  // Checks, for what reaches the memory by other ways than these methods.
+
+  /** In a verifying heap: throws unless every root of the thread is null or names an object. */
+  assertRoots(): void {}
+
+  /** In a verifying heap: throws unless there is an object at `ref` with a strong reference at `offset`. */
+  assertSlot(_ref: Ref, _offset: number): void {}
+
+  /** In a verifying heap: throws unless there is an object at `ref` with `bytes` of raw data at `offset`. */
+  assertRaw(_ref: Ref, _offset: number, _bytes: number): void {}
+
   getRef(ref: Ref, offset: number): Ref {
     return this.i32[(ref + offset) >> 2] as Ref;
   }

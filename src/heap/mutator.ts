@@ -11,6 +11,7 @@ import { AtomicFields } from './atomics.ts';
 import { CycleRequests } from './cycle-requests.ts';
 import { ExternalBytes } from './external.ts';
 import { FaultSampler } from './fault-sampler.ts';
+import { type GuestAbi, guestAbi } from './guest.ts';
 import {
   CARD_DIRTY,
   CARD_GROUP_LOG2,
@@ -84,11 +85,14 @@ export class Mutator extends AtomicFields {
   readonly #persistents: PersistentTable;
   readonly #references: MutatorReferences;
   readonly #onDetach: () => void;
+  #guest: GuestAbi | undefined;
+  readonly #tables: Tables;
   #allocations = 0;
   #safepoints = 0;
 
   constructor(tables: Tables, host: ThreadHost, options: MutatorOptions, onDetach: () => void = () => {}) {
     super(tables);
+    this.#tables = tables;
     this.#options = options;
     this.#onDetach = onDetach;
     const { control, geometry } = tables;
@@ -149,6 +153,36 @@ export class Mutator extends AtomicFields {
 
   /** In a verifying heap: throws unless `ref` is null or names an object. */
   assertReference(_ref: Ref): void {}
+
+  /**
+   * What a WebAssembly module imports to be a mutator on this thread, beside this object: they share buffer, roots and state. Call its
+   * functions inside `run`. The contract is docs/guest-abi.md. In a verifying heap every allocation and every safepoint of a guest is checked.
+   */
+  get guest(): GuestAbi {
+    this.#guest ??= this.#makeGuest();
+    return this.#guest;
+  }
+
+  #makeGuest(): GuestAbi {
+    const { checked, collectEverySafepoint } = this.#options;
+    if (checked) this.run(() => this.#allocator.hideLimit());
+    return guestAbi(
+      this.#tables,
+      this,
+      {
+        allocate: (type, bytes, length, kind, throws) =>
+          this.#allocateSlow(type, bytes, length, kind, throws),
+        allocatePinned: (type, bytes, length, kind) =>
+          this.#allocatePinned(
+            type,
+            bytes,
+            length,
+            kind === 'record' ? this.#isRaw(type) : kind === 'raw-array',
+          ),
+      },
+      { thread: this.index, everySafepoint: checked || collectEverySafepoint > 0 },
+    );
+  }
 
   /** Throws unless the thread runs as a mutator. */
   assertRunning(): void {
@@ -262,9 +296,12 @@ export class Mutator extends AtomicFields {
    * @throws TospaceError ERR_OUT_OF_MEMORY when the non-moving space has no room, and a collection did not make it.
    */
   allocatePinned(type: RecordType): Ref {
-    // Asked of the type table: a descriptor for a layout of the embedder's own need not name its fields.
-    const raw = this.#types[((type.id << TYPE_ENTRY_LOG2) + TYPE_MAP_WORDS) >> 2] === 0;
-    return this.#allocatePinned(type.id, type.bytes, 0, raw);
+    return this.#allocatePinned(type.id, type.bytes, 0, this.#isRaw(type.id));
+  }
+
+  /** Whether a type of records has no references. Asked of the type table: a descriptor of an embedder's own need not name its fields. */
+  #isRaw(type: number): boolean {
+    return this.#types[((type << TYPE_ENTRY_LOG2) + TYPE_MAP_WORDS) >> 2] === 0;
   }
 
   /**

@@ -22,7 +22,7 @@ test.each([[], ['no-such-example'], ['support'], ['..']])(
   async (...args) => {
     const { status, stderr } = await runCommand(process.execPath, [script, ...args]);
     expect(status).toBe(2);
-    expect(stderr).toMatch(/one of: mirror, realloc, swap$/m);
+    expect(stderr).toMatch(/one of: mirror, realloc, swap, wasm-guest$/m);
   },
 );
 
