@@ -10,7 +10,9 @@
 
 import {
   CARD_DIRTY,
+  CARD_GROUP_LOG2,
   CARD_LOG2,
+  GROUP_DIRTY,
   HEADER_BYTES,
   T_CURSOR,
   T_LIMIT,
@@ -35,6 +37,8 @@ declare const THREAD: usize;
 declare const POLL: usize;
 @external('tospace_v1', 'cards')
 declare const CARDS: usize;
+@external('tospace_v1', 'cardGroups')
+declare const CARD_GROUPS: usize;
 
 @external('tospace_v1', 'allocateSlow')
 declare function allocateSlow(type: u32, bytes: u32, length: u32): Ref;
@@ -181,6 +185,8 @@ export function getRef(ref: Ref, offset: u32): Ref {
 @inline
 export function barrier(address: u32): void {
   store<u8>(CARDS + (address >>> CARD_LOG2), CARD_DIRTY);
+  const group = CARD_GROUPS + (address >>> (CARD_LOG2 + CARD_GROUP_LOG2));
+  if (load<u8>(group) != GROUP_DIRTY) store<u8>(group, GROUP_DIRTY);
 }
 
 /** Stores a reference, with the write barrier. */

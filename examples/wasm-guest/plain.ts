@@ -13,6 +13,7 @@ const RECORD = 64 * KIB;
 const POLL = RECORD + 4 * KIB;
 const SHADOW_STACK = 128 * KIB;
 const SHADOW_STACK_BYTES = 256 * KIB;
+const CARD_GROUPS = 512 * KIB;
 const CARDS = MIB;
 const AREA = 16 * MIB;
 
@@ -84,6 +85,7 @@ export class PlainHost {
       thread: RECORD,
       poll: POLL,
       cards: CARDS,
+      cardGroups: CARD_GROUPS,
       allocateSlow: allocate,
       tryAllocateSlow: allocate,
       allocatePinned: allocate,

@@ -6,6 +6,7 @@
 
 import { TospaceError } from '../errors.ts';
 import {
+  CARD_GROUP_LOG2,
   CARD_LOG2,
   CTL_POLL,
   HEADER_BYTES,
@@ -38,6 +39,8 @@ export type GuestImports = {
   readonly poll: number;
   /** The card of the address `a` is the byte at `cards + (a >>> 7)`. */
   readonly cards: number;
+  /** The card group of the address `a` is the byte at `cardGroups + (a >>> 13)`. */
+  readonly cardGroups: number;
 
   /** Allocates, whatever it takes: a safepoint. `length` is 0 for a record. Throws what `mutator.allocate` throws. */
   readonly allocateSlow: (type: number, bytes: number, length: number) => number;
@@ -155,6 +158,7 @@ export function guestAbi(
     // Under verify and stress every poll counts: the thread's state is 1 while it runs.
     poll: everySafepoint ? record + T_STATE * 4 : geometry.control + CTL_POLL * 4,
     cards: geometry.cards - (geometry.heap >>> CARD_LOG2),
+    cardGroups: geometry.cardGroups - (geometry.heap >>> (CARD_LOG2 + CARD_GROUP_LOG2)),
     allocateSlow: (type: number, bytes: number, length: number) => allocate(type, bytes, length, true),
     tryAllocateSlow: (type: number, bytes: number, length: number) => allocate(type, bytes, length, false),
     allocatePinned: (type: number, bytes: number, length: number) => {

@@ -181,7 +181,8 @@ test("the document's numbers are the layout's", () => {
   for (const [, offset, name] of words)
     expect(Number(offset) / 4, name).toBe((layout as unknown as Record<string, number>)[name!]);
   expect(document).toContain(`>>> ${layout.CARD_LOG2}`);
-  expect(layout.CARD_DIRTY).toBe(1);
+  expect(document).toContain(`>>> ${layout.CARD_LOG2 + layout.CARD_GROUP_LOG2}`);
+  expect([layout.CARD_DIRTY, layout.GROUP_DIRTY]).toEqual([1, 1]);
   expect(layout.HEADER_BYTES).toBe(8);
 });
 
