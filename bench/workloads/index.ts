@@ -1,13 +1,20 @@
 // All workloads by name.
 
 import { binaryTrees } from './binary-trees.ts';
-import { gcbench } from './gcbench.ts';
+import { gcbench, gcbenchMt } from './gcbench.ts';
 import { lruCache } from './lru-cache.ts';
 import { randomGraph } from './random-graph.ts';
 import { steady } from './steady.ts';
 import type { Workload } from './workload.ts';
 
-export const WORKLOADS: readonly Workload[] = [gcbench, binaryTrees, lruCache, randomGraph, steady];
+export const WORKLOADS: readonly Workload[] = [
+  gcbench,
+  binaryTrees,
+  lruCache,
+  randomGraph,
+  steady,
+  gcbenchMt,
+];
 
 export function findWorkload(name: string): Workload | undefined {
   return WORKLOADS.find((workload) => workload.name === name);
