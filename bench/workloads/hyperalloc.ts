@@ -5,7 +5,15 @@
 // compacting collector closes in every cycle. Fifteen items in sixteen are garbage soon. Under an open load the rate of operations is
 // a rate of allocation. README.md is the specification.
 
-import type { Local, Mutator, RawArrayType, RecordType, Ref, RefArrayType } from 'tospace';
+import {
+  type Local,
+  type Mutator,
+  NULL,
+  type RawArrayType,
+  type RecordType,
+  type Ref,
+  type RefArrayType,
+} from 'tospace';
 import { addWord, CHECKSUM_START } from './checksum.ts';
 import {
   drawWords,
@@ -81,7 +89,8 @@ class Items {
     for (const array of [this.#slots, this.#young]) {
       for (let i = 0; i < m.length(m.get(array)); i++) {
         if (i % READ_ITEMS === 0) m.safepoint();
-        this.#read(m.getElement(m.get(array), i));
+        const item = m.getElement(m.get(array), i);
+        if (item !== NULL) this.#read(item);
       }
     }
   }

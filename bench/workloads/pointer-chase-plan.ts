@@ -3,7 +3,7 @@
 import type { Random } from './random.ts';
 
 /** At scale 1. */
-const ROUNDS = 50;
+const ROUNDS = 20;
 /** 16 MiB of nodes on the managed heap. */
 const NODES = 262_144;
 const NODES_SMALL = 16_384;

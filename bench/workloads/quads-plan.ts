@@ -11,8 +11,6 @@ const SMALL_SCALE = 0.05;
 export const ROUNDS = 20;
 export const GARBAGE_DEPTH = 3;
 export const TREES_PER_OPERATION = 16;
-/** The child of a garbage tree's root that is looked at. */
-export const READ_CHILD = 2;
 
 export const operationsPerRound = (scale: number): number => Math.max(1, Math.round(OPERATIONS * scale));
 

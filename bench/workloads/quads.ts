@@ -8,14 +8,7 @@
 
 import { type Local, type Mutator, NULL, type RecordType, type Ref } from 'tospace';
 import { addWord, CHECKSUM_START } from './checksum.ts';
-import {
-  GARBAGE_DEPTH,
-  liveDepthOf,
-  operationsPerRound,
-  READ_CHILD,
-  ROUNDS,
-  TREES_PER_OPERATION,
-} from './quads-plan.ts';
+import { GARBAGE_DEPTH, liveDepthOf, operationsPerRound, ROUNDS, TREES_PER_OPERATION } from './quads-plan.ts';
 import type { Workload, WorkloadContext } from './workload.ts';
 
 const CHILDREN = 4;
@@ -52,10 +45,10 @@ class Quads {
     return quad;
   }
 
-  /** Adds what a garbage tree is judged by. */
+  /** Adds the serials of a garbage tree's root and of its third child. */
   look(root: Ref): void {
     this.#addSerial(root);
-    this.#addSerial(this.#m.getRef(root, this.#children[READ_CHILD]));
+    this.#addSerial(this.#m.getRef(root, this.#type.offset.c));
   }
 
   /** Reads the whole tree in `root`, with safepoints between its smaller subtrees. */
