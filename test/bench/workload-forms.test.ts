@@ -44,7 +44,7 @@ const COLLECTED: Readonly<Record<string, number>> = {
   hyperalloc: 40_000,
   'pointer-chase': 10_000,
   references: 15_000,
-  'gcbench-mt': 500_000,
+  'gcbench-mt': 100_000,
 };
 
 async function runOnV8({ name, scale, threads }: Expected, seed: number) {
