@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { attachHeap, type SharedHeap } from 'tospace';
 
-const IDLE = 0;
+// Bits of the one word: what was asked for before the end is still done.
 const ASKED = 1;
 const STOP = 2;
 
@@ -13,17 +13,15 @@ const STOP = 2;
 export function askForCycle(calls: SharedArrayBuffer): () => void {
   const state = new Int32Array(calls);
   return () => {
-    if (Atomics.compareExchange(state, 0, IDLE, ASKED) === IDLE) Atomics.notify(state, 0);
+    if ((Atomics.or(state, 0, ASKED) & ASKED) === 0) Atomics.notify(state, 0);
   };
 }
 
 export class CycleCaller {
   readonly calls: SharedArrayBuffer;
-  readonly #worker: Worker;
   readonly #exit: Promise<unknown>;
 
   private constructor(worker: Worker, calls: SharedArrayBuffer) {
-    this.#worker = worker;
     this.calls = calls;
     this.#exit = once(worker, 'exit');
     // What goes wrong there is told by stop().
@@ -37,12 +35,11 @@ export class CycleCaller {
     return new CycleCaller(worker, calls);
   }
 
-  /** Ends the thread, after the cycle that it waits for. @throws TospaceError when a collection failed. */
+  /** Ends the thread, after the cycle that was asked for last. @throws TospaceError when a collection failed. */
   async stop(): Promise<void> {
     const state = new Int32Array(this.calls);
-    Atomics.store(state, 0, STOP);
+    Atomics.or(state, 0, STOP);
     Atomics.notify(state, 0);
-    this.#worker.ref();
     await this.#exit;
   }
 }
@@ -53,10 +50,11 @@ function answer({ shared, calls }: { shared: SharedHeap; calls: SharedArrayBuffe
   parentPort!.postMessage('ready');
   try {
     for (;;) {
-      Atomics.wait(state, 0, IDLE);
-      if (Atomics.load(state, 0) === STOP) return;
-      mutator.run(() => mutator.collect());
-      Atomics.compareExchange(state, 0, ASKED, IDLE);
+      Atomics.wait(state, 0, 0);
+      if ((Atomics.load(state, 0) & ASKED) !== 0) {
+        mutator.run(() => mutator.collect());
+        Atomics.and(state, 0, ~ASKED);
+      } else if (Atomics.load(state, 0) === STOP) return;
     }
   } finally {
     mutator.detach();

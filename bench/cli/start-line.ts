@@ -1,6 +1,6 @@
 // Where the threads of a workload wait for each other, so that they begin together and agree on when that was.
 
-import { monotonicMs } from '../workloads/operations.ts';
+import { monotonicMs } from '../workloads/clock.ts';
 
 const ARRIVED = 0;
 const STATE = 1;
@@ -14,8 +14,11 @@ export const START_LINE_BYTES = 16;
 /** A thread that has not come by then never will: starting one takes some 30 ms. */
 const TIMEOUT_MS = 60_000;
 
+/** What a thread fails of when another did, before the start. */
+export class NotStartedError extends Error {}
+
 export interface StartLine {
-  /** Waits for all threads; returns when they started, on the clock of `monotonicMs`. @throws Error when one failed before. */
+  /** Waits for all threads; returns when they started, on the clock of `monotonicMs`. @throws NotStartedError */
   wait(): number;
   /** This thread failed: those that wait for it need not. */
   fail(): void;
@@ -32,7 +35,7 @@ export function meetAtStart(line: SharedArrayBuffer, threads: number): StartLine
         Atomics.notify(words, STATE);
       } else Atomics.wait(words, STATE, WAITING, TIMEOUT_MS);
       if (Atomics.load(words, STATE) !== STARTED)
-        throw new Error('another thread of the workload did not start');
+        throw new NotStartedError('another thread of the workload did not start');
       return origin[0];
     },
     fail() {

@@ -5,10 +5,11 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { attachHeap, type SharedHeap } from 'tospace';
 import { type EncodedError, encodeError } from 'tospace/uffd';
 import { findWorkload } from '../workloads/index.ts';
-import { monotonicMs, Operations } from '../workloads/operations.ts';
+import { monotonicMs } from '../workloads/clock.ts';
+import { Operations } from '../workloads/operations.ts';
 import type { Load } from '../workloads/workload.ts';
 import { askForCycle } from './cycle-caller.ts';
-import { meetAtStart } from './start-line.ts';
+import { meetAtStart, NotStartedError } from './start-line.ts';
 
 export interface ThreadInput {
   readonly shared: SharedHeap;
@@ -39,7 +40,13 @@ export type ThreadResult =
       /** Start and end of each operation, see Operations. */
       readonly operations: Float64Array;
     }
-  | { readonly type: 'failed'; readonly thread: number; readonly error: EncodedError };
+  | {
+      readonly type: 'failed';
+      readonly thread: number;
+      readonly error: EncodedError;
+      /** It failed only because another thread did. */
+      readonly consequence: boolean;
+    };
 
 function work(input: ThreadInput): ThreadResult {
   const { seed, scale, threads, thread, load, cycleCalls } = input;
@@ -81,7 +88,8 @@ function work(input: ThreadInput): ThreadResult {
     }
   } catch (error) {
     startLine.fail();
-    return { type: 'failed', thread, error: encodeError(error) };
+    const consequence = error instanceof NotStartedError;
+    return { type: 'failed', thread, error: encodeError(error), consequence };
   }
 }
 

@@ -38,7 +38,8 @@ export async function runInThreads(heap: HeapAccess, run: WorkloadRun): Promise<
   const caller = workload.asksForCycles === true ? await CycleCaller.start(shared) : undefined;
   const startLine = new SharedArrayBuffer(START_LINE_BYTES);
   try {
-    const results = await Promise.all(
+    // All of them, also when one has failed: the heap cannot be closed before.
+    const ends = await Promise.allSettled(
       Array.from({ length: threads }, (_, thread) =>
         runInThread({
           ...run,
@@ -51,10 +52,7 @@ export async function runInThreads(heap: HeapAccess, run: WorkloadRun): Promise<
         }),
       ),
     );
-    const finished = results.map((result) => {
-      if (result.type === 'failed') throw decodeError(result.error);
-      return result;
-    });
+    const finished = successes(ends);
     return {
       checksum: combine(
         workload,
@@ -67,6 +65,19 @@ export async function runInThreads(heap: HeapAccess, run: WorkloadRun): Promise<
   } finally {
     await caller?.stop();
   }
+}
+
+/** The results of all threads. @throws TospaceError what one failed of, rather than what others failed of because of it */
+function successes(
+  ends: readonly PromiseSettledResult<ThreadResult>[],
+): (ThreadResult & { readonly type: 'finished' })[] {
+  const results = ends.map((end) => {
+    if (end.status === 'rejected') throw end.reason;
+    return end.value;
+  });
+  const failed = results.filter(({ type }) => type === 'failed') as (ThreadResult & { type: 'failed' })[];
+  if (failed.length > 0) throw decodeError((failed.find((one) => !one.consequence) ?? failed[0]).error);
+  return results as (ThreadResult & { readonly type: 'finished' })[];
 }
 
 /** Runs a thread to its result and its end. */

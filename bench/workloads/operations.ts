@@ -9,17 +9,13 @@
 // workload builds before its operation 0 makes none of them late.
 
 import { writeFileSync } from 'node:fs';
+import { monotonicMs } from './clock.ts';
 
 /** Operations of one thread that are logged. Those after them are done, and scheduled, but not logged. */
 export const OPERATIONS_MAX = 200_000;
 
 /** Of a wait, the last part is spent looking at the clock: a sleep ends some 50 µs late, and later on a busy machine. */
 const SPIN_MS = 1;
-
-/** Milliseconds on the clock that all threads of the machine share; `performance.now` begins anew in every thread. */
-export function monotonicMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
-}
 
 export interface OperationsOptions {
   /** Operations per second and thread; undefined or 0: each begins when the one before it is over. */
