@@ -3,6 +3,7 @@
 
 import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { monotonicMs } from '../workloads/clock.ts';
 import { Latencies, type LatencySummary } from '../workloads/latencies.ts';
 
 const SLEEP_MS = 1;
@@ -20,11 +21,6 @@ export interface HiccupLog {
   readonly summary: LatencySummary;
   /** The longer ones: each from when the thread should have run to when it did. */
   readonly log: readonly Interval[];
-}
-
-/** Milliseconds on a clock that is the same in all threads; `performance.now` begins anew in each. */
-export function monotonicMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
 }
 
 export class HiccupMeter {

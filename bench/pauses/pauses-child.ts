@@ -8,7 +8,8 @@
 import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { attachHeap, type CycleReport, createHeap, type Heap, type Mutator, type SharedHeap } from 'tospace';
-import { HiccupMeter, monotonicMs } from '../cli/hiccups.ts';
+import { HiccupMeter } from '../cli/hiccups.ts';
+import { monotonicMs } from '../workloads/clock.ts';
 import { type Configuration, capacities } from './configurations.ts';
 import { Data } from './data.ts';
 import type { CollectorSample, Pause, PauseSamples } from './samples.ts';
