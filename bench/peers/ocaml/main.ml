@@ -47,10 +47,9 @@ let rec parse_options given = function
 let peak_rss_bytes () =
   let status = open_in "/proc/self/status" in
   let rec find () =
-    let line = input_line status in
-    match Scanf.sscanf_opt line "VmHWM: %d kB" (fun kib -> kib * 1024) with
-    | Some bytes -> bytes
-    | None -> find ()
+    match Scanf.sscanf (input_line status) "VmHWM: %d kB" (fun kib -> kib * 1024) with
+    | bytes -> bytes
+    | exception Scanf.Scan_failure _ -> find ()
   in
   Fun.protect ~finally:(fun () -> close_in status) find
 
