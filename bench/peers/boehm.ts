@@ -15,7 +15,7 @@ async function libraryVersion(gcc: string): Promise<string> {
     '-E',
     '-dM',
     '-include',
-    'gc/gc_version.h',
+    'gc/gc.h',
     '-xc',
     '/dev/null',
   ])

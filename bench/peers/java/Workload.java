@@ -10,7 +10,12 @@ interface Workload {
                     "gcbench", new GcBench(GcBench.Plan.SINGLE),
                     "gcbench-mt", new GcBench(GcBench.Plan.THREADED),
                     "binary-trees", new BinaryTrees(),
-                    "lru-cache", new LruCache());
+                    "lru-cache", new LruCache(),
+                    "splay", new Splay(),
+                    "quads", new Quads(),
+                    "hyperalloc", new HyperAlloc(),
+                    "pointer-chase", new PointerChase(),
+                    "references", new References());
 
     /** Runs it and returns the checksum of all it read. */
     int run(Context context);
