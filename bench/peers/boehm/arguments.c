@@ -11,6 +11,10 @@ static const struct workload workloads[] = {
     {"gcbench-mt", true, gcbench_mt},
     {"binary-trees", false, binary_trees},
     {"lru-cache", false, lru_cache},
+    {"splay", false, splay},
+    {"quads", false, quads},
+    {"hyperalloc", false, hyperalloc},
+    {"pointer-chase", false, pointer_chase},
 };
 
 static const struct workload *find_workload(const char *name) {

@@ -36,7 +36,7 @@ uint32_t binary_trees(const struct context *context) {
   struct node *long_lived = build(depth_max);
   for (int depth = DEPTH_MIN; depth <= depth_max; depth += 2) {
     const double wanted = (double)(1 << (depth_max - depth + DEPTH_MIN)) * repeats;
-    const uint32_t iterations = (uint32_t)fmax(1, floor(wanted + 0.5));
+    const uint32_t iterations = rounded(wanted);
     const uint32_t batch = depth < OPERATION_DEPTH ? 1u << (OPERATION_DEPTH - depth) : 1;
     uint32_t nodes = 0;
     for (uint32_t done = 0; done < iterations;) {

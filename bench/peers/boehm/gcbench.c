@@ -1,6 +1,5 @@
 // GCBench by Ellis, Kovac and Boehm: many short-lived trees beside a long-lived tree and array.
 #include "workload.h"
-#include <string.h>
 
 #define DEPTH_MIN 4
 #define DEPTH_STEP 2

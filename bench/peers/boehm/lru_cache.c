@@ -118,7 +118,7 @@ static void use(struct cache *cache, uint32_t key, bool replace) {
 }
 
 uint32_t lru_cache(const struct context *context) {
-  const uint32_t lookups = (uint32_t)fmax(1, floor(LOOKUPS * context->scale + 0.5));
+  const uint32_t lookups = rounded(LOOKUPS * context->scale);
   const uint32_t capacity = min_u32(CAPACITY_MAX, max_u32(CAPACITY_MIN, lookups / 16));
   const double keys = (double)capacity * KEYS_PER_ENTRY;
   struct random random = {context->seed};

@@ -7,6 +7,7 @@
 #include "words.h"
 #include <gc/gc.h>
 #include <stdbool.h>
+#include <string.h>
 
 /** What a thread that runs a workload is given. */
 struct context {
@@ -28,6 +29,15 @@ uint32_t gcbench(const struct context *context);
 uint32_t gcbench_mt(const struct context *context);
 uint32_t binary_trees(const struct context *context);
 uint32_t lru_cache(const struct context *context);
+uint32_t splay(const struct context *context);
+uint32_t quads(const struct context *context);
+uint32_t hyperalloc(const struct context *context);
+uint32_t pointer_chase(const struct context *context);
+
+/** A number of things: at least 1, halves up. */
+static inline uint32_t rounded(double number) {
+  return (uint32_t)fmax(1, floor(number + 0.5));
+}
 
 static inline uint32_t min_u32(uint32_t a, uint32_t b) {
   return a < b ? a : b;
