@@ -40,7 +40,7 @@ func binaryTrees(c *context) uint32 {
 	longLived := buildBinary(depthMax)
 	for depth := binaryTreesDepthMin; depth <= depthMax; depth += 2 {
 		wanted := float64(int(1)<<(depthMax-depth+binaryTreesDepthMin)) * repeats
-		iterations := max(1, int(math.Floor(wanted+0.5)))
+		iterations := rounded(wanted)
 		batch := treesPerOperation(depth)
 		var nodes uint32
 		for done := 0; done < iterations; {

@@ -137,7 +137,7 @@ func (c *lru) linkNewest(entry *lruEntry) {
 }
 
 func lruCache(c *context) uint32 {
-	lookups := max(1, int(math.Floor(lruLookups*c.scale+0.5)))
+	lookups := rounded(lruLookups * c.scale)
 	capacity := min(lruCapacityMax, max(lruCapacityMin, lookups/16))
 	keys := float64(capacity * lruKeysPerEntry)
 	random := random{c.seed}

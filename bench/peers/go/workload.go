@@ -1,5 +1,7 @@
 package main
 
+import "math"
+
 // context is what a thread that runs a workload is given.
 type context struct {
 	scale      float64
@@ -17,10 +19,14 @@ type workload struct {
 }
 
 var workloads = map[string]workload{
-	"gcbench":      {run: gcbenchSingle.run},
-	"gcbench-mt":   {run: gcbenchThreaded.run, threaded: true},
-	"binary-trees": {run: binaryTrees},
-	"lru-cache":    {run: lruCache},
+	"gcbench":       {run: gcbenchSingle.run},
+	"gcbench-mt":    {run: gcbenchThreaded.run, threaded: true},
+	"binary-trees":  {run: binaryTrees},
+	"lru-cache":     {run: lruCache},
+	"splay":         {run: splay},
+	"quads":         {run: quads},
+	"hyperalloc":    {run: hyperalloc},
+	"pointer-chase": {run: pointerChase},
 }
 
 func min(a, b int) int {
@@ -35,4 +41,9 @@ func max(a, b int) int {
 		return a
 	}
 	return b
+}
+
+// rounded is a number of things: at least 1, halves up.
+func rounded(number float64) int {
+	return max(1, int(math.Floor(number+0.5)))
 }
