@@ -5,20 +5,13 @@ import { BuiltPeer, type Program } from './built-peer.ts';
 import { parseOwnLog } from './pause-logs.ts';
 import { PAUSE_LOG_VARIABLE, type Peer, programArguments } from './peer.ts';
 import { built, findTool, runTool, sourceFolder, sourcesOf, Unavailable } from './toolchain.ts';
-import { ALL_WORKLOADS } from './workloads.ts';
+import { COMMON_WORKLOADS } from './workloads.ts';
 
 const FLAGS = ['-std=gnu11', '-Wall', '-Wextra', '-O2', '-ffp-contract=off', '-pthread'];
 
 /** The library's version as its headers have it. @throws Unavailable without headers */
 async function libraryVersion(gcc: string): Promise<string> {
-  const [major, minor, micro] = await runTool(gcc, [
-    '-E',
-    '-dM',
-    '-include',
-    'gc/gc.h',
-    '-xc',
-    '/dev/null',
-  ])
+  const [major, minor, micro] = await runTool(gcc, ['-E', '-dM', '-include', 'gc/gc.h', '-xc', '/dev/null'])
     .catch(() => {
       throw new Unavailable('libgc-dev is not installed (bench/peers/install.sh installs it on Debian)');
     })
@@ -46,7 +39,8 @@ async function build(dir: string): Promise<Program> {
 export const BOEHM: Peer = new BuiltPeer({
   name: 'boehm',
   title: "C with Boehm's collector",
-  workloads: ALL_WORKLOADS,
+  // Without references: the collector has weak references and finalizers, but no ephemerons, and a value that it finds refers to its key.
+  workloads: COMMON_WORKLOADS,
   build,
   run: (folder, options) => ({
     command: [join(folder, 'peer'), ...programArguments(options)],

@@ -5,7 +5,7 @@ import { BuiltPeer, type Program } from './built-peer.ts';
 import { parseGoTrace } from './pause-logs.ts';
 import { PAUSE_LOG_VARIABLE, type Peer, programArguments } from './peer.ts';
 import { built, findTool, runTool, sourceFolder, Unavailable } from './toolchain.ts';
-import { ALL_WORKLOADS } from './workloads.ts';
+import { COMMON_WORKLOADS } from './workloads.ts';
 
 /** GOMEMLIMIT came with 1.19. */
 const MINOR_MIN = 19;
@@ -28,7 +28,8 @@ async function build(dir: string): Promise<Program> {
 export const GO: Peer = new BuiltPeer({
   name: 'go',
   title: 'Go',
-  workloads: ALL_WORKLOADS,
+  // Without references: Go has finalizers, but no weak references before 1.24, and no ephemerons.
+  workloads: COMMON_WORKLOADS,
   build,
   run: (folder, options) => ({
     command: [join(folder, 'peer'), ...programArguments(options)],

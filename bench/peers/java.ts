@@ -4,7 +4,7 @@ import { BuiltPeer, type Program } from './built-peer.ts';
 import { parseHotSpotLog } from './pause-logs.ts';
 import { PAUSE_LOG_VARIABLE, type Peer, programArguments } from './peer.ts';
 import { built, findTool, runTool, sourcesOf, Unavailable } from './toolchain.ts';
-import { ALL_WORKLOADS } from './workloads.ts';
+import { COMMON_WORKLOADS, REFERENCES } from './workloads.ts';
 
 /** Records came with 16. */
 const MAJOR_MIN = 16;
@@ -35,7 +35,7 @@ export const JAVA: readonly Peer[] = COLLECTORS.map(
     new BuiltPeer({
       name,
       title,
-      workloads: ALL_WORKLOADS,
+      workloads: [...COMMON_WORKLOADS, REFERENCES],
       build: (dir) => build(dir, flag),
       run: (folder, options) => {
         const heap = `${Math.ceil(options.heapBytes / 1024)}k`;

@@ -6,7 +6,7 @@ import { BuiltPeer, type Program } from './built-peer.ts';
 import { parseOwnLog } from './pause-logs.ts';
 import { PAUSE_LOG_VARIABLE, type Peer, programArguments } from './peer.ts';
 import { built, findTool, runTool, sourcesOf, Unavailable } from './toolchain.ts';
-import { ALL_WORKLOADS } from './workloads.ts';
+import { COMMON_WORKLOADS, REFERENCES } from './workloads.ts';
 
 /** -O3 says something to compilers with flambda only; the others take it and do nothing. */
 const FLAGS = ['-O3', '-ccopt', '-O2'];
@@ -34,7 +34,7 @@ export const OCAML: Peer = new BuiltPeer({
   name: 'ocaml',
   title: 'OCaml',
   // The runtime of OCaml 4 runs one thread at a time: gcbench-mt would measure its master lock.
-  workloads: ALL_WORKLOADS.filter((name) => name !== 'gcbench-mt'),
+  workloads: [...COMMON_WORKLOADS.filter((name) => name !== 'gcbench-mt'), REFERENCES],
   build,
   run: (folder, options) => ({
     command: [join(folder, 'peer'), ...programArguments(options)],

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Pause, Peer, PeerRun, PeerRunOptions, Prepared } from './peer.ts';
 import { programArguments } from './peer.ts';
-import { ALL_WORKLOADS } from './workloads.ts';
+import { COMMON_WORKLOADS, REFERENCES } from './workloads.ts';
 
 const PROGRAM = fileURLToPath(new URL('../v8/main.js', import.meta.url));
 const MIB = 2 ** 20;
@@ -12,7 +12,7 @@ const MIB = 2 ** 20;
 export const V8: Peer = {
   name: 'v8',
   title: `V8 ${process.versions.v8}, Node.js ${process.versions.node}`,
-  workloads: ALL_WORKLOADS,
+  workloads: [...COMMON_WORKLOADS, REFERENCES],
 
   async prepare(): Promise<Prepared> {
     return existsSync(PROGRAM)

@@ -29,7 +29,7 @@ let run { scale; operations; _ } =
   while !depth <= depth_max do
     let d = !depth in
     let wanted = float_of_int (1 lsl (depth_max - d + depth_min)) *. repeats in
-    let iterations = max 1 (truncate (wanted +. 0.5)) in
+    let iterations = rounded wanted in
     let nodes = ref 0 in
     in_operations operations ~count:iterations ~batch:(trees_per_operation d) (fun _ ->
         nodes := !nodes + count (build d));

@@ -11,17 +11,13 @@ let scatter = 0x9e3779b1
 let replace_every = 8
 let lookups_per_operation = 1024
 
-(* A value is bytes that hold 32-bit words: an array of integers would have 64 bits each. *)
-external get_word : Bytes.t -> int -> int32 = "%caml_bytes_get32"
-external set_word : Bytes.t -> int -> int32 -> unit = "%caml_bytes_set32"
-
 type entry =
   | Nil
   | Entry of {
       mutable chain : entry;
       mutable newer : entry;
       mutable older : entry;
-      mutable value : Bytes.t;
+      mutable value : Block.t;
       key : int;
       mutable version : int;
     }
@@ -43,9 +39,9 @@ let create capacity =
 let make_value key version =
   let identity = Words.mix ((key + Words.multiply version scatter) land Words.mask) in
   let length = 1 + ((identity lsr 8) mod value_words_max) in
-  let value = Bytes.create (4 * length) in
+  let value = Block.create length in
   for i = 0 to length - 1 do
-    set_word value (4 * i) (Int32.of_int (Words.multiply ((identity + i) land Words.mask) scatter))
+    Block.set value i (Words.multiply ((identity + i) land Words.mask) scatter)
   done;
   value
 
@@ -59,8 +55,8 @@ let read cache = function
   | Nil -> ()
   | Entry { key; version; value; _ } ->
       let sum = ref (Words.add (Words.add cache.checksum key) version) in
-      for i = 0 to (Bytes.length value / 4) - 1 do
-        sum := Words.add !sum (Int32.to_int (get_word value (4 * i)) land Words.mask)
+      for i = 0 to Block.length value - 1 do
+        sum := Words.add !sum (Block.get value i)
       done;
       cache.checksum <- !sum
 
@@ -121,7 +117,7 @@ let rec read_all cache = function
       read_all cache older
 
 let run { scale; seed; operations } =
-  let lookups = max 1 (truncate ((lookups_at_scale_1 *. scale) +. 0.5)) in
+  let lookups = rounded (lookups_at_scale_1 *. scale) in
   let capacity = min capacity_max (max capacity_min (lookups / 16)) in
   let keys = float_of_int (capacity * keys_per_entry) in
   let random = { Words.state = seed } in

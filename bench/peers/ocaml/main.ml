@@ -5,7 +5,16 @@ let status_failed = 1
 let status_usage = 2
 
 let workloads =
-  [ ("gcbench", Gcbench.run); ("binary-trees", Binary_trees.run); ("lru-cache", Lru_cache.run) ]
+  [
+    ("gcbench", Gcbench.run);
+    ("binary-trees", Binary_trees.run);
+    ("lru-cache", Lru_cache.run);
+    ("splay", Splay.run);
+    ("quads", Quads.run);
+    ("hyperalloc", Hyperalloc.run);
+    ("pointer-chase", Pointer_chase.run);
+    ("references", References.run);
+  ]
 
 exception Usage of string
 
@@ -93,4 +102,5 @@ let () =
   try main (List.tl (Array.to_list Sys.argv)) with
   | Usage message -> fail status_usage message
   | Sys_error message -> fail status_failed message
+  | Failure message -> fail status_failed message
   | Out_of_memory -> fail status_failed "out of memory"

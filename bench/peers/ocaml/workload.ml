@@ -5,6 +5,9 @@ type context = { scale : float; seed : int; operations : Operations.t }
 let operation_depth = 10
 let trees_per_operation depth = 1 lsl max 0 (operation_depth - depth)
 
+(* A number of things: at least 1, halves up. *)
+let rounded number = max 1 (truncate (number +. 0.5))
+
 (* Does [count] times [work], [batch] times in each operation. *)
 let in_operations operations ~count ~batch work =
   let finished = ref 0 in
