@@ -224,6 +224,23 @@ test('several threads have their operations one after the other, and each has al
   expect(three.checksum).not.toBe(one.checksum);
 });
 
+test('a machine without the runtimes skips them, and says what is missing', async () => {
+  const path = process.env.PATH;
+  process.env.PATH = folder;
+  try {
+    for (const peer of PEERS.filter(({ name }) => name !== 'v8'))
+      expect(await peer.prepare(folder)).toEqual({ skipped: expect.stringMatching(/^\w+ is not installed/) });
+  } finally {
+    process.env.PATH = path;
+  }
+});
+
+test('v8: the same command line', async (context) => {
+  needs(context, 'v8');
+  const { checksum } = await runPeer('v8', 'lru-cache');
+  expect(checksum).toBe(await heapChecksum('lru-cache', 1));
+});
+
 for (const { name } of PEERS.filter((peer) => peer.name !== 'v8')) {
   test(`${name}: pauses of a small heap, in its own log`, async (context) => {
     needs(context, name);
