@@ -42,7 +42,8 @@ import {
 import { check } from '../uffd/index.ts';
 import { Builder } from './builder.ts';
 import type { WorkerContext } from './context.ts';
-import { type Collector, type CycleReport, PhaseClock, type World } from './cycle.ts';
+import type { Collector, CycleReport, World } from './cycle.ts';
+import type { CycleClock } from './cycle-clock.ts';
 import type { CollectorParts } from './collector-parts.ts';
 import { clearAttics, type FlipTimes, flipMappings, rehearseFlip } from './flip.ts';
 import type { NonMoving } from './non-moving.ts';
@@ -119,10 +120,9 @@ export class ConcurrentCollector implements Collector {
     this.#governor = governor;
   }
 
-  cycle(release: boolean): CycleReport {
+  cycle(release: boolean, clock: CycleClock): CycleReport {
     const { control, arena } = this.#context;
     const { heap } = arena.geometry;
-    const clock = new PhaseClock();
     this.#world.releaseDeadThreads();
     const usedBytesBefore = Atomics.load(control, CTL_CURSOR) - heap;
     this.#governor.begin();
@@ -146,7 +146,7 @@ export class ConcurrentCollector implements Collector {
     clock.lap('references');
 
     const planKernelMs = planCompaction(this.#context, control[CTL_BLACK_LINE]!);
-    this.#nonMoving.sweep();
+    const nonMovingFreed = this.#nonMoving.sweep();
     this.#governor.planned(control[CTL_COMPACTED_BYTES]!);
     this.#verifier?.afterPlan();
     if (release || this.#context.options.retention === 'release') this.#retention.emptyBack();
@@ -174,6 +174,11 @@ export class ConcurrentCollector implements Collector {
     return {
       cycle: control[CTL_CYCLE]!,
       collector: 'concurrent',
+      cause: clock.cause,
+      startMs: clock.startMs,
+      durationMs: clock.durationMs,
+      freedBytes: flip.fromBytes - flip.usedBytes,
+      nonMovingFreed,
       usedBytesBefore,
       usedBytesAfter: flip.usedBytes,
       liveBytes,
@@ -182,6 +187,8 @@ export class ConcurrentCollector implements Collector {
       remarkCards,
       references,
       phasesMs: clock.phasesMs,
+      pauses: this.#world.pauses.take(),
+      mutatorPauseMaxUs: this.#world.mutatorPauseMaxUs,
       planKernelMs,
       flip: flip.times,
       sizing: this.#governor.report(),
@@ -236,12 +243,18 @@ export class ConcurrentCollector implements Collector {
   #remark(): number {
     const { control } = this.#context;
     return this.#world.paused(PAUSE_REMARK, () => {
+      const { pauses } = this.#world;
       this.#world.retireBuffers();
+      pauses.step('retire');
       const cards = this.#tracer.finish();
       control[CTL_BLACK_LINE] = control[CTL_CURSOR]!;
       this.#nonMoving.drawLine();
       this.#references.begin();
-      this.#verifier?.afterRemark();
+      pauses.step('trace');
+      if (this.#verifier !== undefined) {
+        this.#verifier.afterRemark();
+        pauses.step('verify');
+      }
       return cards;
     });
   }
@@ -250,22 +263,37 @@ export class ConcurrentCollector implements Collector {
     const { control, arena } = this.#context;
     rehearseFlip(this.#context, true);
     return this.#world.paused(PAUSE_FLIP, () => {
+      const { pauses } = this.#world;
       this.#world.retireBuffers();
       const fromBytes = control[CTL_CURSOR]! - arena.geometry.heap;
       const usedBytes = planBlack(this.#context);
-      this.#verifier?.beforeFlip(fromBytes);
+      if (this.#verifier !== undefined) {
+        pauses.step('plan');
+        this.#verifier.beforeFlip(fromBytes);
+        pauses.step('verify');
+      }
       this.#retention.beginWindow(fromBytes);
       const dirtyBytes = this.#retention.backDirtyBytes;
       const nonMovingBytes = this.#nonMoving.hiddenBytes;
+      pauses.step('plan');
       const times = flipMappings(this.#context, { heapBytes: usedBytes, nonMovingBytes }, true);
       // The point of no return: nothing below can fail.
+      pauses.stepAfter('move', times.moveUs);
+      pauses.stepAfter('map', times.mapUs);
+      pauses.stepAfter('register', times.registerUs);
+      pauses.step('hide');
       this.#world.adoptToSpace(usedBytes, dirtyBytes);
       this.#world.forwardRoots();
       this.#nonMoving.openWindow(nonMovingBytes);
       this.#unsettled = false;
       Atomics.store(control, CTL_WINDOW, 1);
-      this.#verifier?.afterFlip();
+      if (this.#verifier !== undefined) {
+        pauses.step('roots');
+        this.#verifier.afterFlip();
+        pauses.step('verify');
+      }
       this.#world.announceRoom();
+      pauses.step('roots');
       return { usedBytes, fromBytes, nonMovingBytes, times };
     });
   }

@@ -99,6 +99,8 @@ export interface HeapOptions {
    * collection is told by ERR_TIMEOUT which thread it was, and the others run on. 0 is never. Default 30 000.
    */
   readonly safepointTimeoutMs?: number;
+  /** `cycles` writes a line for each cycle to standard error, in Android's form (see formatCycle). Default `none`. */
+  readonly log?: 'none' | 'cycles';
   readonly stress?: StressOptions;
 }
 
@@ -137,6 +139,7 @@ export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, Dependent>> = Objec
   typeMapBytes: MIB,
   safepointWarnMs: 5000,
   safepointTimeoutMs: 30_000,
+  log: 'none',
   stress: Object.freeze({}),
 });
 
@@ -233,6 +236,7 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
   oneOf(loose, 'fill', ['continue', 'copy']);
   oneOf(loose, 'retention', ['recycle', 'release']);
   integer(loose, 'servers', 1, 15);
+  oneOf(loose, 'log', ['none', 'cycles']);
   oneOf(loose, 'placement', ['mutator', 'any']);
   oneOf(loose, 'userfaultfd', ['auto', 'full', 'user-mode-only']);
   integer(loose, 'persistentSlots', 1, 2 ** 24);

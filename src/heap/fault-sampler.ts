@@ -14,6 +14,7 @@ import {
 import type { ShadowStack } from './shadow-stack.ts';
 import type { Tables } from './tables.ts';
 import { touch } from './touch.ts';
+import { TRACE_SAMPLED_FAULT, type TraceRing } from './trace-ring.ts';
 
 /** Pages that are timed after a flip, and roots that are looked at for them. */
 const SAMPLES_PER_FLIP = 8;
@@ -29,8 +30,9 @@ export class FaultSampler {
   readonly #heapBase: number;
   readonly #bytes: number;
   readonly #latency: Histogram;
+  readonly #trace: TraceRing;
 
-  constructor(tables: Tables, thread: number) {
+  constructor(tables: Tables, thread: number, trace: TraceRing) {
     const { heap, heapBytes, pageWords } = tables.geometry;
     this.#control = tables.control;
     this.#pageWords = tables.words(pageWords, heapBytes >>> PAGE_LOG2);
@@ -38,6 +40,7 @@ export class FaultSampler {
     this.#heapBase = heap;
     this.#bytes = heapBytes;
     this.#latency = tables.histogram(thread, HISTOGRAM_FAULT);
+    this.#trace = trace;
   }
 
   sample(roots: ShadowStack): void {
@@ -65,7 +68,9 @@ export class FaultSampler {
     if ((Atomics.load(this.#pageWords, offset >>> PAGE_LOG2) & PAGE_STATE_MASK) === PAGE_MAPPED) return 0;
     const start = performance.now();
     touch(this.#heap, offset >> 2);
-    this.#latency.record((performance.now() - start) * 1e6);
+    const end = performance.now();
+    this.#latency.record((end - start) * 1e6);
+    this.#trace.span(TRACE_SAMPLED_FAULT, 0, start, end, offset >>> PAGE_LOG2);
     return 1;
   }
 }
