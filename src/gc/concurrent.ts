@@ -39,6 +39,7 @@ import {
   PHASE_PLAN,
   PHASE_REMARK,
 } from '../heap/layout.ts';
+import { STEP_PLAN, STEP_RETIRE, STEP_ROOTS, STEP_TRACE, STEP_VERIFY } from '../heap/trace-ring.ts';
 import { check } from '../uffd/index.ts';
 import { Builder } from './builder.ts';
 import type { WorkerContext } from './context.ts';
@@ -243,17 +244,16 @@ export class ConcurrentCollector implements Collector {
   #remark(): number {
     const { control } = this.#context;
     return this.#world.paused(PAUSE_REMARK, () => {
-      const { pauses } = this.#world;
       this.#world.retireBuffers();
-      pauses.step('retire');
+      this.#world.pauses.step(STEP_RETIRE);
       const cards = this.#tracer.finish();
       control[CTL_BLACK_LINE] = control[CTL_CURSOR]!;
       this.#nonMoving.drawLine();
       this.#references.begin();
-      pauses.step('trace');
+      this.#world.pauses.step(STEP_TRACE);
       if (this.#verifier !== undefined) {
         this.#verifier.afterRemark();
-        pauses.step('verify');
+        this.#world.pauses.step(STEP_VERIFY);
       }
       return cards;
     });
@@ -263,37 +263,33 @@ export class ConcurrentCollector implements Collector {
     const { control, arena } = this.#context;
     rehearseFlip(this.#context, true);
     return this.#world.paused(PAUSE_FLIP, () => {
-      const { pauses } = this.#world;
       this.#world.retireBuffers();
       const fromBytes = control[CTL_CURSOR]! - arena.geometry.heap;
       const usedBytes = planBlack(this.#context);
       if (this.#verifier !== undefined) {
-        pauses.step('plan');
+        this.#world.pauses.step(STEP_PLAN);
         this.#verifier.beforeFlip(fromBytes);
-        pauses.step('verify');
+        this.#world.pauses.step(STEP_VERIFY);
       }
       this.#retention.beginWindow(fromBytes);
       const dirtyBytes = this.#retention.backDirtyBytes;
       const nonMovingBytes = this.#nonMoving.hiddenBytes;
-      pauses.step('plan');
+      this.#world.pauses.step(STEP_PLAN);
       const times = flipMappings(this.#context, { heapBytes: usedBytes, nonMovingBytes }, true);
       // The point of no return: nothing below can fail.
-      pauses.stepAfter('move', times.moveUs);
-      pauses.stepAfter('map', times.mapUs);
-      pauses.stepAfter('register', times.registerUs);
-      pauses.step('hide');
+      this.#world.pauses.flipped(times);
       this.#world.adoptToSpace(usedBytes, dirtyBytes);
       this.#world.forwardRoots();
       this.#nonMoving.openWindow(nonMovingBytes);
       this.#unsettled = false;
       Atomics.store(control, CTL_WINDOW, 1);
       if (this.#verifier !== undefined) {
-        pauses.step('roots');
+        this.#world.pauses.step(STEP_ROOTS);
         this.#verifier.afterFlip();
-        pauses.step('verify');
+        this.#world.pauses.step(STEP_VERIFY);
       }
       this.#world.announceRoom();
-      pauses.step('roots');
+      this.#world.pauses.step(STEP_ROOTS);
       return { usedBytes, fromBytes, nonMovingBytes, times };
     });
   }

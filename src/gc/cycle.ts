@@ -37,11 +37,12 @@ import { Safepoints } from '../heap/safepoint.ts';
 import { noteTimeout, timeoutError } from '../heap/safepoint-timeout.ts';
 import type { Tables } from '../heap/tables.ts';
 import { readName } from '../heap/thread-name.ts';
+import { STEP_RESUME, STEP_STOP, STEP_VERIFY } from '../heap/trace-ring.ts';
 import type { WorkerContext } from './context.ts';
 import type { CycleClock } from './cycle-clock.ts';
+import { PauseClock, type PauseReport } from './pause-clock.ts';
 import type { FlipTimes } from './flip.ts';
 import type { SizingReport } from './governor.ts';
-import { PauseClock, type PauseReport } from './pause-clock.ts';
 import { Peers } from './peers.ts';
 import type { ReferenceCounts } from './references.ts';
 
@@ -90,21 +91,21 @@ export interface CycleReport {
 export class World {
   readonly #context: WorkerContext;
   readonly safepoints: Safepoints;
-  readonly pauses: PauseClock;
   readonly #peers: Peers;
   #warned = new Set<number>();
   /** The kind of pause being waited for; PAUSE_NONE is a handshake. */
   #awaited = PAUSE_NONE;
+  readonly pauses: PauseClock;
   /** Why patience gave up. */
   #gaveUp: Error = new CycleCancelled();
 
   constructor(context: WorkerContext) {
     this.#context = context;
     this.#peers = new Peers(context);
-    this.pauses = new PauseClock(context.trace, context.control);
     this.safepoints = new Safepoints(context.control, context.tables.threads, (thread, waitedMs) =>
       this.#wait(thread, waitedMs),
     );
+    this.pauses = new PauseClock(context.trace, context.control);
   }
 
   /**
@@ -117,15 +118,15 @@ export class World {
     this.#awaited = kind;
     this.pauses.begin(kind);
     if (!this.safepoints.stop(kind)) {
-      this.pauses.end('stop');
+      this.pauses.end(STEP_STOP);
       throw this.#gaveUp;
     }
-    this.pauses.step('stop');
+    this.pauses.step(STEP_STOP);
   }
 
   resume(): void {
     this.safepoints.resume();
-    this.pauses.end('resume');
+    this.pauses.end(STEP_RESUME);
   }
 
   /**
@@ -154,7 +155,7 @@ export class World {
     try {
       this.paused(PAUSE_VERIFY, () => {
         body();
-        this.pauses.step('verify');
+        this.pauses.step(STEP_VERIFY);
       });
     } catch (error) {
       if (!isTimeout(error)) throw error;

@@ -86,6 +86,8 @@ export interface HeapOptions {
   readonly idleCollectMs?: number;
   /** Check the heap at every phase boundary, every page before it is installed, and every operation of a mutator. Slow. */
   readonly verify?: boolean;
+  /** `cycles` writes a line for each cycle to standard error, in Android's form (see formatCycle). Default `none`. */
+  readonly log?: 'none' | 'cycles';
   /** Which kind of userfaultfd to open. Default `auto`: the full kind when allowed. */
   readonly userfaultfd?: 'auto' | 'full' | 'user-mode-only';
   /** Persistent handles that may exist at a time. Default 65 536. */
@@ -99,8 +101,6 @@ export interface HeapOptions {
    * collection is told by ERR_TIMEOUT which thread it was, and the others run on. 0 is never. Default 30 000.
    */
   readonly safepointTimeoutMs?: number;
-  /** `cycles` writes a line for each cycle to standard error, in Android's form (see formatCycle). Default `none`. */
-  readonly log?: 'none' | 'cycles';
   readonly stress?: StressOptions;
 }
 
@@ -134,12 +134,12 @@ export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, Dependent>> = Objec
   trigger: 'auto',
   idleCollectMs: 5000,
   verify: false,
+  log: 'none',
   userfaultfd: 'auto',
   persistentSlots: 65536,
   typeMapBytes: MIB,
   safepointWarnMs: 5000,
   safepointTimeoutMs: 30_000,
-  log: 'none',
   stress: Object.freeze({}),
 });
 

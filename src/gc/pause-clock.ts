@@ -6,11 +6,14 @@ import {
   type PauseKind,
   PAUSES,
   type PauseStep,
+  STEP_HIDE,
+  STEP_MOVE,
   STEPS,
   TRACE_PAUSE,
   TRACE_STEP,
   type TraceRing,
 } from '../heap/trace-ring.ts';
+import type { FlipTimes } from './flip.ts';
 
 /**
  * A pause as the collector sees it. Its steps, in their order, add up to it:
@@ -48,6 +51,7 @@ export class PauseClock {
   readonly #control: Int32Array;
   readonly #stepOf = new Uint8Array(MAX_STEPS);
   readonly #endsMs = new Float64Array(MAX_STEPS);
+  #flip: FlipTimes | undefined;
   #kind = 0;
   #steps = 0;
   #startMs = 0;
@@ -62,23 +66,26 @@ export class PauseClock {
   begin(kind: number): void {
     this.#kind = kind;
     this.#steps = 0;
+    this.#flip = undefined;
     this.#startMs = performance.now();
   }
 
-  /** Ends a step. */
-  step(name: PauseStep, nowMs: number = performance.now()): void {
-    this.#stepOf[this.#steps] = STEPS.indexOf(name);
-    this.#endsMs[this.#steps++] = nowMs;
+  /** Ends a step (STEP_…). */
+  step(step: number): void {
+    this.#stepOf[this.#steps] = step;
+    this.#endsMs[this.#steps++] = performance.now();
   }
 
-  /** Ends a step that took `us` microseconds from the end of the one before. */
-  stepAfter(name: PauseStep, us: number): void {
-    this.step(name, this.lastMs + us / 1000);
+  /** Ends the flip of the mappings: four steps, which are told apart when the pause is over. */
+  flipped(times: FlipTimes): void {
+    this.#flip = times;
+    this.step(STEP_HIDE);
   }
 
   /** Ends the last step, and with it the pause. */
-  end(name: PauseStep): void {
-    this.step(name);
+  end(step: number): void {
+    this.step(step);
+    this.#splitFlip();
     this.#writeTrace();
     const stepsUs: Partial<Record<PauseStep, number>> = {};
     let beganMs = this.#startMs;
@@ -89,6 +96,23 @@ export class PauseClock {
     }
     const pause = PAUSES[this.#kind]!;
     this.#reports.push({ pause, startMs: this.#startMs, totalUs: (beganMs - this.#startMs) * 1000, stepsUs });
+  }
+
+  /** Puts the first three steps of the flip before its last one. */
+  #splitFlip(): void {
+    const times = this.#flip;
+    if (times === undefined) return;
+    this.#flip = undefined;
+    const at = this.#stepOf.indexOf(STEP_HIDE);
+    this.#stepOf.copyWithin(at + 3, at, this.#steps);
+    this.#endsMs.copyWithin(at + 3, at, this.#steps);
+    this.#steps += 3;
+    let endMs = this.#endsMs[at - 1]!;
+    for (const [i, us] of [times.moveUs, times.mapUs, times.registerUs].entries()) {
+      endMs += us / 1000;
+      this.#stepOf[at + i] = STEP_MOVE + i;
+      this.#endsMs[at + i] = endMs;
+    }
   }
 
   /** When the last pause, or the one that is on, was asked for. */

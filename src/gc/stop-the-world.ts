@@ -19,7 +19,7 @@ import {
   PHASE_MARK,
   PHASE_PLAN,
 } from '../heap/layout.ts';
-import { TRACE_PAGES } from '../heap/trace-ring.ts';
+import { STEP_WORK, TRACE_PAGES } from '../heap/trace-ring.ts';
 import type { WorkerContext } from './context.ts';
 import type { Collector, CycleReport, World } from './cycle.ts';
 import type { CycleClock } from './cycle-clock.ts';
@@ -123,7 +123,7 @@ export class StopTheWorldCollector implements Collector {
       this.#context.enter(PHASE_COMPACT, 'compact');
       this.#compact();
       this.#world.announceRoom();
-      pauses.step('work');
+      pauses.step(STEP_WORK);
       clock.lap('compact', pauses.lastMs);
       return times;
     });

@@ -14,7 +14,7 @@ import {
 import type { ShadowStack } from './shadow-stack.ts';
 import type { Tables } from './tables.ts';
 import { touch } from './touch.ts';
-import { TRACE_SAMPLED_FAULT, type TraceRing } from './trace-ring.ts';
+import { TRACE_SAMPLED_FAULT, TraceRing } from './trace-ring.ts';
 
 /** Pages that are timed after a flip, and roots that are looked at for them. */
 const SAMPLES_PER_FLIP = 8;
@@ -24,15 +24,15 @@ const ROOTS_PER_FLIP = 8;
 const WORDS_PER_ROOT = 16;
 
 export class FaultSampler {
+  readonly #trace: TraceRing;
   readonly #control: Int32Array<SharedArrayBuffer>;
   readonly #pageWords: Int32Array<SharedArrayBuffer>;
   readonly #heap: Int32Array<SharedArrayBuffer>;
   readonly #heapBase: number;
   readonly #bytes: number;
   readonly #latency: Histogram;
-  readonly #trace: TraceRing;
 
-  constructor(tables: Tables, thread: number, trace: TraceRing) {
+  constructor(tables: Tables, thread: number) {
     const { heap, heapBytes, pageWords } = tables.geometry;
     this.#control = tables.control;
     this.#pageWords = tables.words(pageWords, heapBytes >>> PAGE_LOG2);
@@ -40,7 +40,8 @@ export class FaultSampler {
     this.#heapBase = heap;
     this.#bytes = heapBytes;
     this.#latency = tables.histogram(thread, HISTOGRAM_FAULT);
-    this.#trace = trace;
+    // Of the thread's own ring, on which it writes here and elsewhere.
+    this.#trace = new TraceRing(tables, thread);
   }
 
   sample(roots: ShadowStack): void {

@@ -94,7 +94,7 @@ export class Mutator extends AtomicFields {
     this.#nonMoving = geometry.nonMoving;
     this.#types = tables.words(geometry.types, MAX_TYPES << (TYPE_ENTRY_LOG2 - 2));
     const thread = new MutatorThread(tables, host, () => sampler?.sample(this.shadowStack));
-    const sampler = options.sampleFaults ? new FaultSampler(tables, thread.index, thread.trace) : undefined;
+    const sampler = options.sampleFaults ? new FaultSampler(tables, thread.index) : undefined;
     this.#thread = thread;
     this.#record = thread.record;
     this.shadowStack = new ShadowStack(tables, thread.index, options.checked);

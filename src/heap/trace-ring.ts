@@ -108,6 +108,20 @@ export const STEPS: readonly PauseStep[] = [
   'resume',
 ];
 
+// Indexes in STEPS, for the pauses themselves.
+export const STEP_STOP = 0;
+export const STEP_RETIRE = 1;
+export const STEP_TRACE = 2;
+export const STEP_PLAN = 3;
+export const STEP_MOVE = 4;
+export const STEP_MAP = 5;
+export const STEP_REGISTER = 6;
+export const STEP_HIDE = 7;
+export const STEP_ROOTS = 8;
+export const STEP_WORK = 9;
+export const STEP_VERIFY = 10;
+export const STEP_RESUME = 11;
+
 /** Kinds of pause: PAUSE_… is the index. */
 export type PauseKind = 'remark' | 'flip' | 'full' | 'verify';
 export const PAUSES: readonly (PauseKind | undefined)[] = [undefined, 'remark', 'flip', 'full', 'verify'];
