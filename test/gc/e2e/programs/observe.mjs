@@ -5,6 +5,7 @@ import { addressOf } from '../../../../dist/src/uffd/index.js';
 import {
   assert,
   attachHeap,
+  control,
   createHeap,
   HeapObserver,
   layout,
@@ -322,8 +323,11 @@ const scenarios = {
       m.detach();
       await heap.close();
     };
+    // Until they are over, and nothing is asked for any more: a suggestion counts only then.
     const until = async (heap, cycles) => {
-      for (const end = performance.now() + 30_000; heap.stats().cycles < cycles; )
+      const words = control(heap);
+      const answered = () => words[layout.CTL_CYCLES_ASKED] === words[layout.CTL_CYCLES_DONE];
+      for (const end = performance.now() + 30_000; heap.stats().cycles < cycles || !answered(); )
         await new Promise((resolve) => {
           assert(performance.now() < end, () => `waiting for cycle ${cycles}: ${seen}`);
           setTimeout(resolve, 5);
