@@ -54,6 +54,9 @@ export class NonMoving {
   readonly #pages: number;
   /** Bytes of the array of persistent handles, which is the first object. */
   readonly #persistentBytes: number;
+  // of the sweep under way
+  #freedObjects = 0;
+  #freedBytes = 0;
 
   constructor(context: WorkerContext) {
     const { tables } = context;
@@ -115,10 +118,15 @@ export class NonMoving {
     this.#context.control[CTL_NON_MOVING_FRESH] = 0;
   }
 
-  /** Between remark and flip, beside mutators: frees what is not marked, and gives pages without objects back to the system. */
-  sweep(): void {
+  /**
+   * Between remark and flip, beside mutators: frees what is not marked, and gives pages without objects back to the system.
+   * @returns what it freed.
+   */
+  sweep(): { objects: number; bytes: number } {
     const { control } = this.#context;
     let live = 0;
+    this.#freedObjects = 0;
+    this.#freedBytes = 0;
     const part = (from: number, to: number): void => {
       for (let page = from; page < to; page += SWEEP_SLICE_PAGES) {
         const end = Math.min(page + SWEEP_SLICE_PAGES, to);
@@ -133,6 +141,7 @@ export class NonMoving {
       control[CTL_NON_MOVING_LIVE] = live;
       control[CTL_NON_MOVING_SWEEPS] = control[CTL_NON_MOVING_SWEEPS]! + 1;
     });
+    return { objects: this.#freedObjects, bytes: this.#freedBytes };
   }
 
   /**
@@ -157,11 +166,20 @@ export class NonMoving {
       const kind = word & SPAN_KIND_MASK;
       const value = word >>> SPAN_VALUE_SHIFT;
       if (kind === SPAN_CELLS) {
+        const freedBefore = this.#freedObjects;
         const objects = this.#keepLive(page);
+        this.#freedBytes += (this.#freedObjects - freedBefore) * value;
         if (objects === 0) this.#free(page, 1);
         live += objects * value;
       } else if (kind === SPAN_FIRST) {
         const at = page * WORDS_PER_PAGE;
+        if (
+          this.#allocated[at] !== 0 &&
+          (this.#allocated[at]! & (this.#marks[at]! | this.#fresh[at]!)) === 0
+        ) {
+          this.#freedObjects++;
+          this.#freedBytes += value * PAGE_BYTES;
+        }
         this.#allocated[at] = this.#allocated[at]! & (this.#marks[at]! | this.#fresh[at]!);
         if (this.#allocated[at] === 0) this.#free(page, value);
         else live += value * PAGE_BYTES;
@@ -187,6 +205,7 @@ export class NonMoving {
       if (before === 0) continue;
       let bits = before & (this.#marks[i]! | this.#fresh[i]!);
       this.#allocated[i] = bits;
+      for (let gone = before & ~bits; gone !== 0; gone &= gone - 1) this.#freedObjects++;
       for (; bits !== 0; bits &= bits - 1) objects++;
     }
     return objects;
