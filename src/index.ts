@@ -4,6 +4,15 @@ export { TospaceError, type ErrorCode } from './errors.ts';
 export type { CycleReport } from './gc/cycle.ts';
 export { type AttachOptions, attachHeap, Heap, HeapAccess, type SharedHeap } from './gc/heap.ts';
 export {
+  HeapGraph,
+  type HeapObject,
+  type HeapReference,
+  type HeapRoots,
+  type RootPath,
+  type TypeUsage,
+} from './gc/inspect/graph.ts';
+export type { SnapshotOptions } from './gc/inspect/index.ts';
+export {
   type CollectorName,
   DEFAULT_OPTIONS,
   type DelayPoint,

@@ -30,6 +30,7 @@ import { Retention } from './retention.ts';
 import { StopTheWorldCollector } from './stop-the-world.ts';
 import { Tracer } from './tracer.ts';
 import { Verifier } from './verify/verifier.ts';
+import { withWorld } from './world-lock.ts';
 
 /** How often an idle collector looks whether the fault servers are still alive, in milliseconds. */
 const PEER_CHECK_MS = 500;
@@ -65,6 +66,19 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
   governor.arm();
   const post = (event: HeapEvent): void => events?.postMessage(event);
 
+  /** A cycle beside which nobody looks at the heap. The phase is idle again before somebody may. */
+  const cycle = (release: boolean): CycleReport =>
+    withWorld(control, () => {
+      try {
+        const report = collector.cycle(release);
+        Atomics.store(control, CTL_PHASE, PHASE_IDLE);
+        return report;
+      } catch (error) {
+        if (isSurvivable(control, error)) Atomics.store(control, CTL_PHASE, PHASE_IDLE);
+        throw error;
+      }
+    });
+
   Atomics.store(control, CTL_PHASE, PHASE_IDLE);
   Atomics.store(record, W_STATE, WORKER_ARMED);
   Atomics.notify(record, W_STATE);
@@ -88,7 +102,7 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
     const ticket = Atomics.load(control, CTL_CYCLES_ASKED);
     const trims = Atomics.load(control, CTL_TRIMS_ASKED);
     try {
-      const report: CycleReport = collector.cycle(trims !== control[CTL_TRIMS_DONE]);
+      const report = cycle(trims !== control[CTL_TRIMS_DONE]);
       Atomics.add(control, CTL_CYCLE, 1);
       post({ type: 'cycle', report });
     } catch (error) {
@@ -102,7 +116,6 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
       governor.abandoned();
       post({ type: 'abandoned', error: encodeError(error) });
     }
-    Atomics.store(control, CTL_PHASE, PHASE_IDLE);
     Atomics.store(control, CTL_TRIMS_DONE, answered);
     Atomics.store(control, CTL_CYCLES_DONE, ticket);
     Atomics.notify(control, CTL_CYCLES_DONE);

@@ -12,6 +12,7 @@ import {
   NULL_GUARD_BYTES,
   SHADOW_SLOTS,
   THREAD_BYTES,
+  TYPE_TEXT_BYTES,
   WORKER_BYTES,
 } from '#src/heap/layout.js';
 import { forSeeds } from '../support/random.ts';
@@ -47,6 +48,8 @@ function regions(g: Geometry): [name: string, at: number, bytes: number][] {
     ['histograms', g.histograms, (MAX_THREADS * HISTOGRAMS_PER_THREAD + MAX_WORKERS) * HISTOGRAM_WORDS * 4],
     ['types', g.types, MAX_TYPES * 16],
     ['typeMaps', g.typeMaps, g.typeMapBytes],
+    ['typeNames', g.typeNames, MAX_TYPES * 4],
+    ['typeTexts', g.typeTexts, TYPE_TEXT_BYTES],
     // A run of live bits, or eight cards that are read at once, may be looked at up to one word behind the last.
     ['marks', g.marks, chunks * 8 + 8],
     ['lives', g.lives, chunks * 8 + 8],
