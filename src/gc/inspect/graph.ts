@@ -77,6 +77,7 @@ export interface HeapObject {
 
 export class HeapGraph {
   readonly #columns: GraphColumns;
+  readonly #access: GraphAccess;
   #referrersCache: Referrers | undefined;
   #dominatorsCache: Dominators | undefined;
   /** For each node the edge over which a shortest path comes, plus 1, and the node it comes from. */
@@ -85,6 +86,12 @@ export class HeapGraph {
   /** @internal Use `heap.snapshot()`. */
   constructor(columns: GraphColumns) {
     this.#columns = columns;
+    this.#access = {
+      columns,
+      dominators: () => this.#dominators,
+      object: (node) => this.#object(node),
+      references: (node) => this.#references(node),
+    };
   }
 
   /** Objects that were reachable. */
@@ -210,7 +217,7 @@ export class HeapGraph {
 
   /**
    * Writes the graph in the format of V8's heap snapshots, which the Memory panel of Chrome DevTools loads.
-   * @param to path of a file, `….heapsnapshot` by custom, or a stream, which is ended.
+   * @param to path of a file, by custom `….heapsnapshot`, or a stream, which is ended.
    */
   writeHeapSnapshot(to: string | Writable): Promise<void> {
     return writeSnapshot(this.#columns, to);
@@ -282,15 +289,14 @@ export class HeapGraph {
     edges.reverse();
     const objects = nodes.slice(1).map((each) => this.#object(each));
     const root = `${groups[nodes[0]! - 1]!.name}${this.#nameOf(nodes[0]!, edges[0]!)}`;
-    const steps = objects.map(({ type }, i) => {
+    const step = ({ type }: HeapObject, i: number): string => {
       const edge = edges[i + 1];
       if (edge === undefined) return type;
       const name = this.#nameOf(nodes[i + 1]!, edge);
       if (label[edge]! >>> EDGE_KIND_SHIFT === EDGE_EPHEMERON) return `${type} (key) → ${name}`;
       return /^[[+]/.test(name) ? `${type}${name}` : `${type}.${name}`;
-    });
-    const text = [root, ...steps].join(' → ');
-    return { root, objects, toString: () => text };
+    };
+    return { root, objects, toString: () => [root, ...objects.map(step)].join(' → ') };
   }
 
   /** What the reference is called in its object. */
@@ -299,21 +305,14 @@ export class HeapGraph {
   }
 
   #nodeOf(object: HeapObject): number {
-    if (object instanceof ObjectInGraph && object.graph === this) return object.node;
+    if (object instanceof ObjectInGraph && object.isOf(this.#access)) return object.node;
     throw new TospaceError('ERR_OPTION', 'the object belongs to another graph', {
       hint: 'Ask the graph that the object was taken from.',
     });
   }
 
   #object(node: number): HeapObject {
-    return new ObjectInGraph(
-      this,
-      node,
-      this.#columns,
-      () => this.#dominators,
-      () => this.#references(node),
-      (other) => this.#object(other),
-    );
+    return new ObjectInGraph(this.#access, node);
   }
 
   *#references(node: number): Generator<HeapReference> {
@@ -325,28 +324,33 @@ export class HeapGraph {
   }
 }
 
-class ObjectInGraph implements HeapObject {
-  readonly graph: HeapGraph;
-  readonly node: number;
-  readonly #columns: GraphColumns;
-  readonly #dominators: () => Dominators;
-  readonly #object: (node: number) => HeapObject;
-  readonly references: () => Iterable<HeapReference>;
+/** What an object needs of its graph; one for all of them. */
+interface GraphAccess {
+  readonly columns: GraphColumns;
+  dominators(): Dominators;
+  object(node: number): HeapObject;
+  references(node: number): Iterable<HeapReference>;
+}
 
-  constructor(
-    graph: HeapGraph,
-    node: number,
-    columns: GraphColumns,
-    dominators: () => Dominators,
-    references: () => Iterable<HeapReference>,
-    object: (node: number) => HeapObject,
-  ) {
-    this.graph = graph;
+class ObjectInGraph implements HeapObject {
+  readonly node: number;
+  readonly #graph: GraphAccess;
+
+  constructor(graph: GraphAccess, node: number) {
+    this.#graph = graph;
     this.node = node;
-    this.#columns = columns;
-    this.#dominators = dominators;
-    this.references = references;
-    this.#object = object;
+  }
+
+  isOf(graph: GraphAccess): boolean {
+    return this.#graph === graph;
+  }
+
+  get #columns(): GraphColumns {
+    return this.#graph.columns;
+  }
+
+  references(): Iterable<HeapReference> {
+    return this.#graph.references(this.node);
   }
 
   get address(): Ref {
@@ -386,10 +390,10 @@ class ObjectInGraph implements HeapObject {
     return this.address >= this.#columns.nonMoving;
   }
   get retainedBytes(): number {
-    return this.#dominators().retainedBytes[this.node]!;
+    return this.#graph.dominators().retainedBytes[this.node]!;
   }
   get dominator(): HeapObject | undefined {
-    const above = this.#dominators().dominator[this.node]!;
-    return above < firstObject(this.#columns) ? undefined : this.#object(above);
+    const above = this.#graph.dominators().dominator[this.node]!;
+    return above < firstObject(this.#columns) ? undefined : this.#graph.object(above);
   }
 }
