@@ -102,7 +102,10 @@ async function known({ options }) {
       const cache = m.local(m.allocate(Cache));
       const table = m.local(m.allocateArray(Table, 20));
       setRef(m.get(cache), Cache, 'table', m.get(table));
-      for (let i = 0; i < 20; i++) m.setElement(m.get(table), i, m.allocate(Entry));
+      for (let i = 0; i < 20; i++) {
+        const entry = m.allocate(Entry);
+        m.setElement(m.get(table), i, entry);
+      }
       const leaf = m.local(m.allocate(Leaf));
       setRef(m.getElement(m.get(table), 17), Entry, 'value', m.get(leaf));
       const closure = m.local(m.allocate(own));
@@ -112,18 +115,21 @@ async function known({ options }) {
       // A pinned array below the spare field; a large one below it.
       const pinned = m.local(m.allocatePinnedArray(Table, 2));
       setRef(m.get(cache), Cache, 'spare', m.get(pinned));
-      m.setElement(m.get(pinned), 1, m.allocateArray(Bytes, 200_000));
+      const large = m.allocateArray(Bytes, 200_000);
+      m.setElement(m.get(pinned), 1, large);
       // Weak: to the leaf, and to what nothing else holds. An ephemeron with the leaf as its key, and one with a dead key.
       const weak = m.local(m.allocate(Weak));
       m.setWeak(m.get(weak), m.get(leaf));
       const lost = m.local(m.allocate(Weak));
-      m.setWeak(m.get(lost), m.allocate(Entry));
+      const nobodys = m.allocate(Entry);
+      m.setWeak(m.get(lost), nobodys);
       const pair = m.local(m.allocate(Pair));
       const value = m.local(m.allocateArray(Bytes, 1));
       m.setEphemeron(m.get(pair), m.get(leaf), m.get(value));
       const idle = m.local(m.allocate(Pair));
       const dead = m.local(m.allocate(Entry));
-      m.setEphemeron(m.get(idle), m.get(dead), m.allocateArray(Bytes, 2));
+      const useless = m.allocateArray(Bytes, 2);
+      m.setEphemeron(m.get(idle), m.get(dead), useless);
       const kept = m.persist(m.get(cache));
       m.guard(m.get(dead));
       // What stays in the stack: cache, weak, lost, pair, idle.
@@ -613,8 +619,7 @@ async function closing({ options }) {
   );
   const looker = spawn({ shared: heap.share(), flags, job: 'again', name: 'again' });
   await looker.ready;
-  while (Atomics.load(flags, DONE) === 0) sleep(1);
-  m.detach();
+  while (Atomics.load(flags, STUCK) === 0) sleep(1);
   await heap.close();
   assert((await looker.exit) === 0, 'the other thread was told so');
 }
@@ -787,10 +792,18 @@ const jobs = {
   },
   again(_m, { flags }, heap) {
     parentPort.postMessage('ready');
+    const words = new Int32Array(heap.memory.buffer);
     const error = thrownBy(() => {
       for (;;) {
-        heap.snapshot();
-        Atomics.add(flags, DONE, 1);
+        heap.snapshot({
+          whileStopped(graph) {
+            Atomics.store(flags, STUCK, 1);
+            // The heap is closed meanwhile, and must still be there.
+            sleep(300);
+            for (const { address, typeId } of graph.objects())
+              assert((words[address >> 2] & 0xffff) === typeId, 'an object is where it was');
+          },
+        });
       }
     });
     assert(isTospaceError(error, 'ERR_STATE'), `${error}`);
