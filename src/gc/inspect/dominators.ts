@@ -2,8 +2,8 @@
 // were, are the objects it dominates: with each object's nearest dominator known, retained bytes are sums over a tree.
 //
 // The algorithm is Lengauer and Tarjan's ("A Fast Algorithm for Finding Dominators in a Flowgraph", TOPLAS 1979), with the simple form of
-// path compression: O(m log n) for whatever graph. The iterative one of Cooper, Harvey and Kennedy is shorter and often faster, but quadratic
-// on long lists with cross references, and those are what people look for.
+// path compression: O(m log n) for whatever graph. The iterative one of Cooper, Harvey and Kennedy ("A Simple, Fast Dominance
+// Algorithm", 2001) is shorter and often faster, but takes quadratic time on some graphs, and a heap may be any.
 //
 //   1. number the nodes in the order of a depth-first search. Everything below is in these numbers, 1..n; 0 is none
 //   2. backwards: a node's semidominator is the least number from which it is reached by a path over larger numbers. `evaluate(v)` finds

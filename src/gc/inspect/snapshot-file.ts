@@ -1,14 +1,14 @@
-// A graph in the format of V8's heap snapshots: one JSON object whose `snapshot.meta` says what the numbers in `nodes` and `edges` mean.
-// `nodes` has 7 numbers for a node, `edges` 3 for an edge, those of a node one behind the other in the order of the nodes; names are indexes
-// of `strings`. The file is made in pieces of some 64 KiB, so that no string grows with the heap.
+// A graph in the format of V8's heap snapshots: one JSON object, whose `snapshot.meta` says what the numbers in `nodes` and `edges`
+// mean. `nodes` has 7 numbers for a node, `edges` 3 for an edge, those of a node one behind the other in the order of the nodes; names
+// are indexes of `strings`. The file is made in pieces of some 64 KiB, so that no string grows with the heap.
 //
 // What V8's root has below it, as DevTools expects it:
 //
 //   (root)  ─element→  (GC roots)  ─element→  every group of roots     hidden by DevTools from those who look for their own objects
 //           ─shortcut→ every group of roots                            what distances and retained sizes are counted from
 //
-// Nodes: groups of roots and raw arrays are `native`, records and arrays of references `object`. Not `array` or `string`: DevTools puts all
-// arrays into one class, and by their types is how we want to see them. Edges: a field is a `property`, an element and a root an `element`, a
+// Nodes: groups of roots and raw arrays are `native`, records and arrays of references `object`. Not `array` or `string`: DevTools puts
+// all arrays into one class, and by their types is how we want to see them. Edges: a field is a `property`, an element and a root an `element`, a
 // weak reference `weak`, and what a key retains through an ephemeron is `internal`.
 //
 // Ids say which objects of two snapshots are the same one. They have 32 bits:
