@@ -19,6 +19,15 @@ export type {
   PauseMessage,
 } from './gc/listener.ts';
 export {
+  HeapGraph,
+  type HeapObject,
+  type HeapReference,
+  type HeapRoots,
+  type RootPath,
+  type TypeUsage,
+} from './gc/inspect/graph.ts';
+export type { SnapshotOptions } from './gc/inspect/index.ts';
+export {
   type CollectorName,
   DEFAULT_OPTIONS,
   type DelayPoint,

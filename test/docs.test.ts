@@ -24,6 +24,17 @@ test("the README's example runs as it stands", async () => {
   expect(result.stdout).toMatch(/^5000125250 \{/);
 });
 
+test('the example of heap snapshots runs, and says what its comments say', async () => {
+  const section = read('docs/embedding.md').split('Look into it\n')[1]!;
+  const code = /```ts\n([\s\S]*?)```/.exec(section)?.[1];
+  const result = await runCommand(process.execPath, ['--input-type=module', '--eval', code!]);
+  expect(result.stderr).toBe('');
+  expect(result.status).toBe(0);
+  expect(result.stdout).toMatch(/^1112$/m);
+  const path = /^\/\/ (thread .*)$/m.exec(code!)![1]!;
+  expect(result.stdout.split('\n')).toContain(path);
+});
+
 test.each(documents)('%s links to files that exist', (name) => {
   const text = read(name);
   for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {

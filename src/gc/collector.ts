@@ -35,6 +35,7 @@ import { Retention } from './retention.ts';
 import { StopTheWorldCollector } from './stop-the-world.ts';
 import { Tracer } from './tracer.ts';
 import { Verifier } from './verify/verifier.ts';
+import { withWorld } from './world-lock.ts';
 
 /** How often an idle collector looks whether the fault servers are still alive, in milliseconds. */
 const PEER_CHECK_MS = 500;
@@ -71,6 +72,19 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
   const offsetMs = monotonicOffsetMs();
   const post = (event: HeapEvent): void => events?.postMessage(event);
 
+  /** A cycle beside which nobody looks at the heap. The phase is idle again before somebody may. */
+  const cycle = (release: boolean, clock: CycleClock): CycleReport =>
+    withWorld(control, () => {
+      try {
+        const report = collector.cycle(release, clock);
+        Atomics.store(control, CTL_PHASE, PHASE_IDLE);
+        return report;
+      } catch (error) {
+        if (isSurvivable(control, error)) Atomics.store(control, CTL_PHASE, PHASE_IDLE);
+        throw error;
+      }
+    });
+
   Atomics.store(control, CTL_PHASE, PHASE_IDLE);
   Atomics.store(record, W_STATE, WORKER_ARMED);
   Atomics.notify(record, W_STATE);
@@ -100,7 +114,7 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
     const clock = new CycleClock(context, cause);
     post({ type: 'start', start: { cycle: control[CTL_CYCLE]!, cause, startMs: clock.startMs }, offsetMs });
     try {
-      const report: CycleReport = collector.cycle(trims !== control[CTL_TRIMS_DONE], clock);
+      const report = cycle(trims !== control[CTL_TRIMS_DONE], clock);
       clock.end('completed');
       Atomics.add(control, CTL_CYCLE, 1);
       post({ type: 'cycle', report, offsetMs });
@@ -119,7 +133,6 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
       post({ type: 'abandoned', error: encodeError(error) });
       if (options.log === 'cycles') logAbandoned(cause, error);
     }
-    Atomics.store(control, CTL_PHASE, PHASE_IDLE);
     Atomics.store(control, CTL_TRIMS_DONE, answered);
     Atomics.store(control, CTL_CYCLES_DONE, ticket);
     Atomics.notify(control, CTL_CYCLES_DONE);

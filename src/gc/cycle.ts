@@ -228,10 +228,7 @@ export class World {
     }
     if (waitedMs > options.safepointWarnMs && !this.#warned.has(index)) {
       this.#warned.add(index);
-      process.stderr.write(
-        `tospace: "${readName(thread, T_NAME)}" (thread id ${tid}) has not reached a safepoint for ${Math.round(waitedMs)} ms, and ` +
-          'a collection waits for it. Call mutator.safepoint() in long loops, and leave() before blocking.\n',
-      );
+      reportSlow(thread, waitedMs, 'a collection');
     }
     if (options.safepointTimeoutMs === 0 || waitedMs <= options.safepointTimeoutMs) return true;
     noteTimeout(control, thread, this.#awaited, waitedMs);
@@ -295,8 +292,16 @@ export function isTimeout(error: unknown): error is TospaceError {
   return error instanceof TospaceError && error.code === 'ERR_TIMEOUT';
 }
 
+/** Says on standard error that a thread keeps others waiting. */
+export function reportSlow(thread: Int32Array<SharedArrayBuffer>, waitedMs: number, what: string): void {
+  process.stderr.write(
+    `tospace: "${readName(thread, T_NAME)}" (thread id ${thread[T_TID]}) has not reached a safepoint for ${Math.round(waitedMs)} ms, ` +
+      `and ${what} waits for it. Call mutator.safepoint() in long loops, and leave() before blocking.\n`,
+  );
+}
+
 /** Detaches a thread whose operating-system thread is gone: its roots are released, persistent ones too. */
-function releaseThread(tables: Tables, index: number): void {
+export function releaseThread(tables: Tables, index: number): void {
   const thread = tables.threads[index]!;
   finishPendingBlock(tables, thread);
   releasePersistents(tables, index);

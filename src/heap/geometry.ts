@@ -37,6 +37,7 @@ import {
   THREAD_BYTES,
   TRACE_BYTES,
   TYPE_ENTRY_LOG2,
+  TYPE_TEXT_BYTES,
   WORKER_BYTES,
 } from './layout.ts';
 
@@ -88,6 +89,9 @@ export interface Geometry {
   readonly types: number;
   readonly typeMaps: number;
   readonly typeMapBytes: number;
+  /** Where each type's text lies, a word for every type id; and the texts. */
+  readonly typeNames: number;
+  readonly typeTexts: number;
   readonly marks: number;
   readonly lives: number;
   readonly chunks: number;
@@ -243,6 +247,8 @@ function placeTables(options: GeometryOptions, nonMovingBytes: number, managedBy
     histograms: place((MAX_THREADS * HISTOGRAMS_PER_THREAD + MAX_WORKERS) * HISTOGRAM_WORDS * 4),
     types: place(MAX_TYPES << TYPE_ENTRY_LOG2),
     typeMaps: place(options.typeMapBytes),
+    typeNames: place(MAX_TYPES * 4),
+    typeTexts: place(TYPE_TEXT_BYTES),
     marks: place(chunkCount * 8),
     lives: place(chunkCount * 8),
     chunks: place((heapBytes / CHUNK_BYTES + 1) * 4),

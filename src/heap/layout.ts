@@ -105,6 +105,12 @@ export const SPAN_REST = 3;
 export const SPAN_KIND_MASK = 3;
 export const SPAN_VALUE_SHIFT = 2;
 
+// What types and their fields are called, for those who look at the heap; the collector never reads it. The table has a word for each type
+// id: the address of its text, 0 for none. Word 0, which is no type's, counts the bytes of text in use.
+//   text   +0 bytes   +4 UTF-8 (see type-names.ts); the next one begins on a multiple of 4
+/** Bytes for the texts of all types: 64 for each of the largest number. */
+export const TYPE_TEXT_BYTES = 4194304;
+
 /** The type of the array of persistent handles: the first one, registered with the arena. */
 export const TYPE_PERSISTENT = 1;
 
@@ -326,6 +332,13 @@ export const CTL_IDLE_CYCLES = 170;
 export const CTL_TRACES = 192;
 /** Why cycles were asked for that have not begun yet: bits of heap/causes.ts, set before the ticket is drawn. */
 export const CTL_CAUSES = 193;
+// line 13: who has the world (gc/world-lock.ts)
+/** Lock: held by the collector during a cycle, or by a thread that looks at the stopped heap. */
+export const CTL_WORLD_LOCK = 208;
+/** Thread id of the one that looks at the heap, 0 when nobody does. */
+export const CTL_INSPECTOR_TID = 209;
+/** Numbers given to objects in snapshot files so far, so that the next snapshot begins behind them. */
+export const CTL_SNAPSHOT_NUMBERS = 210;
 
 export const CTL_WORDS = 1024;
 
@@ -354,7 +367,9 @@ export const PAUSE_REMARK = 1;
 export const PAUSE_FLIP = 2;
 export const PAUSE_FULL = 3;
 export const PAUSE_VERIFY = 4;
-export const PAUSE_KINDS = 5;
+/** Somebody looks at the heap; it is not the collector's pause (gc/inspect). */
+export const PAUSE_INSPECT = 5;
+export const PAUSE_KINDS = 6;
 
 // Phases of a cycle, in their order; the same names are used in logs and documents.
 export const PHASE_IDLE = 0;

@@ -22,6 +22,7 @@ import {
 } from './layout.ts';
 import { withRepairableLock } from './lock.ts';
 import type { Tables } from './tables.ts';
+import { writeTypeText } from './type-names.ts';
 
 /** What a field holds: `ref` is a reference the collector follows, everything else is raw data. */
 export type FieldKind = 'ref' | 'i8' | 'u8' | 'i16' | 'u16' | 'i32' | 'u32' | 'f32' | 'i64' | 'f64';
@@ -123,6 +124,8 @@ function behind<Fixed extends string, Fields extends string>(
   return { ...fixed, ...fields };
 }
 
+const GUARD_FIELDS = Object.freeze({ referent: REFERENT, next: GUARD_NEXT });
+
 /** The table of types of one heap, seen from one thread. */
 export class TypeRegistry {
   readonly #tables: Tables;
@@ -161,8 +164,8 @@ export class TypeRegistry {
   guards(): { readonly waiting: number; readonly ready: number } {
     const refs = [REFERENT, GUARD_NEXT];
     return {
-      waiting: this.recordLayout('tospace.Guard', GUARD_BYTES, refs, KIND_GUARD),
-      ready: this.recordLayout('tospace.ReadyGuard', GUARD_BYTES, refs),
+      waiting: this.recordLayout('tospace.Guard', GUARD_BYTES, refs, KIND_GUARD, GUARD_FIELDS),
+      ready: this.recordLayout('tospace.ReadyGuard', GUARD_BYTES, refs, KIND_RECORD, GUARD_FIELDS),
     };
   }
 
@@ -175,7 +178,7 @@ export class TypeRegistry {
     const refs = (Object.keys(fields) as Fields[])
       .filter((field) => fields[field] === 'ref')
       .map((field) => offset[field]);
-    const id = this.recordLayout(name, bytes, refs, kind);
+    const id = this.recordLayout(name, bytes, refs, kind, offset);
     return Object.freeze({
       kind: 'record',
       id,
@@ -190,8 +193,15 @@ export class TypeRegistry {
    * Registers a record type whose layout the embedder chose, and returns its id.
    * @param bytes size of an instance, header included: a multiple of 8.
    * @param refs byte offsets of the reference fields, each a multiple of 4 behind the 8-byte header.
+   * @param fields byte offsets by name, for those who look at the heap.
    */
-  recordLayout(name: string, bytes: number, refs: readonly number[], kind: number = KIND_RECORD): number {
+  recordLayout(
+    name: string,
+    bytes: number,
+    refs: readonly number[],
+    kind: number = KIND_RECORD,
+    fields: Readonly<Record<string, number>> = {},
+  ): number {
     if (!Number.isInteger(bytes) || bytes < HEADER_BYTES || bytes % 8 !== 0 || bytes > MAX_RECORD_BYTES) {
       throw badType(
         `type ${name}: ${bytes} is not a size of a record`,
@@ -213,7 +223,9 @@ export class TypeRegistry {
       const slot = at >>> 2;
       map[slot >>> 5]! |= 1 << (slot & 31);
     }
-    return this.#register(name, kind, bytes, map);
+    // Only those of references have something to say in a path.
+    const named = Object.entries(fields).filter(([, at]) => refs.includes(at));
+    return this.#register(name, kind, bytes, map, Object.fromEntries(named));
   }
 
   refArray(name: string): RefArrayType {
@@ -234,7 +246,13 @@ export class TypeRegistry {
     return Object.freeze({ kind: 'raw-array', id, name, element, elementBytes });
   }
 
-  #register(name: string, kind: number, size: number, map: Uint32Array): number {
+  #register(
+    name: string,
+    kind: number,
+    size: number,
+    map: Uint32Array,
+    fields: Readonly<Record<string, number>> = {},
+  ): number {
     const { control, geometry } = this.#tables;
     // Repairable: an id that is not counted yet is nobody's, whatever its entry holds.
     return withRepairableLock(control, CTL_REGISTRY_LOCK, () => {
@@ -259,6 +277,7 @@ export class TypeRegistry {
       entry[1] = size;
       entry[2] = at;
       entry[3] = map.length / 2;
+      writeTypeText(this.#tables, id, { name, fields });
       // The kind last: a type is complete when it has one.
       Atomics.store(entry, 0, kind);
       control[CTL_TYPE_COUNT] = id + 1;

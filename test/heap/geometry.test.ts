@@ -13,6 +13,7 @@ import {
   SHADOW_SLOTS,
   THREAD_BYTES,
   TRACE_BYTES,
+  TYPE_TEXT_BYTES,
   WORKER_BYTES,
 } from '#src/heap/layout.js';
 import { forSeeds } from '../support/random.ts';
@@ -48,6 +49,8 @@ function regions(g: Geometry): [name: string, at: number, bytes: number][] {
     ['histograms', g.histograms, (MAX_THREADS * HISTOGRAMS_PER_THREAD + MAX_WORKERS) * HISTOGRAM_WORDS * 4],
     ['types', g.types, MAX_TYPES * 16],
     ['typeMaps', g.typeMaps, g.typeMapBytes],
+    ['typeNames', g.typeNames, MAX_TYPES * 4],
+    ['typeTexts', g.typeTexts, TYPE_TEXT_BYTES],
     // A run of live bits, or eight cards that are read at once, may be looked at up to one word behind the last.
     ['marks', g.marks, chunks * 8 + 8],
     ['lives', g.lives, chunks * 8 + 8],

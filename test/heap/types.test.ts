@@ -2,6 +2,7 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { TospaceError } from '#src/errors.js';
 import { CTL_TYPE_COUNT, KIND_RAW_ARRAY, KIND_RECORD, KIND_REF_ARRAY, MAX_TYPES } from '#src/heap/layout.js';
 import { type ElementKind, type FieldKind, MAX_RECORD_BYTES, placeFields } from '#src/heap/types.js';
+import { readTypeText } from '#src/heap/type-names.js';
 import { ArenaHarness } from '../support/arena-harness.ts';
 import { endThreads, startThread } from '../support/threads.ts';
 
@@ -160,6 +161,34 @@ describe('registration', () => {
     }
   });
 
+  test('names of types and of their reference fields can be read by others', () => {
+    const made = h.types.record('Zoë', { a: 'i32', b: 'ref', c: 'f64', d: 'ref' });
+    const { b, d } = made.offset;
+    expect(readTypeText(h.tables, made.id)).toEqual({ name: 'Zoë', fields: { b, d } });
+    expect(readTypeText(h.tables, h.types.refArray('').id)).toEqual({ name: '', fields: {} });
+    const free = h.control[CTL_TYPE_COUNT]!;
+    expect(readTypeText(h.tables, free)).toBeUndefined();
+  });
+
+  test('a type for whose name there is no room is registered all the same', () => {
+    const full = new ArenaHarness();
+    try {
+      const long = 'x'.repeat(1024 * 1024);
+      const ids = Array.from({ length: 5 }, () => full.types.refArray(long).id);
+      expect(ids.map((id) => readTypeText(full.tables, id)?.name.length)).toEqual([
+        long.length,
+        long.length,
+        long.length,
+        undefined,
+        undefined,
+      ]);
+      const short = full.types.record('short', { a: 'ref' });
+      expect(readTypeText(full.tables, short.id)?.name).toBe('short');
+    } finally {
+      full.close();
+    }
+  });
+
   test('65 534 types besides that of the persistent handles, and no more', () => {
     const full = new ArenaHarness();
     try {
@@ -173,6 +202,7 @@ describe('registration', () => {
           true,
         ]);
       }
+      expect(readTypeText(full.tables, 65535)).toEqual({ name: 't', fields: {} });
       // The last entry ends where the reference maps begin or before.
       expect(full.tables.words(full.tables.geometry.types + 65535 * 16, 1)[0]).toBe(KIND_RECORD);
     } finally {

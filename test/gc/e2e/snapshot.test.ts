@@ -1,0 +1,76 @@
+// heap.snapshot(): what is in a graph, who retains what, paths, the file that Chrome DevTools reads (by its own code, from npm), and what
+// happens around it. A failure names its seed.
+import { describe, expect, test } from 'vitest';
+import { pool, run, SEED, succeed } from './support.ts';
+
+const MIB = 1024 * 1024;
+
+const COLLECTORS = {
+  concurrent: {},
+  'stop-the-world': { collector: 'stop-the-world' },
+  none: { collector: 'none' },
+} as const;
+const each = Object.entries(COLLECTORS);
+
+describe.each(each)('collector %s', (_, options) => {
+  test('a graph whose answers are known, and its file', async () => {
+    await succeed('snapshot', 'known', { options });
+  });
+
+  test('weak maps, intern tables, queues of finalizable objects; a file through a stream', async () => {
+    await succeed('snapshot', 'tables', { options });
+  });
+
+  test('ids in files: pinned and hashed objects keep theirs', async () => {
+    await succeed('snapshot', 'ids', { options });
+  });
+
+  test('a thread that does not stop is named by ERR_TIMEOUT', async () => {
+    const result = await run('snapshot', 'timeout', { options });
+    expect(result.status, result.stderr).toBe(0);
+    expect(result.stderr).toMatch(
+      /"stubborn" \(thread id \d+\) has not reached .* and a heap snapshot waits for it/,
+    );
+  });
+
+  test('what is refused', async () => {
+    await succeed('snapshot', 'misuse', { options });
+  });
+
+  test('a thread that is terminated while it looks holds nobody up', async () => {
+    await succeed('snapshot', 'terminated', { options });
+  });
+
+  test('closing the heap ends a look at it', async () => {
+    await succeed('snapshot', 'closing', { options });
+  });
+});
+
+test(`random heaps agree with a naive model: seed ${SEED}`, async () => {
+  const found = await pool([
+    () => succeed<{ objects: number }>('snapshot', 'random', { options: {}, rounds: 100, seed: SEED }),
+    () =>
+      succeed<{ objects: number }>('snapshot', 'random', {
+        options: { verify: true },
+        rounds: 20,
+        seed: SEED + 1,
+      }),
+  ]);
+  expect(found[0]!.objects).toBeGreaterThan(500);
+});
+
+test('while threads mutate and cycles run, every snapshot is consistent', async () => {
+  const results = await pool<{ cycles: number }>([
+    () => succeed('snapshot', 'mutators', { options: {}, snapshots: 8 }),
+    () => succeed('snapshot', 'mutators', { options: COLLECTORS['stop-the-world'], snapshots: 5 }),
+    () =>
+      succeed('snapshot', 'mutators', { options: { collector: 'none', heapBytes: 64 * MIB }, snapshots: 5 }),
+    () => succeed('snapshot', 'mutators', { options: { verify: true }, snapshots: 3 }),
+  ]);
+  expect(results[0]!.cycles).toBeGreaterThan(0);
+});
+
+test('a million objects take no JavaScript object each', async () => {
+  const { grown } = await succeed<{ grown: number }>('snapshot', 'many', { options: {}, count: 1_000_000 });
+  expect(grown).toBeLessThan(16 * MIB);
+});
