@@ -37,9 +37,7 @@ export class EnvironmentWatch {
       stealMs: known ? cpu.stealMs - before.stealMs : null,
       othersCpus:
         known && cpuMs !== null
-          ? round(
-              Math.max(0, (cpu.busyMs - before.busyMs - cpuMs - (own.user + own.system) / 1000) / wallMs),
-            )
+          ? round(Math.max(0, (cpu.busyMs - before.busyMs - cpuMs - (own.user + own.system) / 1000) / wallMs))
           : null,
       speedMs: this.#speedMs,
       hiccupsUs: hiccups(log),

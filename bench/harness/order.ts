@@ -3,7 +3,11 @@
 import { Random } from '../workloads/random.ts';
 
 /** Every item once per round, in an order of its own in each round. The same seed gives the same order. */
-export function interleave<T>(items: readonly T[], rounds: number, seed: number): { item: T; round: number }[] {
+export function interleave<T>(
+  items: readonly T[],
+  rounds: number,
+  seed: number,
+): { item: T; round: number }[] {
   const random = new Random(seed);
   const order: { item: T; round: number }[] = [];
   for (let round = 1; round <= rounds; round++) {

@@ -197,7 +197,8 @@ export interface Facts {
   readonly faults: FaultFacts | null;
   /** Allocations that waited. */
   readonly stallsUs: Distribution | null;
-  readonly windowsMs: Distribution | null;
+  /** From the end of each flip to the end of its cycle: for so long a touch may fault. */
+  readonly windowsUs: Distribution | null;
   readonly memory: MemoryFacts;
   readonly mmu: Mmu | null;
   readonly heap: HeapFacts | null;
@@ -276,8 +277,8 @@ export interface HeapFacts {
   readonly options: ResolvedOptions;
   readonly userfaultfd: string | null;
   readonly statistics: HeapStatistics;
-  /** Per cycle: medians of each phase by the collector's clock, in their order. */
-  readonly phasesMs: Readonly<Record<string, Distribution>>;
+  /** Over cycles: each phase by the collector's clock, in their order. */
+  readonly phasesUs: Readonly<Record<string, Distribution>>;
   /** Nanoseconds of marking for a live byte: lower quartile over cycles, which interruptions move least. */
   readonly markNsPerByte: number | null;
   readonly cycles: readonly CycleFacts[];

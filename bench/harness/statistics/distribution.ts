@@ -9,14 +9,16 @@ const STEP = 1.05;
 const STEP_LOG = Math.log(STEP);
 const FIRST_US = 0.01;
 
-export const PERCENTILES: readonly { readonly name: 'p50' | 'p90' | 'p99' | 'p999' | 'p9999'; part: number }[] =
-  [
-    { name: 'p50', part: 0.5 },
-    { name: 'p90', part: 0.9 },
-    { name: 'p99', part: 0.99 },
-    { name: 'p999', part: 0.999 },
-    { name: 'p9999', part: 0.9999 },
-  ];
+export const PERCENTILES: readonly {
+  readonly name: 'p50' | 'p90' | 'p99' | 'p999' | 'p9999';
+  part: number;
+}[] = [
+  { name: 'p50', part: 0.5 },
+  { name: 'p90', part: 0.9 },
+  { name: 'p99', part: 0.99 },
+  { name: 'p999', part: 0.999 },
+  { name: 'p9999', part: 0.9999 },
+];
 
 /** Upper edge of the bucket of a value in microseconds. */
 export function bucketEdge(us: number): number {
@@ -100,7 +102,13 @@ export function mergeDistributions(all: readonly Distribution[]): Distribution {
   const count = some.reduce((sum, one) => sum + one.count, 0);
   const total = sumOrNull(some.map((one) => one.total));
   const max = some.some((one) => one.max === null) ? null : Math.max(...some.map((one) => one.max!));
-  const known = { ...emptyDistribution(), count, total, max, mean: total === null ? null : round(total / count) };
+  const known = {
+    ...emptyDistribution(),
+    count,
+    total,
+    max,
+    mean: total === null ? null : round(total / count),
+  };
   if (some.some(({ buckets }) => buckets === null)) return { ...known, buckets: null };
   const counts = new Map<number, number>();
   for (const { buckets } of some)

@@ -5,7 +5,8 @@
 //   metered   as if operations had come evenly over the run, those that came during a pause queueing behind it: from when an operation
 //             would have come, or from when it did if that is earlier, to its end. Blackburn et al., Rethinking Java Performance Analysis,
 //             ASPLOS 2025 (DaCapo's metered latency with full smoothing). Here each thread has a queue of its own.
-//   open loop there is a schedule: from when an operation was due. Nothing is omitted, so metered is the same.
+//   open loop there is a schedule, which begins with operation 0: from when an operation was due. Nothing is omitted, so metered is the
+//             same.
 
 /** Start and end of operations in milliseconds from the beginning of the workload, by threads. */
 export type OperationLog = readonly Float64Array[];
@@ -39,7 +40,7 @@ export function countOperations(log: OperationLog): number {
 /** Microseconds of each operation, see above. @param rate operations per second and thread of an open loop. */
 export function simpleLatencies(log: OperationLog, rate: number | null): Float64Array {
   return each(log, (thread, at, i) => {
-    const start = rate === null ? thread[at]! : Math.min((i * 1000) / rate, thread[at]!);
+    const start = rate === null ? thread[at]! : Math.min(thread[0]! + (i * 1000) / rate, thread[at]!);
     return thread[at + 1]! - start;
   });
 }
