@@ -1,9 +1,7 @@
 // `tospace run`: a workload on a heap of its own, in a thread of its own, and a report of what it saw.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
 import { createHeap, type CycleReport, type Heap } from 'tospace';
-import { decodeError } from 'tospace/uffd';
 import { formatBytes } from './cli/bytes.ts';
 import { HiccupMeter } from './cli/hiccups.ts';
 import { Progress } from './cli/progress.ts';
@@ -11,7 +9,8 @@ import { makeReport, type RunReport } from './cli/report.ts';
 import { parseRunArguments, RUN_USAGE, type RunArguments } from './cli/run-arguments.ts';
 import { summarise } from './cli/summary.ts';
 import { packageVersion } from './cli/version.ts';
-import type { ThreadInput, ThreadResult } from './cli/workload-thread.ts';
+import { runInThreads } from './cli/workload-threads.ts';
+import { writeOperations } from './workloads/operations.ts';
 
 /** How long the reports of cycles that have been counted may take to arrive. */
 const EVENTS_TIMEOUT_MS = 500;
@@ -28,30 +27,24 @@ export async function run(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-async function measure({ workload, heapOptions, seed, scale, load }: RunArguments): Promise<RunReport> {
-  const heap = await createHeap(heapOptions);
+async function measure(args: RunArguments): Promise<RunReport> {
+  const { workload, seed, scale, threads, rate, load } = args;
+  const heap = await createHeap(args.heapOptions);
   const cycles: CycleReport[] = [];
   heap.on('cycle', (cycle) => cycles.push(cycle));
   heap.on('abandoned', (error) => process.stderr.write(`tospace: a cycle was abandoned: ${error.message}\n`));
-  const done = new SharedArrayBuffer(8);
+  const done = new SharedArrayBuffer(8 * threads);
   const title = `${workload.name}: collector ${heap.options.collector}, heap ${formatBytes(heap.options.heapBytes)}, seed ${seed}, scale ${scale}`;
   const progress = new Progress(process.stderr, title, {
-    done: () => new Float64Array(done)[0],
+    done: () => new Float64Array(done).reduce((sum, part) => sum + part) / threads,
     stats: () => heap.stats(),
     lastCycle: () => cycles.at(-1),
   });
   const meter = workload.hiccups === true ? await HiccupMeter.start() : undefined;
   try {
-    const result = await runInThread({
-      shared: heap.share(),
-      workload: workload.name,
-      seed,
-      scale,
-      load,
-      done,
-    });
+    const result = await runInThreads(heap, { workload, seed, scale, threads, rate, load, done });
     const hiccups = await meter?.finish();
-    if (result.type === 'failed') throw decodeError(result.error);
+    if (args.operationsFile !== undefined) writeOperations(args.operationsFile, result.operations);
     await allReported(heap, cycles);
     return makeReport({
       workload: workload.name,
@@ -70,22 +63,6 @@ async function measure({ workload, heapOptions, seed, scale, load }: RunArgument
     progress.close();
     await heap.close();
   }
-}
-
-/** Runs a workload in a worker thread, to its result and the end of the thread. */
-function runInThread(input: ThreadInput): Promise<ThreadResult> {
-  return new Promise((resolve, reject) => {
-    let result: ThreadResult | undefined;
-    const worker = new Worker(new URL('./cli/workload-thread.js', import.meta.url), { workerData: input });
-    worker.on('message', (message: ThreadResult) => {
-      result = message;
-    });
-    worker.on('error', reject);
-    worker.on('exit', (status) => {
-      if (result !== undefined) resolve(result);
-      else reject(new Error(`the workload's thread ended with status ${status} and no result`));
-    });
-  });
 }
 
 /** Waits for the reports of the cycles that are counted as complete: they come as messages, behind the counter. */

@@ -10,6 +10,9 @@ import { UsageError } from './usage.ts';
 
 /** A scale beyond this is a typing error, not a plan. */
 const SCALE_MAX = 10_000;
+/** Of gcbench-mt. A heap has 64 thread records. */
+const THREADS_MAX = 32;
+const THREADS_DEFAULT = 2;
 
 /** The options of the command line, in the order of the help. A value is one of `values`, or whatever `read` makes of it. */
 interface OptionSpec {
@@ -57,6 +60,13 @@ const OPTIONS: readonly OptionSpec[] = [
   { name: 'verify', help: 'check the heap in every phase and every operation: 10 to 100 times slower' },
   { name: 'seed', value: 'N', help: 'seed of the random workloads (default 1)' },
   { name: 'scale', value: 'X', help: 'amount of work, 1 is the default size' },
+  { name: 'threads', value: 'N', help: 'gcbench-mt: threads on the one heap, 1 to 32 (default 2)' },
+  {
+    name: 'ops-rate',
+    value: 'R',
+    help: 'open load: an operation is due every 1/R seconds, in each thread (default: one after the other)',
+  },
+  { name: 'ops', value: 'FILE', help: 'write start and end of every operation, as pairs of doubles, in ms' },
   { name: 'seconds', value: 'N', help: `steady: how long it runs (default ${DEFAULT_LOAD.seconds})` },
   { name: 'rate', value: 'RATE', help: 'steady: allocation, such as 200MB/s (the default)' },
   { name: 'live', value: 'SIZE', help: 'steady: size of the live set (default 256MiB)' },
@@ -76,6 +86,10 @@ export interface RunArguments {
   readonly heapOptions: HeapOptions;
   readonly seed: number;
   readonly scale: number;
+  readonly threads: number;
+  /** Operations per second and thread; undefined is a closed loop. */
+  readonly rate: number | undefined;
+  readonly operationsFile: string | undefined;
   readonly load: Load;
   readonly json: boolean;
 }
@@ -129,6 +143,9 @@ export function parseRunArguments(args: readonly string[]): RunArguments | 'help
     }) as HeapOptions,
     seed: number('--seed', text('seed'), 0, 2 ** 32 - 1, true) ?? 1,
     scale: number('--scale', text('scale'), 0.0001, SCALE_MAX, false) ?? 1,
+    threads: readThreads(workload, text('threads')),
+    rate: readOperationsRate(workload, text('ops-rate')),
+    operationsFile: text('ops'),
     load: readLoad(workload, text),
     json: values.json === true,
   };
@@ -153,6 +170,20 @@ function parse(args: readonly string[]): ReturnType<typeof parseArgs> {
     const hint = code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' ? `; options are ${NAMES}` : '';
     throw new UsageError(`${message.split('. ')[0]}${hint}`);
   }
+}
+
+function readThreads(workload: Workload, given: string | undefined): number {
+  const threads = number('--threads', given, 1, THREADS_MAX, true);
+  if (workload.threaded === true) return threads ?? THREADS_DEFAULT;
+  if (threads !== undefined && threads > 1)
+    throw new UsageError(`--threads: ${workload.name} runs in one thread`);
+  return 1;
+}
+
+function readOperationsRate(workload: Workload, given: string | undefined): number | undefined {
+  if (given !== undefined && workload.hiccups === true)
+    throw new UsageError(`--ops-rate: ${workload.name} has a schedule of its own; use --rate`);
+  return number('--ops-rate', given, 0.001, 1e6, false);
 }
 
 function readLoad(workload: Workload, text: (name: string) => string | undefined): Load {

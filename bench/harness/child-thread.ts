@@ -7,7 +7,7 @@ import type { SharedHeap } from 'tospace';
 import { type EncodedError, encodeError } from 'tospace/uffd';
 import { meetAtStart } from '../cli/start-line.ts';
 import { monotonicMs, Operations } from '../workloads/operations.ts';
-import { type FormRun, findForm } from './forms.ts';
+import { type FormRun, openForm } from './forms.ts';
 import { threadsCpuMs } from './proc.ts';
 import type { Configuration } from './schema.ts';
 
@@ -77,7 +77,7 @@ async function work(input: ChildThreadInput): Promise<ChildThreadResult> {
   let form: FormRun | undefined;
   try {
     const details: Record<string, unknown> = {};
-    form = await findForm(configuration, {
+    form = openForm(configuration, {
       thread,
       shared: input.shared,
       cycleCalls: input.cycleCalls,
@@ -100,7 +100,7 @@ async function work(input: ChildThreadInput): Promise<ChildThreadResult> {
     const originMs = startLine.wait();
     const clocksAtStart = clocks(collectorTids);
     operations.start(originMs);
-    const checksum = form.run(operations);
+    const checksum = await form.run(operations);
     const endMs = monotonicMs();
     const clocksAtEnd = clocks(collectorTids);
     // Entries come when this thread's loop turns.

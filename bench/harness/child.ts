@@ -10,6 +10,7 @@ import { decodeError } from 'tospace/uffd';
 import { CycleCaller } from '../cli/cycle-caller.ts';
 import { describeError } from '../cli/expected-error.ts';
 import { START_LINE_BYTES } from '../cli/start-line.ts';
+import { findWorkload } from '../workloads/index.ts';
 import { writeOperations } from '../workloads/operations.ts';
 import { type ArrivedCycle, heapFacts, v8Facts } from './child-facts.ts';
 import type { ChildFacts, ChildInput } from './child-input.ts';
@@ -46,19 +47,22 @@ async function measureHeap(input: ChildInput): Promise<ChildFacts> {
     const cycles: ArrivedCycle[] = [];
     heap.on('cycle', (report: CycleReport) => cycles.push({ report, arrivedMs: performance.now() }));
     const recorder = startRecorder(heap);
-    const caller = await CycleCaller.start(heap.share());
+    const caller =
+      findWorkload(configuration.workload)!.asksForCycles === true && heap.options.collector !== 'none'
+        ? await CycleCaller.start(heap.share())
+        : undefined;
     const sampler = new MemorySampler(input.sampleMs, heap, () => recorder?.drain());
     let threads: FinishedThread[];
     try {
       threads = await runThreads(input, {
         configuration,
         shared: heap.share(),
-        cycleCalls: caller.calls,
+        cycleCalls: caller?.calls,
         collectorTids: tids,
       });
     } finally {
       sampler.stop();
-      await caller.stop();
+      await caller?.stop();
     }
     const statistics = heap.stats();
     const memory = memoryNow(statistics.sharedBytes, statistics.sharedBytesPeak);

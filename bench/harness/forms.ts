@@ -2,17 +2,18 @@
 
 import { attachHeap, type SharedHeap } from 'tospace';
 import { askForCycle } from '../cli/cycle-caller.ts';
-import type { Operations } from '../workloads/operations.ts';
+import { V8_WORKLOADS } from '../v8/index.ts';
 import { findWorkload, WORKLOADS } from '../workloads/index.ts';
-import { DEFAULT_LOAD } from '../workloads/workload.ts';
+import type { Operations } from '../workloads/operations.ts';
+import { combine, DEFAULT_LOAD } from '../workloads/workload.ts';
 import type { Configuration, Form } from './schema.ts';
 
 /** A workload in one thread, ready to run. */
 export interface FormRun {
   /** Runs it and returns this thread's checksum. */
-  run(operations: Operations): number;
+  run(operations: Operations): number | Promise<number>;
   /** How a wait is done; on the heap in a safe region. */
-  blocking(wait: () => void): void;
+  readonly blocking: ((wait: () => void) => void) | undefined;
   close(): void;
 }
 
@@ -23,23 +24,34 @@ export interface FormSetup {
   detail(name: string, value: unknown): void;
 }
 
+const FORMS: Readonly<Record<Exclude<Form, 'peer'>, readonly { readonly name: string }[]>> = {
+  heap: WORKLOADS,
+  guest: [],
+  v8: V8_WORKLOADS,
+};
+
 /** True when this build has the workload in this form. */
 export function hasForm(workload: string, form: Form): boolean {
-  return form === 'heap' && WORKLOADS.some(({ name }) => name === workload);
+  return form !== 'peer' && FORMS[form].some(({ name }) => name === workload);
 }
 
-/** The checksum of a workload of those of its threads. */
+/** The checksum of a workload from those of its threads. */
 export function combineChecksums(
-  _configuration: Configuration,
-  threads: readonly { readonly thread: number; readonly checksum: number }[],
+  { workload }: Configuration,
+  threads: readonly { readonly checksum: number }[],
 ): number {
-  return threads[0]!.checksum;
+  return combine(
+    findWorkload(workload)!,
+    threads.map(({ checksum }) => checksum),
+  );
 }
 
 /** Makes a workload ready in the calling thread. */
-export async function findForm(configuration: Configuration, setup: FormSetup): Promise<FormRun> {
-  if (configuration.form === 'heap') return heapForm(configuration, setup);
-  throw new Error(`${configuration.workload} has no form ${configuration.form}`);
+export function openForm(configuration: Configuration, setup: FormSetup): FormRun {
+  const { form, workload } = configuration;
+  if (form === 'heap') return heapForm(configuration, setup);
+  if (form === 'v8') return v8Form(configuration, setup);
+  throw new Error(`${workload} has no form ${form}`);
 }
 
 function heapForm(
@@ -68,5 +80,14 @@ function heapForm(
     },
     blocking: (wait) => mutator.blocking(wait),
     close: () => mutator.detach(),
+  };
+}
+
+function v8Form({ workload: name, seed, scale, threads }: Configuration, { thread }: FormSetup): FormRun {
+  const workload = V8_WORKLOADS.find((one) => one.name === name)!;
+  return {
+    run: (operations) => workload.run({ seed, scale, threads, thread, operations, progress: () => {} }),
+    blocking: undefined,
+    close() {},
   };
 }

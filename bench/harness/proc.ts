@@ -68,7 +68,7 @@ export function threadsCpuMs(tids: readonly number[]): number | null {
 
 /** A line such as `VmHWM:   1234 kB` of a status file, in bytes. */
 export function kibField(text: string | null, name: string): number | null {
-  const match = text === null ? null : new RegExp(`^${name}: +(\\d+) kB$`, 'm').exec(text);
+  const match = text === null ? null : new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(text);
   return match === null ? null : Number(match[1]) * 1024;
 }
 

@@ -6,16 +6,10 @@
 // of live data), and more work repeats each depth more often. A node is two references, 16 bytes with its header.
 
 import { NULL, type Local, type Mutator, type RecordType, type Ref } from 'tospace';
+import { DEPTH_MIN, depthMaxOf, iterationsOf, treesPerOperation } from './binary-trees-plan.ts';
 import { addWord, CHECKSUM_START } from './checksum.ts';
 import type { Workload, WorkloadContext } from './workload.ts';
 
-const DEPTH_MIN = 4;
-/** N at scale 1 and above. */
-const DEPTH_MAX = 18;
-/** The work at scale 1, in runs of the game at N = 18: a dozen cycles of a 256 MiB heap. */
-const GAMES = 2;
-/** N at the smallest scales. */
-const DEPTH_LEAST = 8;
 /** Trees of this depth are counted without a safepoint: tens of microseconds. */
 const COUNT_DEPTH = 12;
 
@@ -52,10 +46,9 @@ function count(m: Mutator, type: Node, root: Local, depth: number): number {
   return 1 + left + right;
 }
 
-function run({ heap, mutator: m, scale, progress }: WorkloadContext): number {
+function run({ heap, mutator: m, scale, operations, progress }: WorkloadContext): number {
   const type: Node = heap.defineRecord('binary-trees.Node', { left: 'ref', right: 'ref' });
-  const depthMax = Math.min(DEPTH_MAX, Math.max(DEPTH_LEAST, DEPTH_MAX + Math.floor(Math.log2(scale))));
-  const repeats = GAMES * scale * 2 ** (DEPTH_MAX - depthMax);
+  const depthMax = depthMaxOf(scale);
   let checksum = CHECKSUM_START;
 
   m.scope(() => {
@@ -66,14 +59,20 @@ function run({ heap, mutator: m, scale, progress }: WorkloadContext): number {
 
   const steps = (depthMax - DEPTH_MIN) / 2 + 1;
   for (let depth = DEPTH_MIN, step = 0; depth <= depthMax; depth += 2, step++) {
-    const iterations = Math.max(1, Math.round(2 ** (depthMax - depth + DEPTH_MIN) * repeats));
+    const iterations = iterationsOf(scale, depth);
+    const batch = treesPerOperation(depth);
     let nodes = 0;
     const released = m.shadowStack.depth;
-    for (let i = 0; i < iterations; i++) {
-      const tree = m.local(build(m, type, depth));
-      nodes = (nodes + count(m, type, tree, depth)) | 0;
-      m.shadowStack.truncate(released);
-      if ((i & 15) === 0) progress((step + i / iterations) / steps);
+    for (let done = 0; done < iterations; ) {
+      const end = Math.min(iterations, done + batch);
+      operations.begin();
+      for (; done < end; done++) {
+        const tree = m.local(build(m, type, depth));
+        nodes = (nodes + count(m, type, tree, depth)) | 0;
+        m.shadowStack.truncate(released);
+      }
+      operations.end();
+      progress((step + done / iterations) / steps);
     }
     checksum = addWord(addWord(checksum, iterations), nodes);
   }

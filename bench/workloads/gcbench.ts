@@ -12,16 +12,16 @@
 
 import { NULL, type Local, type Mutator, type RecordType, type Ref } from 'tospace';
 import { addWord, CHECKSUM_START } from './checksum.ts';
+import {
+  firstSerial,
+  GCBENCH,
+  GCBENCH_MT,
+  type GcBenchPlan,
+  roundsOf,
+  treesOf,
+  treesPerOperation,
+} from './gcbench-plan.ts';
 import type { Workload, WorkloadContext } from './workload.ts';
-
-const STRETCH_DEPTH = 18;
-const LONG_LIVED_DEPTH = 16;
-const ARRAY_LENGTH = 500_000;
-const DEPTH_MIN = 4;
-const DEPTH_MAX = 16;
-const DEPTH_STEP = 2;
-/** Rounds at scale 1: some 3.5 GB of allocation, two dozen cycles of a 256 MiB heap. */
-const ROUNDS = 10;
 
 /** Subtrees of this depth are read without a safepoint: 8 191 nodes, tens of microseconds. */
 const READ_DEPTH = 12;
@@ -30,18 +30,17 @@ const READ_LENGTH = 16_384;
 
 type Node = RecordType<'left' | 'right' | 'depth' | 'serial'>;
 
-const treeSize = (depth: number): number => 2 ** (depth + 1) - 1;
-
 /** Builds and reads trees. */
 class Trees {
   checksum: number = CHECKSUM_START;
   readonly #mutator: Mutator;
   readonly #type: Node;
-  #serial = 0;
+  #serial: number;
 
-  constructor(mutator: Mutator, type: Node) {
+  constructor(mutator: Mutator, type: Node, serial: number) {
     this.#mutator = mutator;
     this.#type = type;
+    this.#serial = serial;
   }
 
   /** A node without children. */
@@ -128,55 +127,68 @@ class Trees {
 /** Adds the bits of all doubles of the array to the checksum. */
 function readDoubles(m: Mutator, array: Local, checksum: number): number {
   let sum = checksum;
-  for (let start = 0; start < ARRAY_LENGTH; start += READ_LENGTH) {
+  const length = m.length(m.get(array));
+  for (let start = 0; start < length; start += READ_LENGTH) {
     m.safepoint();
     const { u32 } = m;
     const first = ((m.get(array) + 8) >> 2) + start * 2;
-    const end = first + Math.min(READ_LENGTH, ARRAY_LENGTH - start) * 2;
+    const end = first + Math.min(READ_LENGTH, length - start) * 2;
     for (let at = first; at < end; at++) sum = addWord(sum, u32[at]);
   }
   return sum;
 }
 
-function run({ heap, mutator: m, scale, progress }: WorkloadContext): number {
+function runPlan(plan: GcBenchPlan, context: WorkloadContext): number {
+  const { heap, mutator: m, scale, thread, operations, progress } = context;
+  const { stretchDepth, longLivedDepth, arrayLength, depthMin, depthMax, depthStep } = plan;
   const type: Node = heap.defineRecord('gcbench.Node', {
     left: 'ref',
     right: 'ref',
     depth: 'i32',
     serial: 'i32',
   });
-  const trees = new Trees(m, type);
+  const trees = new Trees(m, type, firstSerial(thread));
 
-  m.scope(() => trees.read(m.local(trees.bottomUp(STRETCH_DEPTH)), STRETCH_DEPTH));
+  m.scope(() => trees.read(m.local(trees.bottomUp(stretchDepth)), stretchDepth));
 
-  const longLived = m.local(trees.node(LONG_LIVED_DEPTH));
-  trees.topDown(longLived, LONG_LIVED_DEPTH);
-  const array = m.local(m.allocateArray(heap.defineArray('gcbench.Doubles', 'f64'), ARRAY_LENGTH));
+  const longLived = m.local(trees.node(longLivedDepth));
+  trees.topDown(longLived, longLivedDepth);
+  const array = m.local(m.allocateArray(heap.defineArray('gcbench.Doubles', 'f64'), arrayLength));
   const firstDouble = (m.get(array) + 8) >> 3;
   // As in the original, the second half stays zero.
-  for (let i = 0; i < ARRAY_LENGTH / 2; i++) m.f64[firstDouble + i] = 1 / (i + 1);
+  for (let i = 0; i < arrayLength / 2; i++) m.f64[firstDouble + i] = 1 / (i + 1);
 
-  const rounds = Math.ceil(ROUNDS * scale);
-  const share = (ROUNDS * scale) / rounds;
-  const steps = rounds * ((DEPTH_MAX - DEPTH_MIN) / DEPTH_STEP + 1);
+  const rounds = roundsOf(plan, scale);
+  const steps = rounds * ((depthMax - depthMin) / depthStep + 1);
   let step = 0;
   for (let round = 0; round < rounds; round++) {
-    for (let depth = DEPTH_MIN; depth <= DEPTH_MAX; depth += DEPTH_STEP) {
-      const iterations = Math.max(1, Math.floor((share * 2 * treeSize(STRETCH_DEPTH)) / treeSize(depth)));
+    for (let depth = depthMin; depth <= depthMax; depth += depthStep) {
+      const count = treesOf(plan, scale, depth);
+      const batch = treesPerOperation(depth);
       m.scope(() => {
         const tree = m.local(NULL);
-        for (let i = 0; i < iterations; i++) {
-          m.set(tree, trees.node(depth));
-          trees.topDown(tree, depth);
+        for (let done = 0; done < count; ) {
+          const end = Math.min(count, done + batch);
+          operations.begin();
+          for (; done < end; done++) {
+            m.set(tree, trees.node(depth));
+            trees.topDown(tree, depth);
+          }
+          operations.end();
         }
         trees.read(tree, depth);
         progress((step + 0.5) / steps);
-        for (let i = 0; i < iterations; i++) m.set(tree, trees.bottomUp(depth));
+        for (let done = 0; done < count; ) {
+          const end = Math.min(count, done + batch);
+          operations.begin();
+          for (; done < end; done++) m.set(tree, trees.bottomUp(depth));
+          operations.end();
+        }
         trees.read(tree, depth);
       });
       progress(++step / steps);
     }
-    trees.read(longLived, LONG_LIVED_DEPTH);
+    trees.read(longLived, longLivedDepth);
     trees.checksum = readDoubles(m, array, trees.checksum);
   }
   return trees.checksum >>> 0;
@@ -185,5 +197,12 @@ function run({ heap, mutator: m, scale, progress }: WorkloadContext): number {
 export const gcbench: Workload = {
   name: 'gcbench',
   summary: 'GCBench by Ellis, Kovac and Boehm: many short-lived trees beside a long-lived tree and array',
-  run,
+  run: (context) => runPlan(GCBENCH, context),
+};
+
+export const gcbenchMt: Workload = {
+  name: 'gcbench-mt',
+  summary: 'a smaller GCBench in each of several threads on one heap: --threads',
+  threaded: true,
+  run: (context) => runPlan(GCBENCH_MT, context),
 };

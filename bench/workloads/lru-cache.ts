@@ -7,22 +7,22 @@
 
 import { NULL, type Local, type Mutator, type RawArrayType, type RecordType, type Ref } from 'tospace';
 import { addWord, CHECKSUM_START, mix } from './checksum.ts';
+import {
+  bucketsOf,
+  capacityOf,
+  keysOf,
+  LOOKUPS_PER_OPERATION,
+  lookupsOf,
+  REPLACE_EVERY,
+  valueIdentity,
+  valueLength,
+  valueWord,
+} from './lru-cache-plan.ts';
 import { Random } from './random.ts';
 import type { Workload, WorkloadContext } from './workload.ts';
 
-/** Lookups at scale 1. */
-const OPERATIONS = 16_000_000;
-/** Entries: some 13 MiB of live data with their values. Smaller where a run is too short to fill and turn over so many. */
-const CAPACITY_MAX = 131_072;
-const CAPACITY_MIN = 1024;
-/** Keys there are for each entry there is room for. */
-const KEYS_PER_ENTRY = 4;
-/** One lookup in this many that hits replaces the value. */
-const REPLACE_EVERY = 8;
-/** A value has 1 to this many words. */
-const VALUE_WORDS_MAX = 24;
-/** Lookups between two reports of progress. */
-const PROGRESS_EVERY = 65_536;
+/** Operations between two reports of progress. */
+const PROGRESS_EVERY = 64;
 
 type CacheType = RecordType<'table' | 'newest' | 'oldest' | 'size'>;
 type EntryType = RecordType<'chain' | 'newer' | 'older' | 'value' | 'key' | 'version'>;
@@ -55,7 +55,7 @@ class LruCache {
     });
     this.#valueType = heap.defineArray('lru-cache.Value', 'u32');
     this.#capacity = capacity;
-    const buckets = 2 ** Math.ceil(Math.log2(capacity));
+    const buckets = bucketsOf(capacity);
     this.#mask = buckets - 1;
     this.#cache = m.local(m.allocate(this.#cacheType));
     const table = m.allocateArray(heap.defineRefArray('lru-cache.Table'), buckets);
@@ -118,11 +118,11 @@ class LruCache {
 
   #allocateValue(key: number, version: number): Ref {
     const m = this.#m;
-    const identity = mix(key + Math.imul(version, 0x9e3779b1));
-    const length = 1 + ((identity >>> 8) % VALUE_WORDS_MAX);
+    const identity = valueIdentity(key, version);
+    const length = valueLength(identity);
     const value = m.allocateArray(this.#valueType, length);
     const first = (value + 8) >> 2;
-    for (let i = 0; i < length; i++) m.u32[first + i] = Math.imul(identity + i, 0x9e3779b1);
+    for (let i = 0; i < length; i++) m.u32[first + i] = valueWord(identity, i);
     return value;
   }
 
@@ -207,19 +207,25 @@ class LruCache {
 }
 
 function run(context: WorkloadContext): number {
-  const operations = Math.max(1, Math.round(OPERATIONS * context.scale));
-  const capacity = Math.min(CAPACITY_MAX, Math.max(CAPACITY_MIN, Math.floor(operations / 16)));
-  const keys = capacity * KEYS_PER_ENTRY;
-  const random = new Random(context.seed);
+  const { operations, progress, scale, seed } = context;
+  const lookups = lookupsOf(scale);
+  const capacity = capacityOf(scale);
+  const keys = keysOf(capacity);
+  const random = new Random(seed);
   const cache = new LruCache(context, capacity);
-  for (let i = 0; i < operations; i++) {
-    // The square makes small keys more frequent.
-    const unit = random.unit();
-    cache.use(Math.floor(unit * unit * keys), i % REPLACE_EVERY === 0);
-    if (i % PROGRESS_EVERY === 0) context.progress(i / operations);
+  for (let done = 0, n = 0; done < lookups; n++) {
+    const end = Math.min(lookups, done + LOOKUPS_PER_OPERATION);
+    operations.begin();
+    for (; done < end; done++) {
+      // The square makes small keys more frequent.
+      const unit = random.unit();
+      cache.use(Math.floor(unit * unit * keys), done % REPLACE_EVERY === 0);
+    }
+    operations.end();
+    if (n % PROGRESS_EVERY === 0) progress(done / lookups);
   }
   cache.readAll();
-  context.progress(1);
+  progress(1);
   return cache.checksum >>> 0;
 }
 

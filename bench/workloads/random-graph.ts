@@ -24,6 +24,8 @@ const OPERATIONS = 10_000_000;
 /** Operations between two comparisons, some 9 MB of allocation; fewer in short runs, for this many comparisons at least. */
 const COMPARE_EVERY_MAX = 100_000;
 const COMPARISONS_MIN = 10;
+/** Steps between two looks at the clock. */
+const STEPS_PER_OPERATION = 64;
 /** Above this many reachable bytes, roots are dropped until half of it is left. */
 const LIVE_BYTES_MAX = 12 * 1024 * 1024;
 const LOCAL_ROOTS = 48;
@@ -221,26 +223,32 @@ class RandomGraph {
 }
 
 function run(context: WorkloadContext): number {
-  const operations = Math.max(1, Math.round(OPERATIONS * context.scale));
-  const every = Math.min(COMPARE_EVERY_MAX, Math.ceil(operations / COMPARISONS_MIN));
+  const { operations, progress, scale, seed } = context;
+  const steps = Math.max(1, Math.round(OPERATIONS * scale));
+  const every = Math.min(COMPARE_EVERY_MAX, Math.ceil(steps / COMPARISONS_MIN));
   const graph = new RandomGraph(context);
-  let operation = 0;
+  let step = 0;
+  let comparison = every;
   try {
-    for (; operation < operations; operation++) {
-      graph.step();
-      if (operation % every !== every - 1) continue;
+    while (step < steps) {
+      const end = Math.min(steps, comparison, step + STEPS_PER_OPERATION);
+      operations.begin();
+      for (; step < end; step++) graph.step();
+      operations.end();
+      if (step !== comparison) continue;
+      comparison += every;
       graph.compare();
-      context.progress(operation / operations);
+      progress(step / steps);
     }
     graph.compare();
   } catch (error) {
-    const where = `random-graph, seed ${context.seed}, operation ${operation} of ${operations}`;
+    const where = `random-graph, seed ${seed}, operation ${step} of ${steps}`;
     if (error instanceof Error) error.message = `${where}: ${error.message}`;
     throw error;
   } finally {
     graph.close();
   }
-  context.progress(1);
+  progress(1);
   return graph.checksum >>> 0;
 }
 
