@@ -4,6 +4,7 @@ import type { CycleReport, HeapStatistics, ResolvedOptions } from 'tospace';
 import { monotonicMs } from '../workloads/operations.ts';
 import type { ChildFacts } from './child-input.ts';
 import type { FinishedThread, GcPause } from './child-thread.ts';
+import { pausedCpuMs } from './peer-facts.ts';
 import { cycleTimeline, faultsOf, mmuOf, pausesOf, stallsOf } from './recorded-facts.ts';
 import type { Recording } from './recording.ts';
 import type {
@@ -118,8 +119,7 @@ export function v8Facts(run: ThreadFacts): ChildFacts {
     checksum: run.checksum,
     wallMs,
     cpuMs,
-    // V8's helper threads are not told apart: a lower bound.
-    gcCpuMs: round(pausedMs),
+    gcCpuMs: pausedCpuMs(pausedMs, { wallMs, cpuMs }),
     gcCpuFrom: 'pauses',
     gcWallMs: round(pausedMs / threads.length),
     pauses: kinds(all).map(({ kind, us }) => ({ kind, phase: 'total', us, from: 'runtime' })),

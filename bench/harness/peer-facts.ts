@@ -22,8 +22,7 @@ export function peerFacts(
     checksum: output.checksum,
     wallMs: round(output.wallMs),
     cpuMs: round(output.cpuMs),
-    // Collectors that run beside the program, and several threads in a pause, are not told apart: a lower bound.
-    gcCpuMs: pausedMs === null ? null : round(Math.min(pausedMs, output.cpuMs)),
+    gcCpuMs: pausedMs === null ? null : pausedCpuMs(pausedMs, output),
     gcCpuFrom: pausedMs === null ? null : 'pauses',
     gcWallMs: pausedMs === null ? null : round(Math.min(pausedMs, output.wallMs)),
     pauses: kinds.map((kind) => ({
@@ -59,6 +58,17 @@ export function peerFacts(
     timeline: sampled.length < 2 ? null : { intervalMs: interval(sampled), samples: sampled, cycle: null },
     details: threads === 1 ? {} : { threads },
   };
+}
+
+/**
+ * CPU time of pauses. Collectors that run beside the program, and several threads in a pause, are not told apart: a lower bound. Where the
+ * process had less than a CPU, its pauses did not have more.
+ */
+export function pausedCpuMs(
+  pausedMs: number,
+  { wallMs, cpuMs }: { readonly wallMs: number; readonly cpuMs: number },
+): number {
+  return round(pausedMs * Math.min(1, cpuMs / wallMs));
 }
 
 function interval(samples: readonly TimelineSample[]): number {

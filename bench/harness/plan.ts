@@ -103,7 +103,7 @@ function* expand(
             ...size,
             threads,
             rate,
-            scale: entry.scale * scale,
+            scale: Number((entry.scale * scale).toPrecision(6)),
             seed,
             limitMs: entry.limitMs,
           };

@@ -15,7 +15,7 @@ export type OperationLog = readonly Float64Array[];
 export function parseOperations(bytes: Uint8Array): OperationLog {
   if (bytes.byteLength % 16 !== 0)
     throw new RangeError(`a log of operations has pairs of doubles, not ${bytes.byteLength} bytes`);
-  const all = new Float64Array(bytes.slice().buffer);
+  const all = new Float64Array(new Uint8Array(bytes).buffer);
   const threads: Float64Array[] = [];
   let first = 0;
   for (let at = 0; at < all.length; at += 2) {
