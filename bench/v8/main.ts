@@ -153,7 +153,9 @@ async function main(args: readonly string[]): Promise<void> {
 if (!isMainThread) parentPort!.postMessage(await work(workerData as ThreadInput));
 else {
   main(process.argv.slice(2)).catch((error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : error}\n`);
+    // A mistake of the caller's needs no stack.
+    const text = error instanceof UsageError ? error.message : error instanceof Error ? error.stack : error;
+    process.stderr.write(`${text}\n`);
     process.exitCode = error instanceof UsageError ? 2 : 1;
   });
 }

@@ -70,12 +70,13 @@ export class Operations {
 
   /** An operation begins; under an open load, as soon as it is due. On the heap a safepoint: no reference may be in a variable. */
   begin(): void {
-    if (this.#interval > 0) {
-      if (this.#index === 0) this.#first = performance.now();
-      this.#due = this.#first + this.#index++ * this.#interval;
+    if (this.#interval > 0 && this.#index > 0) {
+      this.#due = this.#first + this.#index * this.#interval;
       if (performance.now() < this.#due) this.#blocking(this.#wait);
     }
-    this.#log[this.#at] = performance.now();
+    const now = performance.now();
+    if (this.#index++ === 0) this.#first = now;
+    this.#log[this.#at] = now;
   }
 
   /** The operation is over. */
