@@ -53,7 +53,7 @@ export interface TraceEvent {
 
 /** Begins to record; undefined where this build of the heap cannot be traced. */
 export function startRecorder(heap: Heap): Recorder | undefined {
-  const { trace } = heap as { trace?: () => TraceSource };
+  const { trace } = heap as unknown as { trace?: () => TraceSource };
   if (trace === undefined) return undefined;
   const source = trace.call(heap);
   const toMonotonic = monotonicMs() - performance.now();
