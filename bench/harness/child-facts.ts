@@ -20,7 +20,7 @@ import type {
 } from './schema.ts';
 import { distributionOf, distributionOfSummary, round } from './statistics/distribution.ts';
 import { mutatorUtilisation, type Stop } from './statistics/mmu.ts';
-import { nearestRank, sorted } from './statistics/quantile.ts';
+import { median } from './statistics/quantile.ts';
 
 /** A report, and when this thread got it by its `performance.now`. */
 export interface ArrivedCycle {
@@ -233,11 +233,15 @@ function windows(cycles: readonly CycleFacts[]): PauseFacts['us'] {
   );
 }
 
+/** The first cycles run while the collector's own code is still being compiled; short runs have no others. */
+const WARM_CYCLES = 3;
+
 function markSpeed(cycles: readonly CycleFacts[]): number | null {
   const speeds = cycles
     .filter(({ liveBytes, phasesMs }) => liveBytes > 0 && phasesMs.mark !== undefined)
     .map(({ liveBytes, phasesMs }) => (phasesMs.mark! * 1e6) / liveBytes);
-  return speeds.length === 0 ? null : round(nearestRank(sorted(speeds), 0.25));
+  if (speeds.length === 0) return null;
+  return round(median(speeds.length > 2 * WARM_CYCLES ? speeds.slice(WARM_CYCLES) : speeds));
 }
 
 /** Without a trace: the pauses as the reports tell them. Stalls and faults are not in it. */

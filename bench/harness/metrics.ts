@@ -111,7 +111,7 @@ export const METRICS: readonly Metric[] = [
     unit: 'ns/B',
     better: 'lower',
     read: ({ heap }) => heap?.markNsPerByte ?? null,
-    judged: { effect: 0.08, resolution: 0.01, nature: 'wall' },
+    judged: { effect: 0.05, resolution: 0.01, nature: 'wall' },
   },
   {
     name: 'compactUs',
@@ -120,6 +120,16 @@ export const METRICS: readonly Metric[] = [
     better: 'lower',
     read: phase('compact'),
   },
+  ...(['remark', 'flip'] as const).map(
+    (name): Metric => ({
+      name: `${name}PhaseUs`,
+      title: `${name} phase of the collector, p50`,
+      unit: 'µs',
+      better: 'lower',
+      read: phase(name),
+      judged: { effect: 0.2, resolution: 100, nature: 'scheduling' },
+    }),
+  ),
   ...pauseMetrics('remark'),
   ...pauseMetrics('flip'),
   ...pauseMetrics('full'),

@@ -188,7 +188,7 @@ export interface Facts {
   /** CPU time of the collector's own threads, as far as it can be told apart, and where the figure is from. */
   readonly gcCpuMs: number | null;
   readonly gcCpuFrom: 'threads' | 'pauses' | null;
-  /** Wall time for which a mutator thread stood still for the collector: pauses and allocation stalls, faults where known; mean of the threads. */
+  /** Wall time for which a mutator thread stood still for the collector: pauses and allocation stalls; mean of the threads. */
   readonly gcWallMs: number | null;
   readonly operations: Operations | null;
   readonly pauses: readonly PauseFacts[];
@@ -279,7 +279,7 @@ export interface HeapFacts {
   readonly statistics: HeapStatistics;
   /** Over cycles: each phase by the collector's clock, in their order. */
   readonly phasesUs: Readonly<Record<string, Distribution>>;
-  /** Nanoseconds of marking for a live byte: lower quartile over cycles, which interruptions move least. */
+  /** Nanoseconds of marking for a live byte: median over cycles, without the first three where there are more than six. */
   readonly markNsPerByte: number | null;
   readonly cycles: readonly CycleFacts[];
 }
