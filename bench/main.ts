@@ -18,21 +18,19 @@ const BENCHMARKS: Readonly<Record<string, Command>> = {
 const COMMANDS: Readonly<Record<string, Command>> = {
   doctor: async (args) => (await import('./doctor.ts')).doctor(args),
   run: async (args) => (await import('./run.ts')).run(args),
-  bench: (args) => dispatch('bench: ', 'benchmark', BENCHMARKS, args),
+  bench: async (args) =>
+    Object.hasOwn(BENCHMARKS, args[0] ?? '')
+      ? BENCHMARKS[args[0]](args.slice(1))
+      : (await import('./suite.ts')).suite(args),
+  compare: async (args) => (await import('./compare.ts')).compareFiles(args),
 };
 
-function dispatch(
-  where: string,
-  kind: string,
-  table: Readonly<Record<string, Command>>,
-  args: string[],
-): Promise<number> {
-  const [name, ...rest] = args;
-  const names = Object.keys(table).join(', ');
-  if (name === undefined) throw new UsageError(`${where}name a ${kind}, one of ${names}`);
-  if (!Object.hasOwn(table, name))
-    throw new UsageError(`${where}there is no ${kind} "${name}"; there are: ${names}`);
-  return table[name](rest);
+function dispatch([name, ...rest]: string[]): Promise<number> {
+  const names = Object.keys(COMMANDS).join(', ');
+  if (name === undefined) throw new UsageError(`name a command, one of ${names}`);
+  if (!Object.hasOwn(COMMANDS, name))
+    throw new UsageError(`there is no command "${name}"; there are: ${names}`);
+  return COMMANDS[name](rest);
 }
 
 async function main(args: string[]): Promise<number> {
@@ -41,11 +39,11 @@ async function main(args: string[]): Promise<number> {
     process.stdout.write(`${packageVersion()}\n`);
     return 0;
   }
-  if (first === '--help' || first === '-h' || (first === 'bench' && args[1] === '--help')) {
+  if (first === '--help' || first === '-h') {
     process.stdout.write(USAGE);
     return 0;
   }
-  return dispatch('', 'command', COMMANDS, args);
+  return dispatch(args);
 }
 
 allowClosedPipes();

@@ -20,6 +20,8 @@ export interface StressOptions {
   readonly collectEverySafepoint?: number;
   /** Milliseconds the collector sleeps when it reaches a point. */
   readonly delayMs?: Readonly<Partial<Record<DelayPoint, number>>>;
+  /** Per cent by which marking takes longer than it does, 0 to 1 000: a regression to look for. */
+  readonly slowMark?: number;
   /** The to-space page before whose installation `delayMs.install` strikes; default: every one. */
   readonly delayedPage?: number;
   /** Entries of the mark stack: a tiny one makes marking overflow. */
@@ -288,6 +290,7 @@ function checkStress(stress: StressOptions): void {
     collectEverySafepoint: 0,
     markStackEntries: 64,
     delayedPage: 0,
+    slowMark: 0,
     ...present,
   };
   for (const key of Object.keys(stress)) {
@@ -298,6 +301,7 @@ function checkStress(stress: StressOptions): void {
         'delayMs',
         'delayedPage',
         'markStackEntries',
+        'slowMark',
         'injection',
         'crash',
       ].includes(key)
@@ -311,6 +315,7 @@ function checkStress(stress: StressOptions): void {
   integer(loose, 'collectEverySafepoint', 0, 2 ** 31);
   integer(loose, 'markStackEntries', 8, 2 ** 28);
   integer(loose, 'delayedPage', 0, 2 ** 20);
+  integer(loose, 'slowMark', 0, 1000);
   const { delayMs = {}, injection = [], crash } = stress;
   if (typeof delayMs !== 'object' || delayMs === null) throw bad('stress.delayMs', delayMs, 'an object');
   if (!Array.isArray(injection)) throw bad('stress.injection', injection, 'a list of rules');

@@ -62,9 +62,22 @@ export class Tracer {
   drain(): void {
     const { kernels } = this.#context;
     do {
-      while (kernels.markDrain(DRAIN_BUDGET) > 0) this.#checkpoint();
+      while (this.#slice() > 0) this.#checkpoint();
     } while (kernels.settleStrays() > 0);
     this.#markedEnd = Math.max(this.#markedEnd, this.#cursor);
+  }
+
+  /** Traces some objects; returns what is left on the mark stack. */
+  #slice(): number {
+    const { kernels, options } = this.#context;
+    const slow = options.stress.slowMark ?? 0;
+    if (slow === 0) return kernels.markDrain(DRAIN_BUDGET);
+    const start = performance.now();
+    const left = kernels.markDrain(DRAIN_BUDGET);
+    const end = performance.now();
+    // Work, not sleep: a slower algorithm would keep the CPU.
+    while (performance.now() < end + ((end - start) * slow) / 100);
+    return left;
   }
 
   /**

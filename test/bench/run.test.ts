@@ -200,8 +200,8 @@ it('says that a heap without a collector is full, with a hint and no stack', asy
 it.each([
   [[], /name a command, one of doctor, run, bench/],
   [['walk'], /there is no command "walk"; there are: doctor, run, bench/],
-  [['bench'], /bench: name a benchmark, one of floor/],
-  [['bench', 'roof'], /bench: there is no benchmark "roof"; there are: floor/],
+  [['bench', '--scale=0'], /--scale: "0" is not a number/],
+  [['bench', 'roof'], /bench: there is no benchmark "roof"; there are: quick/],
   [['run'], /run: name a workload, one of gcbench, binary-trees, lru-cache, random-graph, steady/],
   [['run', 'sleep'], /no workload "sleep"; workloads are gcbench, binary-trees/],
   [['run', 'gcbench', 'lru-cache'], /"lru-cache" is one argument too many/],

@@ -1,0 +1,13 @@
+// What a document can be written as. A kind without a writer is refused on the command line.
+
+import type { BenchDocument } from './schema.ts';
+
+export type OutputKind = 'json' | 'html' | 'trace';
+
+export type Writer = (document: BenchDocument) => string | Promise<string>;
+
+export const OUTPUTS: Readonly<Record<OutputKind, Writer | undefined>> = {
+  json: (document) => `${JSON.stringify(document)}\n`,
+  html: undefined,
+  trace: undefined,
+};
