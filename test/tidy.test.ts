@@ -40,6 +40,7 @@ describe('dependencies point one way', () => {
     ['src/uffd', /^(src\/errors\.ts|src\/uffd\/.*|node:.*|koffi)$/],
     ['src/heap', /^(src\/errors\.ts|src\/heap\/.*|src\/uffd\/index\.ts|node:.*)$/],
     ['src/gc', /^(src\/errors\.ts|src\/gc\/.*|src\/heap\/.*|src\/uffd\/index\.ts|node:.*|piscina)$/],
+    ['src/conformance', /^(src\/errors\.ts|src\/conformance\/.*|src\/gc\/.*|src\/heap\/.*|node:.*)$/],
     // The AssemblyScript compiler wants paths without an ending; kernels share nothing but the layout.
     ['src/gc/kernels/', /^(src\/gc\/kernels\/[a-z-]+|src\/heap\/layout)$/],
   ];
@@ -58,7 +59,7 @@ describe('dependencies point one way', () => {
 
   test('every source file belongs to a layer, or is the entry', () => {
     const stray = source.filter(
-      (file) => !/^src\/(uffd|heap|gc)\/|^src\/(errors|index|webassembly\.d)\.ts$/.test(file),
+      (file) => !/^src\/(uffd|heap|gc|conformance)\/|^src\/(errors|index|webassembly\.d)\.ts$/.test(file),
     );
     expect(stray).toEqual([]);
   });
@@ -82,7 +83,7 @@ describe('dependencies point one way', () => {
   test('the examples use the public entries only, as a user would', () => {
     const wrong = examples.flatMap((file) =>
       imports(file)
-        .filter((name) => !/^(tospace|tospace\/uffd|node:.*|examples\/.*)$/.test(name))
+        .filter((name) => !/^(tospace|tospace\/uffd|tospace\/conformance|node:.*|examples\/.*)$/.test(name))
         .map((name) => `${file} imports ${name}`),
     );
     expect(wrong).toEqual([]);

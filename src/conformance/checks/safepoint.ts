@@ -1,0 +1,40 @@
+// Safepoint: the runtime's poll answers a concurrent collection that waits for this thread.
+
+import { CycleRequests } from '../../heap/cycle-requests.ts';
+import { Rig } from '../rig.ts';
+import { type Check } from './check.ts';
+
+/** Milliseconds in which a cycle of an almost empty heap must be over. */
+const PATIENCE_MS = 5000;
+const CYCLES = 3;
+
+export const safepoint: Check = {
+  blames: 'no-safepoint',
+
+  async run(embedder, { at }) {
+    const rig = await Rig.create(embedder, { collector: 'concurrent' });
+    const requests = new CycleRequests(rig.control, {
+      tid: 0,
+      currentCpu: () => 0,
+      assertCollectorAlive: () => {},
+    });
+    let polls = 0;
+    const answered = rig.m.run(() => {
+      at({ operation: 'safepoint' });
+      for (let cycle = 0; cycle < CYCLES; cycle++) {
+        const ticket = requests.ask();
+        const end = performance.now() + PATIENCE_MS;
+        while (!requests.isDone(ticket)) {
+          embedder.safepoint(rig.runtime);
+          polls++;
+          if (performance.now() > end) return cycle;
+        }
+      }
+      return CYCLES;
+    });
+    const covered = `${answered} of ${CYCLES} cycles beside a loop of safepoints`;
+    if (answered === CYCLES) return { findings: [], covered };
+    const what = `a collection waited ${PATIENCE_MS} ms, and safepoint(), called ${polls} times, did not let it begin its pause`;
+    return { findings: [{ mistake: 'no-safepoint', operation: 'safepoint', what }], covered };
+  },
+};

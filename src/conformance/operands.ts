@@ -1,0 +1,73 @@
+// Operands for an operation: objects of the types it asks for, with references to others, each in a handle of the kit's.
+
+import { NULL, type Ref } from '../heap/ref.ts';
+import type { ModelObject, Operation } from './embedder.ts';
+import { compareAll, type Difference, make } from './model.ts';
+import type { Random } from './random.ts';
+import { type AnyType, Rig } from './rig.ts';
+
+/** Tries at operands that the operation accepts. */
+const TRIES = 20;
+/** What the slots of operands refer to: few, so that some refer to the same. */
+const NEIGHBOURS = 3;
+
+interface Held {
+  get(): Ref;
+  close(): void;
+}
+
+export interface Operands {
+  readonly models: readonly (ModelObject | null)[];
+  refs(): Ref[];
+  /** Compares the operands with their models, and the result with its. */
+  compare(result: Ref, expected: ModelObject | null): Difference | undefined;
+  close(): void;
+}
+
+export function typeOf(rig: Rig, random: Random, operand: string): AnyType {
+  return operand === 'any' ? random.pick(rig.embedder.types) : rig.type(operand);
+}
+
+/** @throws Error when the operation accepts none of many. */
+export function operandsFor(rig: Rig, random: Random, operation: Operation<unknown>): Operands {
+  for (let i = 0; i < TRIES; i++) {
+    const operands = build(rig, random, operation);
+    if (operation.accepts?.(operands.models) ?? true) return operands;
+    operands.close();
+  }
+  throw new Error(`operation ${operation.name} accepted none of ${TRIES} choices of operands`);
+}
+
+function build(rig: Rig, random: Random, operation: Operation<unknown>): Operands {
+  const { m, runtime, embedder } = rig;
+  const hold = (type: AnyType): { model: ModelObject; handle: Held } => {
+    const { ref, model } = make(rig, random, type);
+    return { model, handle: m.persist(ref) };
+  };
+  const neighbours = Array.from({ length: NEIGHBOURS }, () => hold(random.pick(embedder.types)));
+  const operands = operation.operands.map((operand) => {
+    if (operand === 'any' && random.int(6) === 0) return { model: null, handle: { get: () => NULL, close() {} } };
+    const type = typeOf(rig, random, operand);
+    const made = hold(type);
+    for (let slot = 0; slot < made.model.slots.length; slot++) {
+      if (random.int(3) === 0) continue;
+      const neighbour = random.pick(neighbours);
+      made.model.slots[slot] = neighbour.model;
+      type.write(runtime, made.handle.get(), slot, neighbour.handle.get());
+    }
+    return made;
+  });
+  const all = [...operands, ...neighbours];
+  return {
+    models: operands.map(({ model }) => model),
+    refs: () => operands.map(({ handle }) => handle.get()),
+    compare: (result, expected) =>
+      compareAll(rig, [
+        ...all.map(({ handle, model }) => [handle.get(), model] as const),
+        [result, expected] as const,
+      ]),
+    close: () => {
+      for (const { handle } of all) handle.close();
+    },
+  };
+}
