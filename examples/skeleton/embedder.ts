@@ -108,7 +108,7 @@ function pairsOf(list: Value): ModelObject[] | undefined {
   return pairs;
 }
 
-const isFinite = ([list]: readonly Value[]): boolean => pairsOf(list!) !== undefined;
+const endsSomewhere = ([list]: readonly Value[]): boolean => pairsOf(list!) !== undefined;
 const newPair = (car: Value, cdr: Value): ModelObject => ({ type: 'pair', slots: [car, cdr] });
 const newString = (data: string): ModelObject => ({ type: 'string', slots: [], data });
 /** The code of closures that the kit makes. */
@@ -124,7 +124,7 @@ const operations: readonly Operation<Machine>[] = [
   {
     name: 'append',
     operands: ['pair', 'any'],
-    accepts: isFinite,
+    accepts: endsSomewhere,
     run: (machine, [list, rest]) => append(machine, list!, rest!),
     expect: ([list, rest]) =>
       pairsOf(list!)!.reduceRight<Value>((tail, { slots }) => newPair(slots[0]!, tail), rest!),
@@ -132,7 +132,7 @@ const operations: readonly Operation<Machine>[] = [
   {
     name: 'reverse',
     operands: ['pair'],
-    accepts: isFinite,
+    accepts: endsSomewhere,
     run: (machine, [list]) => reverse(machine, list!),
     expect: ([list]) =>
       pairsOf(list!)!.reduce<Value>((done, one) => {

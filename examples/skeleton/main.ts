@@ -54,7 +54,10 @@ function parse(): Arguments {
     USAGE,
   );
   if (mistake !== undefined && !Object.hasOwn(MISTAKES, mistake))
-    throw new TospaceError('ERR_OPTION', `--mistake: one of ${Object.keys(MISTAKES).join(', ')}, not ${mistake}`);
+    throw new TospaceError(
+      'ERR_OPTION',
+      `--mistake: one of ${Object.keys(MISTAKES).join(', ')}, not ${mistake}`,
+    );
   return {
     mistake: mistake as Mistake | undefined,
     seed: seed === undefined ? undefined : readInteger('--seed', seed, 0, 2 ** 31 - 1),
@@ -83,11 +86,17 @@ function describe(report: SkeletonReport): string {
   const lines: string[] = [];
   if (program !== undefined) {
     const mebibytes = (program.allocatedBytes / 2 ** 20).toFixed(1);
-    lines.push(`The program says: ${program.text}. (${mebibytes} MiB allocated, ${program.cycles} cycles)`, '');
+    lines.push(
+      `The program says: ${program.text}. (${mebibytes} MiB allocated, ${program.cycles} cycles)`,
+      '',
+    );
   }
   lines.push(describeReport(kit));
   if (planted !== undefined)
-    lines.push(isRight(report) ? `Planted, and named: ${planted}.` : `Planted: ${planted}. The kit does not say so.`, '');
+    lines.push(
+      isRight(report) ? `Planted, and named: ${planted}.` : `Planted: ${planted}. The kit does not say so.`,
+      '',
+    );
   return lines.join('\n');
 }
 

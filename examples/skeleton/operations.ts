@@ -3,15 +3,7 @@
 // The rule: what is needed after an allocation goes into a local handle before it, and is read again from there. Operands come as references
 // and are no exception. A scope releases the handles.
 import { NULL, type Ref } from 'tospace';
-import {
-  lengthOf,
-  readPair,
-  readText,
-  writeClosure,
-  writeCode,
-  writePair,
-  writeText,
-} from './access.ts';
+import { lengthOf, readPair, readText, writeClosure, writeCode, writePair, writeText } from './access.ts';
 import { allocateClosure, allocatePair, allocateString, allocateVector } from './allocate.ts';
 import type { Machine } from './machine.ts';
 import { poll } from './safepoint.ts';

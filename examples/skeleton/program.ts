@@ -26,11 +26,11 @@ function text(machine: Machine, word: string): ReturnType<typeof allocateString>
 
 function speak(machine: Machine): string {
   writeGlobal(machine, 0, NULL);
-  for (const word of WORDS) writeGlobal(machine, 0, cons(machine, text(machine, word), readGlobal(machine, 0)));
+  for (const word of WORDS)
+    writeGlobal(machine, 0, cons(machine, text(machine, word), readGlobal(machine, 0)));
   writeGlobal(machine, 0, reverse(machine, readGlobal(machine, 0)));
   // Each round's list is garbage when the next one is made.
-  for (let i = 0; i < ROUNDS; i++)
-    writeRegister(machine, 0, append(machine, readGlobal(machine, 0), NULL));
+  for (let i = 0; i < ROUNDS; i++) writeRegister(machine, 0, append(machine, readGlobal(machine, 0), NULL));
   writeRegister(machine, 1, text(machine, ''));
   while (readRegister(machine, 0) !== NULL) {
     writeRegister(machine, 1, concatenate(machine, readRegister(machine, 1), text(machine, ' ')));

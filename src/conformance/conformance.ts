@@ -91,7 +91,9 @@ async function runCheck(
   }
   const start = performance.now();
   const { seed, outcome } =
-    check === 'history' ? await runHistories(settings) : { seed: settings.seed, outcome: await runOne(check, settings) };
+    check === 'history'
+      ? await runHistories(settings)
+      : { seed: settings.seed, outcome: await runOne(check, settings) };
   const findings = outcome.findings.map((found) => ({ ...found, cure: CURES[found.mistake], seed }));
   return {
     check,
@@ -166,4 +168,3 @@ class Slots {
     }
   }
 }
-

@@ -101,16 +101,16 @@ export class History {
     } else if (dice < 90) {
       this.#do('safepoint');
       embedder.safepoint(runtime);
-    } else if (dice < 96) {
+    } else if (dice < 94) {
       const place = random.pick(this.#places);
       const found = this.#walk((model) => place.set.holds === undefined || place.set.holds === model.type);
       this.#do(`set ${place.set.name}`);
       this.#put(place, found?.ref ?? NULL, found?.model ?? null);
-    } else if (dice < 98) {
+    } else if (dice < 96) {
       this.#forget();
     } else {
       this.#do('collect');
-      this.#rig.collect();
+      this.#rig.beginCollection();
     }
     return m.usable ? undefined : { what: 'the mutator is detached' };
   }

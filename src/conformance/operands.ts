@@ -4,7 +4,7 @@ import { NULL, type Ref } from '../heap/ref.ts';
 import type { ModelObject, Operation } from './embedder.ts';
 import { compareAll, type Difference, make } from './model.ts';
 import type { Random } from './random.ts';
-import { type AnyType, Rig } from './rig.ts';
+import type { AnyType, Rig } from './rig.ts';
 
 /** Tries at operands that the operation accepts. */
 const TRIES = 20;
@@ -46,7 +46,8 @@ function build(rig: Rig, random: Random, operation: Operation<unknown>): Operand
   };
   const neighbours = Array.from({ length: NEIGHBOURS }, () => hold(random.pick(embedder.types)));
   const operands = operation.operands.map((operand) => {
-    if (operand === 'any' && random.int(6) === 0) return { model: null, handle: { get: () => NULL, close() {} } };
+    if (operand === 'any' && random.int(6) === 0)
+      return { model: null, handle: { get: () => NULL, close() {} } };
     const type = typeOf(rig, random, operand);
     const made = hold(type);
     for (let slot = 0; slot < made.model.slots.length; slot++) {

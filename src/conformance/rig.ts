@@ -12,6 +12,7 @@ import {
   T_CURSOR,
   TYPE_ID_MASK,
 } from '../heap/layout.ts';
+import { CycleRequests } from '../heap/cycle-requests.ts';
 import type { Mutator } from '../heap/mutator.ts';
 import type { Persistent } from '../heap/persistent.ts';
 import type { Ref } from '../heap/ref.ts';
@@ -56,6 +57,8 @@ export class Rig {
   readonly m: Mutator;
   readonly view: HeapView;
   readonly stress: Stress;
+  /** Asks for cycles without waiting for them. */
+  readonly requests: CycleRequests;
   readonly #kit: KitTypes;
   readonly #tables: Tables;
   readonly #cards: Uint8Array;
@@ -71,6 +74,9 @@ export class Rig {
     this.#tables = new Tables(heap.memory, heap.share().arena.geometry);
     this.view = new HeapView(this.#tables);
     const { cards, managedBytes } = this.#tables.geometry;
+    // Whether the collector still lives, nobody asks: its death is the end of this process.
+    const host = { tid: 0, currentCpu: () => 0, assertCollectorAlive: () => {} };
+    this.requests = new CycleRequests(this.#tables.control, host);
     this.#cards = this.#tables.bytes(cards, managedBytes >>> CARD_LOG2);
   }
 
@@ -100,6 +106,12 @@ export class Rig {
   /** Collects now, and moves everything where the rig does so. References in variables are stale afterwards. */
   collect(): void {
     this.stress.collect(this.m);
+  }
+
+  /** Lets a collection begin beside the runtime, where the collector can do that; collects otherwise. */
+  beginCollection(): void {
+    if (this.heap.options.collector === 'concurrent') this.requests.suggest();
+    else this.collect();
   }
 
   /** Allocates an object of the runtime's, and remembers the name of its type. */
@@ -158,10 +170,6 @@ export class Rig {
   get buffer(): { readonly start: number; readonly cursor: number } {
     const thread = this.#tables.threads[this.m.index]!;
     return { start: thread[T_BUFFER]!, cursor: thread[T_CURSOR]! };
-  }
-
-  get control(): Int32Array<SharedArrayBuffer> {
-    return this.#tables.control;
   }
 
   /** The objects of the heap and of the non-moving space, in the order of their addresses. Before any collection only. */

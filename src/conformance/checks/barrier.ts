@@ -25,7 +25,10 @@ export const barrier: Check = {
     const random = new Random(seed);
     const symptoms = new Symptoms();
     let stores = 0;
-    const look = (changes: readonly Change[], place: { operation?: string; type?: string; field?: string }) => {
+    const look = (
+      changes: readonly Change[],
+      place: { operation?: string; type?: string; field?: string },
+    ) => {
       for (const { object, offset, value, mapped, dirty } of changes) {
         if (!mapped || value === 0 || !rig.isReference(value)) continue;
         stores++;
@@ -63,14 +66,20 @@ export const barrier: Check = {
         const slot = random.int(set.slots(runtime));
         const { ref } = make(rig, random, type);
         const previous = set.get(runtime, slot);
-        look(rig.changes(() => set.set!(runtime, slot, ref)), { operation: `set ${set.name}` });
+        look(
+          rig.changes(() => set.set!(runtime, slot, ref)),
+          { operation: `set ${set.name}` },
+        );
         set.set(runtime, slot, previous);
       }
       for (let round = 0; round < ROUNDS * effort; round++) {
         for (const operation of embedder.operations) {
           const operands = operandsFor(rig, random, operation);
           at({ operation: operation.name });
-          look(rig.changes(() => void operation.run(runtime, operands.refs())), { operation: operation.name });
+          look(
+            rig.changes(() => void operation.run(runtime, operands.refs())),
+            { operation: operation.name },
+          );
           operands.close();
         }
       }

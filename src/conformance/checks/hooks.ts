@@ -52,20 +52,29 @@ export const hooks: Check = {
 function readBack(rig: Rig, type: AnyType, length: number, symptoms: Symptoms): void {
   const { runtime, stress } = rig;
   const say = (what: string, field?: string): void =>
-    symptoms.add({ mistake: 'inconsistent-hooks', type: type.name, ...(field === undefined ? {} : { field }), what });
+    symptoms.add({
+      mistake: 'inconsistent-hooks',
+      type: type.name,
+      ...(field === undefined ? {} : { field }),
+      what,
+    });
   const ref = rig.allocate(type, length);
   const values: Ref[] = Array.from({ length: type.slots(length) }, () => rig.leaf());
   const asked = stress.asked;
   for (const [slot, value] of values.entries()) {
     type.write(runtime, ref, slot, NULL);
-    if (type.read(runtime, ref, slot) !== NULL) say('null was written, and something else is read', slotName(type, slot));
+    if (type.read(runtime, ref, slot) !== NULL)
+      say('null was written, and something else is read', slotName(type, slot));
     type.write(runtime, ref, slot, value);
   }
   const data = type.data?.write(runtime, ref, 1) ?? type.data?.read(runtime, ref);
   if (data !== type.data?.read(runtime, ref)) say('data is read differently the second time');
   for (const [slot, value] of values.entries()) {
     if (type.read(runtime, ref, slot) !== value)
-      say('another object is read than was written, after the other slots and the data were written', slotName(type, slot));
+      say(
+        'another object is read than was written, after the other slots and the data were written',
+        slotName(type, slot),
+      );
   }
   type.data?.write(runtime, ref, 2);
   type.data?.write(runtime, ref, 1);

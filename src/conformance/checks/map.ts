@@ -106,4 +106,3 @@ function* compareMap(rig: Rig, probe: Probe, old: number, now: number): Generato
     }
   }
 }
-

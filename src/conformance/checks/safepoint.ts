@@ -1,8 +1,7 @@
 // Safepoint: the runtime's poll answers a concurrent collection that waits for this thread.
 
-import { CycleRequests } from '../../heap/cycle-requests.ts';
 import { Rig } from '../rig.ts';
-import { type Check } from './check.ts';
+import type { Check } from './check.ts';
 
 /** Milliseconds in which a cycle of an almost empty heap must be over. */
 const PATIENCE_MS = 5000;
@@ -13,18 +12,13 @@ export const safepoint: Check = {
 
   async run(embedder, { at }) {
     const rig = await Rig.create(embedder, { collector: 'concurrent' });
-    const requests = new CycleRequests(rig.control, {
-      tid: 0,
-      currentCpu: () => 0,
-      assertCollectorAlive: () => {},
-    });
     let polls = 0;
     const answered = rig.m.run(() => {
       at({ operation: 'safepoint' });
       for (let cycle = 0; cycle < CYCLES; cycle++) {
-        const ticket = requests.ask();
+        const ticket = rig.requests.ask();
         const end = performance.now() + PATIENCE_MS;
-        while (!requests.isDone(ticket)) {
+        while (!rig.requests.isDone(ticket)) {
           embedder.safepoint(rig.runtime);
           polls++;
           if (performance.now() > end) return cycle;

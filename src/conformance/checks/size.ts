@@ -44,7 +44,10 @@ function measure(rig: Rig, random: Random, type: AnyType, length: number, sympto
     });
   const ref = rig.allocate(type, length);
   const flaw = rig.flaw(ref);
-  if (flaw !== undefined) return say(`allocate() returned ${hex(ref)}, where there is no object (${flaw})`);
+  if (flaw !== undefined) {
+    say(`allocate() returned ${hex(ref)}, where there is no object (${flaw})`);
+    return;
+  }
   const { bytes } = rig.shape(ref);
   const claimed = type.bytes(runtime, ref);
   if (Math.ceil(claimed / 8) * 8 !== bytes)
