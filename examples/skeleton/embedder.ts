@@ -108,7 +108,9 @@ function pairsOf(list: Value): ModelObject[] | undefined {
   return pairs;
 }
 
-const endsSomewhere = ([list]: readonly Value[]): boolean => pairsOf(list!) !== undefined;
+const PAIRS_MAX = 50;
+/** Lists that end, and soon: random appending would double them again and again. */
+const isShort = ([list]: readonly Value[]): boolean => (pairsOf(list!)?.length ?? PAIRS_MAX) < PAIRS_MAX;
 const newPair = (car: Value, cdr: Value): ModelObject => ({ type: 'pair', slots: [car, cdr] });
 const newString = (data: string): ModelObject => ({ type: 'string', slots: [], data });
 /** The code of closures that the kit makes. */
@@ -124,7 +126,7 @@ const operations: readonly Operation<Machine>[] = [
   {
     name: 'append',
     operands: ['pair', 'any'],
-    accepts: endsSomewhere,
+    accepts: isShort,
     run: (machine, [list, rest]) => append(machine, list!, rest!),
     expect: ([list, rest]) =>
       pairsOf(list!)!.reduceRight<Value>((tail, { slots }) => newPair(slots[0]!, tail), rest!),
@@ -132,7 +134,7 @@ const operations: readonly Operation<Machine>[] = [
   {
     name: 'reverse',
     operands: ['pair'],
-    accepts: endsSomewhere,
+    accepts: isShort,
     run: (machine, [list]) => reverse(machine, list!),
     expect: ([list]) =>
       pairsOf(list!)!.reduce<Value>((done, one) => {
@@ -143,6 +145,7 @@ const operations: readonly Operation<Machine>[] = [
   {
     name: 'extend',
     operands: ['vector', 'any'],
+    accepts: ([from]) => from!.slots.length < 1000,
     run: (machine, [from, value]) => extend(machine, from!, value!),
     expect: ([from, value]) => ({ type: 'vector', slots: [...from!.slots, value!] }),
   },

@@ -15,7 +15,8 @@ const say = (message: Message): void => {
 
 try {
   const { default: embedder } = (await import(job.module)) as { default: AnyEmbedder };
-  const context = { seed: job.seed, effort: job.effort, at: (at: object) => say({ at }) };
+  const { seed, effort, timeoutMs } = job;
+  const context = { seed, effort, timeoutMs, at: (at: object) => say({ at }) };
   const outcome =
     job.check === 'history'
       ? await runHistory(embedder, job.configuration!, job.steps!, context)

@@ -2,6 +2,7 @@
 
 import type { HeapOptions } from '../gc/options.ts';
 import type { Mistake } from './mistakes.ts';
+import { VERIFIED } from './rig.ts';
 
 export interface Configuration {
   readonly options: HeapOptions;
@@ -34,7 +35,7 @@ export const LADDER: Readonly<Record<LadderName, Configuration>> = {
   },
   // The runtime's code is never interrupted: what is lost was not kept where the collector looks.
   'between steps': {
-    options: { collector: 'stop-the-world', heapBytes: 2 * MIB, verify: true },
+    options: VERIFIED,
     moving: true,
     calm: true,
     steps: 800,
@@ -43,9 +44,7 @@ export const LADDER: Readonly<Record<LadderName, Configuration>> = {
   // The runtime's code is interrupted wherever it can be, and no marker runs beside it.
   everywhere: {
     options: {
-      collector: 'stop-the-world',
-      heapBytes: 2 * MIB,
-      verify: true,
+      ...VERIFIED,
       stress: { collectEveryAllocation: 2, collectEverySafepoint: 1 },
     },
     moving: true,

@@ -29,7 +29,7 @@ export interface ConformanceOptions {
   readonly checks?: readonly CheckName[];
   /** Called after each check. */
   readonly onCheck?: (report: CheckReport) => void;
-  /** Milliseconds after which a process that runs a check is taken to hang. Default 60 000. */
+  /** Milliseconds after which a process that runs a check is taken to hang. Default 120 000. */
   readonly timeoutMs?: number;
 }
 
@@ -56,7 +56,7 @@ export async function conformance<Runtime, Types>(
   embedder: Embedder<Runtime, Types>,
   options: ConformanceOptions = {},
 ): Promise<ConformanceReport> {
-  const { effort = 1, checks = CHECKS, timeoutMs = 60_000, onCheck } = options;
+  const { effort = 1, checks = CHECKS, timeoutMs = 120_000, onCheck } = options;
   const seed = options.seed ?? Math.floor(Math.random() * 1e9);
   const { module } = embedder;
   const running = new Map<CheckName, Promise<CheckReport>>();
@@ -75,7 +75,6 @@ export async function conformance<Runtime, Types>(
 
 interface Settings extends Omit<CheckContext, 'at'> {
   readonly module: string;
-  readonly timeoutMs: number;
   readonly free: Slots;
 }
 
@@ -108,7 +107,7 @@ function runOne(
   check: Exclude<CheckName, 'history'>,
   { module, seed, effort, timeoutMs, free }: Settings,
 ): Promise<Outcome> {
-  return free.use(() => runJob({ module, check, seed, effort }, CHECK_BY_NAME[check].blames, timeoutMs));
+  return free.use(() => runJob({ module, check, seed, effort, timeoutMs }, CHECK_BY_NAME[check].blames));
 }
 
 /** Histories on all heaps. The first that fails is explained, and ends the check. */
@@ -117,28 +116,30 @@ async function runHistories(settings: Settings): Promise<{ seed: number; outcome
   const run = (configuration: ConfigurationName, at: number, steps: number): Promise<Outcome> =>
     free.use(() =>
       runJob(
-        { module, check: 'history', seed: at, effort, configuration, steps },
+        { module, check: 'history', seed: at, effort, timeoutMs, configuration, steps },
         CONFIGURATIONS[configuration].blames,
-        timeoutMs,
       ),
     );
   const names = (list: object): ConfigurationName[] => Object.keys(list) as ConfigurationName[];
   const covered: string[] = [];
   for (let i = 0; i < effort; i++) {
-    const all = [...names(LADDER), ...names(CONCURRENT)];
-    const outcomes = await Promise.all(all.map((name) => run(name, seed + i, CONFIGURATIONS[name].steps)));
-    const failed = outcomes.findIndex(({ findings }) => findings.length > 0);
-    if (failed >= 0) {
-      const name = all[failed]!;
-      if (!(name in CONCURRENT)) return { seed: seed + i, outcome: outcomes[failed]! };
+    for (const group of [names(LADDER), names(CONCURRENT)]) {
+      const outcomes = await Promise.all(
+        group.map((name) => run(name, seed + i, CONFIGURATIONS[name].steps)),
+      );
+      const failed = outcomes.findIndex(({ findings }) => findings.length > 0);
+      if (failed < 0) {
+        covered.push(...outcomes.map((outcome) => outcome.covered));
+        continue;
+      }
+      const name = group[failed]!;
       // The same history, as long as it was there, with less freedom to go wrong.
-      for (const step of names(LADDER)) {
+      for (const step of name in CONCURRENT ? names(LADDER) : []) {
         const outcome = await run(step, seed + i, CONFIGURATIONS[name].steps);
         if (outcome.findings.length > 0) return { seed: seed + i, outcome };
       }
       return { seed: seed + i, outcome: outcomes[failed]! };
     }
-    covered.push(...outcomes.map((outcome) => outcome.covered));
   }
   const heaps = names(CONFIGURATIONS).length;
   const total = (what: RegExp): number =>

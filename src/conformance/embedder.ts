@@ -62,7 +62,10 @@ export interface Operation<Runtime> {
   readonly name: string;
   /** The type of each operand; `any` is an object of any type, or null. */
   readonly operands: readonly string[];
-  /** False for operands that it cannot take, a circular list for instance. Default: it takes all. */
+  /**
+   * False for operands that it cannot take, a circular list for instance; and for such that would keep it busy for long, because some heaps
+   * collect at every allocation: some tens of allocations are enough. Default: it takes all.
+   */
   accepts?(operands: readonly (ModelObject | null)[]): boolean;
   /** Does it. A safepoint: the operands are valid when the call begins, and what it returns must be when it ends. */
   run(runtime: Runtime, operands: readonly Ref[]): Ref;

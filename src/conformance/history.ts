@@ -12,8 +12,8 @@ import type { Rig } from './rig.ts';
 
 /** Places used of each set of roots. */
 const PLACES = 24;
-/** Objects alive at which half of the roots are forgotten. */
-const OBJECTS_MAX = 1500;
+/** Objects alive at which half of the roots are forgotten: a verified collection costs what is alive. */
+const OBJECTS_MAX = 400;
 /** Steps between comparisons of everything. */
 const COMPARE_EVERY = 40;
 
@@ -63,7 +63,11 @@ export class History {
   run(steps: number): Divergence | undefined {
     for (const place of this.#places) this.#put(place, NULL, null);
     for (let step = 0; step < steps; step++) {
-      const difference = this.#step() ?? (step % COMPARE_EVERY === 0 ? this.#compare() : undefined);
+      let difference = this.#step();
+      if (difference === undefined && step % COMPARE_EVERY === 0) {
+        difference = this.#compare();
+        if (this.#liveObjects() > OBJECTS_MAX) this.#forget(0.5);
+      }
       if (difference !== undefined) return { ...difference, operation: this.#doing, step };
     }
     this.#doing = 'the last collection';
@@ -107,7 +111,7 @@ export class History {
       this.#do(`set ${place.set.name}`);
       this.#put(place, found?.ref ?? NULL, found?.model ?? null);
     } else if (dice < 96) {
-      this.#forget();
+      this.#forget(1 / this.#places.length);
     } else {
       this.#do('collect');
       this.#rig.beginCollection();
@@ -180,14 +184,10 @@ export class History {
     }
   }
 
-  /** Forgets half of the roots when there are too many objects, and one otherwise. */
-  #forget(): void {
-    const many = this.#liveObjects() > OBJECTS_MAX;
+  /** Forgets a part of the roots. */
+  #forget(part: number): void {
     this.#do('forget roots');
-    const places = many
-      ? this.#places.filter(() => this.#random.int(2) === 0)
-      : [this.#random.pick(this.#places)];
-    for (const place of places) this.#put(place, NULL, null);
+    for (const place of this.#places) if (this.#random.int(1000) < part * 1000) this.#put(place, NULL, null);
   }
 
   #liveObjects(): number {

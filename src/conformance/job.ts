@@ -11,6 +11,8 @@ export interface Job {
   readonly check: CheckName;
   readonly seed: number;
   readonly effort: number;
+  /** When the parent takes the child to hang. */
+  readonly timeoutMs: number;
   /** For a history. */
   readonly configuration?: ConfigurationName;
   readonly steps?: number;

@@ -10,6 +10,8 @@ import type { AnyType, Rig } from './rig.ts';
 const TRIES = 20;
 /** What the slots of operands refer to: few, so that some refer to the same. */
 const NEIGHBOURS = 3;
+/** Objects in a chain at most. */
+const CHAIN = 4;
 
 interface Held {
   get(): Ref;
@@ -45,20 +47,28 @@ function build(rig: Rig, random: Random, operation: Operation<unknown>): Operand
     return { model, handle: m.persist(ref) };
   };
   const neighbours = Array.from({ length: NEIGHBOURS }, () => hold(random.pick(embedder.types)));
+  const links: { model: ModelObject; handle: Held }[] = [];
   const operands = operation.operands.map((operand) => {
     if (operand === 'any' && random.int(6) === 0)
       return { model: null, handle: { get: () => NULL, close() {} } };
+    // A chain of the same type, so that an operation that walks has somewhere to go.
     const type = typeOf(rig, random, operand);
-    const made = hold(type);
-    for (let slot = 0; slot < made.model.slots.length; slot++) {
-      if (random.int(3) === 0) continue;
-      const neighbour = random.pick(neighbours);
-      made.model.slots[slot] = neighbour.model;
-      type.write(runtime, made.handle.get(), slot, neighbour.handle.get());
+    const chain = Array.from({ length: 1 + random.int(CHAIN) }, () => hold(type));
+    for (const [i, { model, handle }] of chain.entries()) {
+      const slots = model.slots.length;
+      // More often by the last slot: where lists go on.
+      const link = random.int(3) === 0 ? random.int(slots) : slots - 1;
+      for (let slot = 0; slot < slots; slot++) {
+        const next = slot === link ? chain[i + 1] : random.int(3) === 0 ? undefined : random.pick(neighbours);
+        if (next === undefined) continue;
+        model.slots[slot] = next.model;
+        type.write(runtime, handle.get(), slot, next.handle.get());
+      }
     }
-    return made;
+    links.push(...chain.slice(1));
+    return chain[0]!;
   });
-  const all = [...operands, ...neighbours];
+  const all = [...operands, ...links, ...neighbours];
   return {
     models: operands.map(({ model }) => model),
     refs: () => operands.map(({ handle }) => handle.get()),

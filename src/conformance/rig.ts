@@ -32,6 +32,14 @@ const BASE_OPTIONS: HeapOptions = {
   safepointTimeoutMs: 10_000,
 };
 
+/** A heap that is verified often: small, because that looks at all of it. */
+export const VERIFIED: HeapOptions = {
+  collector: 'stop-the-world',
+  verify: true,
+  heapBytes: 2 * 1024 * 1024,
+  nonMovingBytes: 1024 * 1024,
+};
+
 /** A word of an object that changed. */
 export interface Change {
   /** Address of the object, and offset of the word. */

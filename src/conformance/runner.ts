@@ -25,7 +25,7 @@ function reasonOf(stderr: string): string {
  * @param blames the mistake that explains a process which did not survive the check.
  * @throws Error when the check itself could not be run: the embedder's module does not load, for instance.
  */
-export function runJob(job: Job, blames: Mistake, timeoutMs: number): Promise<Outcome> {
+export function runJob(job: Job, blames: Mistake): Promise<Outcome> {
   const child = spawn(process.execPath, [...process.execArgv, CHILD, JSON.stringify(job)], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
   });
@@ -35,6 +35,7 @@ export function runJob(job: Job, blames: Mistake, timeoutMs: number): Promise<Ou
     let place: Partial<Symptom> = {};
     let result: Outcome | Error | undefined;
     let late = false;
+    const { timeoutMs } = job;
     const timer = setTimeout(() => {
       late = true;
       child.kill('SIGKILL');
@@ -67,7 +68,7 @@ export function runJob(job: Job, blames: Mistake, timeoutMs: number): Promise<Ou
           ? 'the collector found the heap damaged and stopped the process'
           : `the process ended ${status === null ? `by ${signal}` : `with the status ${status}`}`;
       resolve({
-        findings: [{ mistake: blames, ...place, what: `${how}: ${reasonOf(stderr)}` }],
+        findings: [{ mistake: late ? 'unexplained' : blames, ...place, what: `${how}: ${reasonOf(stderr)}` }],
         covered: 'did not end',
       });
     });

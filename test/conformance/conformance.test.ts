@@ -1,5 +1,5 @@
 // The kit says nothing of a runtime without mistakes, and tells mistakes apart that look alike.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { MISTAKES } from '#examples/skeleton/mistakes/index.js';
 import skeleton from '#examples/skeleton/embedder.js';
 import {
@@ -9,18 +9,22 @@ import {
   type ConformanceReport,
   CURES,
   describeReport,
-  type Embedder,
   type Mistake,
 } from '#src/conformance/index.js';
+
+// Only a hang is meant to meet it: the kit gives up a process long before.
+vi.setConfig({ testTimeout: 240_000 });
 
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
 /** All but the histories, which take longest, and are skipped where anything else fails. */
 const EXACT = CHECKS.filter((check) => check !== 'history');
 
-async function variant(name: string, checks: readonly CheckName[]): Promise<ConformanceReport> {
-  const url = new URL(`./variants.mjs?variant=${name}`, import.meta.url);
-  const { default: embedder } = (await import(url.href)) as { default: Embedder };
-  return conformance(embedder, { seed: SEED, checks });
+/** Only the kit's own processes import the module. */
+function variant(name: string, checks: readonly CheckName[]): Promise<ConformanceReport> {
+  const { href } = new URL(`./variants.mjs?variant=${name}`, import.meta.url);
+  // Without a safepoint a cycle is waited for: not for as long as by default.
+  const timeoutMs = name === 'no-poll' ? 20_000 : 60_000;
+  return conformance({ ...skeleton, name, module: href }, { seed: SEED, checks, timeoutMs });
 }
 
 test('a runtime without mistakes passes every check, and each did something', async () => {
@@ -83,9 +87,9 @@ test('a check that needs another one is skipped, and says so', async () => {
   expect(report.checks[1]!.covered).toContain('size');
 });
 
-test('histories alone explain what goes wrong in an operation', async () => {
-  const report = await conformance(MISTAKES['stale-reference']!, { seed: SEED, checks: ['history'] });
-  expect(report.mistakes, describeReport(report)).toEqual(['stale-reference']);
+test('histories alone explain what goes wrong', async () => {
+  const report = await conformance(MISTAKES['missed-root']!, { seed: SEED, checks: ['history'] });
+  expect(report.mistakes, describeReport(report)).toEqual(['missed-root']);
 });
 
 test('a description that does not even load is an error, not a finding', async () => {

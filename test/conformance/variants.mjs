@@ -118,7 +118,7 @@ const VARIANTS = {
   }),
   // The length is kept in bytes.
   'length-in-bytes': () =>
-    withType('string', (type) => ({
+    withType('string', () => ({
       bytes: (machine, object) => HEADER_BYTES + machine.mutator.length(object),
     })),
   'no-poll': () => ({ safepoint: () => {} }),

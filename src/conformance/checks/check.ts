@@ -13,6 +13,8 @@ export interface CheckContext {
   readonly seed: number;
   /** For how long to look, as a factor of the usual. */
   readonly effort: number;
+  /** Milliseconds after which the parent gives the check up. */
+  readonly timeoutMs: number;
   /** Called before the runtime's code runs where it could bring the process down: the last call says where it did. */
   readonly at: (place: Omit<Symptom, 'mistake' | 'what'>) => void;
 }

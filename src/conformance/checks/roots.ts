@@ -7,7 +7,7 @@ import type { Persistent } from '../../heap/persistent.ts';
 import { NULL, type Ref } from '../../heap/ref.ts';
 import type { RootSet } from '../embedder.ts';
 import { Random } from '../random.ts';
-import { Rig } from '../rig.ts';
+import { Rig, VERIFIED } from '../rig.ts';
 import { type Check, count, hex, Symptoms } from './check.ts';
 import { make } from '../model.ts';
 
@@ -27,7 +27,7 @@ export const roots: Check = {
   blames: 'missed-root',
 
   async run(embedder, { seed, at }) {
-    const rig = await Rig.create(embedder, { collector: 'stop-the-world', verify: true }, true);
+    const rig = await Rig.create(embedder, { ...VERIFIED }, true);
     const random = new Random(seed);
     const symptoms = new Symptoms();
     let places = 0;

@@ -3,21 +3,22 @@
 import { Rig } from '../rig.ts';
 import type { Check } from './check.ts';
 
-/** Milliseconds in which a cycle of an almost empty heap must be over. */
-const PATIENCE_MS = 5000;
+/** The part of the time for the check in which a cycle of an almost empty heap must be over. */
+const PATIENCE = 1 / 20;
 const CYCLES = 3;
 
 export const safepoint: Check = {
   blames: 'no-safepoint',
 
-  async run(embedder, { at }) {
+  async run(embedder, { at, timeoutMs }) {
+    const patienceMs = timeoutMs * PATIENCE;
     const rig = await Rig.create(embedder, { collector: 'concurrent' });
     let polls = 0;
     const answered = rig.m.run(() => {
       at({ operation: 'safepoint' });
       for (let cycle = 0; cycle < CYCLES; cycle++) {
         const ticket = rig.requests.ask();
-        const end = performance.now() + PATIENCE_MS;
+        const end = performance.now() + patienceMs;
         while (!rig.requests.isDone(ticket)) {
           embedder.safepoint(rig.runtime);
           polls++;
@@ -28,7 +29,7 @@ export const safepoint: Check = {
     });
     const covered = `${answered} of ${CYCLES} cycles beside a loop of safepoints`;
     if (answered === CYCLES) return { findings: [], covered };
-    const what = `a collection waited ${PATIENCE_MS} ms, and safepoint(), called ${polls} times, did not let it begin its pause`;
+    const what = `a collection waited ${Math.round(patienceMs)} ms, and safepoint(), called ${polls} times, did not let it begin its pause`;
     return { findings: [{ mistake: 'no-safepoint', operation: 'safepoint', what }], covered };
   },
 };

@@ -7,7 +7,7 @@ import { NULL, type Ref } from '../../heap/ref.ts';
 import type { Operation } from '../embedder.ts';
 import { type Operands, operandsFor } from '../operands.ts';
 import { Random } from '../random.ts';
-import { lengthsOf, Rig } from '../rig.ts';
+import { lengthsOf, Rig, VERIFIED } from '../rig.ts';
 import { type Check, count, hex, Symptoms, thrown } from './check.ts';
 
 /** How often each operation is tried. */
@@ -20,8 +20,7 @@ export const stale: Check = {
     const rig = await Rig.create(
       embedder,
       {
-        collector: 'stop-the-world',
-        verify: true,
+        ...VERIFIED,
         stress: { collectEveryAllocation: 1, collectEverySafepoint: 1 },
       },
       true,
