@@ -30,7 +30,7 @@ export const LADDER: Readonly<Record<LadderName, Configuration>> = {
   // Nothing moves, nothing is freed: what fails is not the collector's business.
   'no collection': {
     options: { collector: 'none', heapBytes: 64 * MIB },
-    steps: 1000,
+    steps: 500,
     blames: 'inconsistent-hooks',
   },
   // The runtime's code is never interrupted: what is lost was not kept where the collector looks.
@@ -38,7 +38,7 @@ export const LADDER: Readonly<Record<LadderName, Configuration>> = {
     options: VERIFIED,
     moving: true,
     calm: true,
-    steps: 800,
+    steps: 500,
     blames: 'missed-root',
   },
   // The runtime's code is interrupted wherever it can be, and no marker runs beside it.
@@ -48,7 +48,7 @@ export const LADDER: Readonly<Record<LadderName, Configuration>> = {
       stress: { collectEveryAllocation: 2, collectEverySafepoint: 1 },
     },
     moving: true,
-    steps: 300,
+    steps: 200,
     blames: 'stale-reference',
   },
 };
@@ -58,12 +58,12 @@ export const CONCURRENT: Readonly<Record<ConcurrentName, Configuration>> = {
   'held-up marking': {
     // Between the trace and the remark pause: whatever a store hides from the marker there, only a card tells of.
     options: { heapBytes: 2 * MIB, verify: true, trigger: 0.05, stress: { delayMs: { remark: 12 } } },
-    steps: 2500,
+    steps: 1500,
     blames: 'missed-barrier',
   },
   'small heap': {
     options: { heapBytes: MIB, verify: true, trigger: 0.2, stress: { collectEveryAllocation: 29 } },
-    steps: 1200,
+    steps: 800,
     blames: 'missed-barrier',
   },
   'fill by copy': {
@@ -74,12 +74,12 @@ export const CONCURRENT: Readonly<Record<ConcurrentName, Configuration>> = {
       fill: 'copy',
       stress: { collectEverySafepoint: 3, delayMs: { batch: 1 } },
     },
-    steps: 1200,
+    steps: 800,
     blames: 'missed-barrier',
   },
   'as it runs': {
     options: { heapBytes: 2 * MIB, trigger: 0.1, servers: 2, stress: { delayMs: { plan: 1, install: 0.2 } } },
-    steps: 3000,
+    steps: 2000,
     blames: 'missed-barrier',
   },
 };

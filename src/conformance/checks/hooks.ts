@@ -7,7 +7,7 @@ import { Random } from '../random.ts';
 import { type AnyType, lengthsOf, Rig, slotName } from '../rig.ts';
 import { type Check, count, Symptoms, thrown } from './check.ts';
 
-const STEPS = 400;
+const STEPS = 300;
 const HISTORIES = 2;
 
 export const hooks: Check = {

@@ -11,7 +11,7 @@ import { lengthsOf, Rig, VERIFIED } from '../rig.ts';
 import { type Check, count, hex, Symptoms, thrown } from './check.ts';
 
 /** How often each operation is tried. */
-const ROUNDS = 6;
+const ROUNDS = 4;
 
 export const stale: Check = {
   blames: 'stale-reference',
