@@ -24,15 +24,30 @@ test("the README's example runs as it stands", async () => {
   expect(result.stdout).toMatch(/^5000125250 \{/);
 });
 
-test('the example of heap snapshots runs, and says what its comments say', async () => {
-  const section = read('docs/embedding.md').split('Look into it\n')[1]!;
-  const code = /```ts\n([\s\S]*?)```/.exec(section)?.[1];
-  const result = await runCommand(process.execPath, ['--input-type=module', '--eval', code!]);
-  expect(result.stderr).toBe('');
-  expect(result.status).toBe(0);
-  expect(result.stdout).toMatch(/^1112$/m);
-  const path = /^\/\/ (thread .*)$/m.exec(code!)![1]!;
-  expect(result.stdout.split('\n')).toContain(path);
+test("the guide's blocks of code are one program, and what it says is true is true", async () => {
+  const blocks = [...read('docs/embedding.md').matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(
+    (match) => match[1]!,
+  );
+  expect(blocks.length).toBeGreaterThan(10);
+  let claims = 0;
+  const program = blocks.join('\n').replace(/^( *)(\S.*); \/\/ true$/gm, (_, indent, claim) => {
+    claims++;
+    return `${indent}if (!(${claim})) throw new Error(${JSON.stringify(`not so: ${claim}`)});`;
+  });
+  expect(claims).toBeGreaterThan(4);
+  const result = await runCommand(process.execPath, ['--input-type=module', '--eval', program], 60_000);
+  expect(result.status, result.stderr).toBe(0);
+}, 90_000);
+
+test("the guide's links within itself lead somewhere", () => {
+  const text = read('docs/embedding.md');
+  const anchor = (title: string): string =>
+    title
+      .toLowerCase()
+      .replace(/[^\w\s-]/g, '')
+      .replaceAll(' ', '-');
+  const anchors = [...text.matchAll(/^#+ (.*)$/gm)].map((match) => anchor(match[1]!));
+  for (const [, target] of text.matchAll(/\]\(#([^)]+)\)/g)) expect(anchors).toContain(target);
 });
 
 test.each(documents)('%s links to files that exist', (name) => {

@@ -42,6 +42,7 @@ describe('dependencies point one way', () => {
     ['src/gc', /^(src\/errors\.ts|src\/gc\/.*|src\/heap\/.*|src\/uffd\/index\.ts|node:.*|piscina)$/],
     // What guests are compiled with: nothing of it runs on the host.
     ['guest/', /^src\/heap\/layout$/],
+    ['src/conformance', /^(src\/errors\.ts|src\/conformance\/.*|src\/gc\/.*|src\/heap\/.*|node:.*)$/],
     // The AssemblyScript compiler wants paths without an ending; kernels share nothing but the layout.
     ['src/gc/kernels/', /^(src\/gc\/kernels\/[a-z-]+|src\/heap\/layout)$/],
   ];
@@ -60,7 +61,8 @@ describe('dependencies point one way', () => {
 
   test('every source file belongs to a layer, or is the entry', () => {
     const stray = source.filter(
-      (file) => !/^guest\/|^src\/(uffd|heap|gc)\/|^src\/(errors|index|webassembly\.d)\.ts$/.test(file),
+      (file) =>
+        !/^guest\/|^src\/(uffd|heap|gc|conformance)\/|^src\/(errors|index|webassembly\.d)\.ts$/.test(file),
     );
     expect(stray).toEqual([]);
   });
@@ -86,7 +88,10 @@ describe('dependencies point one way', () => {
   test('the examples use the public entries only, as a user would', () => {
     const wrong = examples.flatMap((file) =>
       imports(file)
-        .filter((name) => !/^(tospace|tospace\/uffd|tospace\/guest|node:.*|examples\/.*)$/.test(name))
+        .filter(
+          (name) =>
+            !/^(tospace|tospace\/uffd|tospace\/guest|tospace\/conformance|node:.*|examples\/.*)$/.test(name),
+        )
         .map((name) => `${file} imports ${name}`),
     );
     expect(wrong).toEqual([]);

@@ -380,6 +380,11 @@ export class CheckedMutator extends Mutator {
     return super.identityHash(ref);
   }
 
+  override peekIdentityHash(ref: Ref): number {
+    this.#object(ref, 'peekIdentityHash');
+    return super.peekIdentityHash(ref);
+  }
+
   override guard(object: Ref, queue = 0): void {
     this.#object(object, 'guard');
     super.guard(object, queue);

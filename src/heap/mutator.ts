@@ -418,6 +418,11 @@ export class Mutator extends AtomicFields {
     return this.#references.identityHash(ref);
   }
 
+  /** The identity hash of an object that was asked for one before, else 0: what no table has seen need not be looked for. */
+  peekIdentityHash(ref: Ref): number {
+    return this.i32[ref >> 2]! >>> 16;
+  }
+
   /**
    * Asks for `object` back when nothing else reaches it any more: `nextFinalizable` then returns it, once for each call of this.
    * Weak references to it are null by then. A safepoint.

@@ -340,6 +340,7 @@ async function identity(options) {
     const seen = [];
     for (let i = 0; i < n; i++) {
       m.scope(() => put(all, i, newNode(i)));
+      assert(m.peekIdentityHash(m.getElement(m.get(all), i)) === 0, 'nobody has asked for one yet');
       seen.push(m.identityHash(m.getElement(m.get(all), i)));
     }
     seen.push(m.identityHash(m.get(all)));
@@ -347,6 +348,7 @@ async function identity(options) {
     m.collect();
     for (let i = 0; i < n; i++) {
       const ref = m.getElement(m.get(all), i);
+      assert(m.peekIdentityHash(ref) === seen[i], 'a hash that was asked for is seen');
       assert(m.identityHash(ref) === seen[i] && m.typeId(ref) === types.node.id, 'a hash is for life');
     }
     assert(m.identityHash(m.get(all)) === seen[n] && m.length(m.get(all)) === n, 'arrays have one');
@@ -438,6 +440,7 @@ const refused = (options) =>
       refusal(body, /not of that kind/);
     refusal(() => m.guard(NULL), /null/);
     refusal(() => m.identityHash(NULL), /null/);
+    refusal(() => m.peekIdentityHash(NULL), /null/);
     refusal(() => heap.defineWeakRecord('W', { referent: 'i32' }), /has a field referent/);
     refusal(() => heap.defineEphemeron('E', { value: 'ref' }), /has a field value/);
     refusal(() => heap.defineEphemeron('E', { 7: 'ref' }), /named by a number/);

@@ -1,0 +1,31 @@
+// What the kit's parent process tells a child, and what the child says.
+
+import type { CheckContext, Outcome } from './checks/check.ts';
+import type { ConfigurationName } from './configurations.ts';
+import type { CheckName } from './report.ts';
+
+/** The child's first argument, as JSON. */
+export interface Job {
+  /** The module whose default export is the embedder. */
+  readonly module: string;
+  readonly check: CheckName;
+  readonly seed: number;
+  readonly effort: number;
+  /** When the parent takes the child to hang. */
+  readonly timeoutMs: number;
+  /** For a history. */
+  readonly configuration?: ConfigurationName;
+  readonly steps?: number;
+}
+
+type Place = Parameters<CheckContext['at']>[0];
+
+/** A line of JSON on the child's descriptor 3. */
+export type Message =
+  | { readonly at: Place }
+  | { readonly outcome: Outcome }
+  /** What the check threw: the description, or the kit, is wrong. */
+  | { readonly error: string };
+
+/** The child's descriptor for messages: standard output is the embedder's. */
+export const MESSAGES_FD = 3;

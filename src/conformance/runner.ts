@@ -1,0 +1,76 @@
+// Runs one check in a process of its own, and turns whatever becomes of that process into a result.
+
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { FAIL_STOP_STATUS } from '../gc/fail-stop.ts';
+import type { Outcome, Symptom } from './checks/check.ts';
+import { type Job, type Message, MESSAGES_FD } from './job.ts';
+import type { Mistake } from './mistakes.ts';
+
+const CHILD = fileURLToPath(new URL('./child.js', import.meta.url));
+
+/** What a child may say on standard error before it is cut. */
+const STDERR_MAX = 64 * 1024;
+
+/** The first line of a fail stop's report that says why. */
+function reasonOf(stderr: string): string {
+  const lines = stderr.split('\n').filter((line) => line.trim() !== '');
+  const report = lines.filter((line) => line.startsWith('tospace: '));
+  const said = report.find((line) => /^tospace: (ERR_\w+|\w*Error)/.test(line)) ?? report[0] ?? lines.at(-1);
+  return said?.replace(/^tospace: /, '') ?? 'nothing on standard error';
+}
+
+/**
+ * Runs a check.
+ * @param blames the mistake that explains a process which did not survive the check.
+ * @throws Error when the check itself could not be run: the embedder's module does not load, for instance.
+ */
+export function runJob(job: Job, blames: Mistake): Promise<Outcome> {
+  const child = spawn(process.execPath, [...process.execArgv, CHILD, JSON.stringify(job)], {
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+  });
+  return new Promise((resolve, reject) => {
+    let stderr = '';
+    let rest = '';
+    let place: Partial<Symptom> = {};
+    let result: Outcome | Error | undefined;
+    let late = false;
+    const { timeoutMs } = job;
+    const timer = setTimeout(() => {
+      late = true;
+      child.kill('SIGKILL');
+    }, timeoutMs);
+    child.stderr!.on('data', (chunk) => {
+      if (stderr.length < STDERR_MAX) stderr += chunk;
+    });
+    child.stdio[MESSAGES_FD]!.on('data', (chunk) => {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop()!;
+      for (const line of lines) {
+        const message = JSON.parse(line) as Message;
+        if ('at' in message) place = message.at;
+        else result = 'outcome' in message ? message.outcome : new Error(message.error);
+      }
+      // All is said, and a damaged heap may never close.
+      if (result !== undefined) child.kill('SIGKILL');
+    });
+    child.on('error', (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+    child.on('close', (status, signal) => {
+      clearTimeout(timer);
+      if (result instanceof Error) return reject(result);
+      if (result !== undefined) return resolve(result);
+      const how = late
+        ? `the process hung and was killed after ${timeoutMs} ms`
+        : status === FAIL_STOP_STATUS
+          ? 'the collector found the heap damaged and stopped the process'
+          : `the process ended ${status === null ? `by ${signal}` : `with the status ${status}`}`;
+      resolve({
+        findings: [{ mistake: late ? 'unexplained' : blames, ...place, what: `${how}: ${reasonOf(stderr)}` }],
+        covered: 'did not end',
+      });
+    });
+  });
+}

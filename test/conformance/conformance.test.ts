@@ -1,0 +1,97 @@
+// The kit says nothing of a runtime without mistakes, and tells mistakes apart that look alike.
+import { describe, expect, test, vi } from 'vitest';
+import { MISTAKES } from '#examples/skeleton/mistakes/index.js';
+import skeleton from '#examples/skeleton/embedder.js';
+import {
+  CHECKS,
+  type CheckName,
+  conformance,
+  type ConformanceReport,
+  CURES,
+  describeReport,
+  type Mistake,
+} from '#src/conformance/index.js';
+
+// Only a hang is meant to meet it: the kit gives up a process long before.
+vi.setConfig({ testTimeout: 240_000 });
+
+const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
+/** All but the histories, which take longest, and are skipped where anything else fails. */
+const EXACT = CHECKS.filter((check) => check !== 'history');
+
+/** Only the kit's own processes import the module. */
+function variant(name: string, checks: readonly CheckName[]): Promise<ConformanceReport> {
+  const { href } = new URL(`./variants.mjs?variant=${name}`, import.meta.url);
+  // Without a safepoint a cycle is waited for: not for as long as by default.
+  const timeoutMs = name === 'no-poll' ? 20_000 : 60_000;
+  return conformance({ ...skeleton, name, module: href }, { seed: SEED, checks, timeoutMs });
+}
+
+test('a runtime without mistakes passes every check, and each did something', async () => {
+  const seen: CheckName[] = [];
+  const report = await conformance(skeleton, { seed: SEED, onCheck: ({ check }) => seen.push(check) });
+  expect(report, describeReport(report)).toMatchObject({ passed: true, mistakes: [], seed: SEED });
+  expect(seen.sort()).toEqual([...CHECKS].sort());
+  expect(report.checks.map(({ status }) => status)).toEqual(CHECKS.map(() => 'passed'));
+  const covered = Object.fromEntries(report.checks.map((check) => [check.check, check.covered]));
+  expect(Number(/(\d+) collections/.exec(covered.history!)![1])).toBeGreaterThan(50);
+  expect(Number(/(\d+) stores/.exec(covered.barrier!)![1])).toBeGreaterThan(20);
+});
+
+// The place that a planted mistake is in.
+const PLACES: Readonly<Record<string, object>> = {
+  'missed-root': { root: expect.stringMatching(/^registers\[0\], .* and 12 more$/) },
+  'missed-barrier': { type: 'vector' },
+  'wrong-map': { type: 'closure', field: 'name' },
+  'stale-reference': { operation: 'cons' },
+  'lying-size': { type: 'string' },
+};
+
+test.each(Object.entries(MISTAKES))('%s is named, and nothing else', async (name, embedder) => {
+  const report = await conformance(embedder, { seed: SEED, checks: EXACT });
+  expect(report.mistakes, describeReport(report)).toEqual([name]);
+  const findings = report.checks.flatMap((check) => check.findings);
+  expect(findings).toHaveLength(1);
+  expect(findings[0]).toMatchObject({ ...PLACES[name], cure: CURES[name as Mistake], seed: SEED });
+  const text = describeReport(report);
+  expect(text).toContain(`${name}: `);
+  expect(text).toContain(CURES[name as Mistake]);
+  expect(text).toContain(`does not conform: ${name}`);
+});
+
+describe('variants of a mistake', () => {
+  const cases: [variant: string, mistake: Mistake, check: CheckName, place: object][] = [
+    ['card-of-the-object', 'missed-barrier', 'barrier', { type: 'vector' }],
+    ['barrier-in-an-operation', 'missed-barrier', 'barrier', { operation: 'reverse' }],
+    ['extra-reference', 'wrong-map', 'map', { type: 'closure', field: '+12' }],
+    ['one-root-short', 'missed-root', 'roots', { root: 'registers[15]' }],
+    ['cached-root', 'missed-root', 'roots', { root: expect.stringContaining('globals[0]') }],
+    ['stale-in-a-loop', 'stale-reference', 'stale', { operation: 'append' }],
+    ['stale-result', 'stale-reference', 'stale', { operation: 'extend' }],
+    ['short-bump', 'lying-size', 'size', { type: 'closure' }],
+    ['length-in-bytes', 'lying-size', 'size', { type: 'string' }],
+    ['no-poll', 'no-safepoint', 'safepoint', { operation: 'safepoint' }],
+    ['disagrees-with-its-model', 'inconsistent-hooks', 'hooks', { operation: 'cons' }],
+    ['dies', 'inconsistent-hooks', 'hooks', { operation: 'cons' }],
+  ];
+  test.each(cases)('%s is a %s', async (name, mistake, check, place) => {
+    const report = await variant(name, [check]);
+    expect(report.mistakes, describeReport(report)).toEqual([mistake]);
+    expect(report.checks[0]!.findings).toContainEqual(expect.objectContaining({ mistake, ...place }));
+  });
+});
+
+test('a check that needs another one is skipped, and says so', async () => {
+  const report = await variant('length-in-bytes', ['size', 'map']);
+  expect(report.checks.map(({ status }) => status)).toEqual(['failed', 'skipped']);
+  expect(report.checks[1]!.covered).toContain('size');
+});
+
+test('histories alone explain what goes wrong', async () => {
+  const report = await conformance(MISTAKES['missed-root']!, { seed: SEED, checks: ['history'] });
+  expect(report.mistakes, describeReport(report)).toEqual(['missed-root']);
+});
+
+test('a description that does not even load is an error, not a finding', async () => {
+  await expect(variant('throws-at-once', ['size'])).rejects.toThrow('no such machine');
+});
