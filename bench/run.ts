@@ -34,7 +34,7 @@ async function measure({ workload, heapOptions, seed, scale, load }: RunArgument
   heap.on('cycle', (cycle) => cycles.push(cycle));
   heap.on('abandoned', (error) => process.stderr.write(`tospace: a cycle was abandoned: ${error.message}\n`));
   const done = new SharedArrayBuffer(8);
-  const title = `${workload.name}: collector ${heap.options.collector}, heap ${formatBytes(heap.options.heapBytes)}, seed ${seed}, scale ${scale}`;
+  const title = `${workload.name}: collector ${heap.options.collector}, heap ${formatBytes(heap.options.heap)}, seed ${seed}, scale ${scale}`;
   const progress = new Progress(process.stderr, title, {
     done: () => new Float64Array(done)[0],
     stats: () => heap.stats(),
@@ -56,7 +56,7 @@ async function measure({ workload, heapOptions, seed, scale, load }: RunArgument
     return makeReport({
       workload: workload.name,
       options: heap.options,
-      userfaultfd: heap.userfaultfd,
+      mode: heap.mode,
       seed,
       scale,
       checksum: result.checksum,

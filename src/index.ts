@@ -11,6 +11,9 @@ export {
   type ResolvedOptions,
   type StressOptions,
 } from './gc/options.ts';
+export { formatOptions, HEAP_OPTIONS, type OptionDescription, parseOptions } from './gc/options/text.ts';
+export type { Duration, DurationText, Size, SizeText } from './gc/options/values.ts';
+export type { HeapMode } from './gc/mode.ts';
 export type { ReferenceCounts } from './gc/references.ts';
 export type { HeapStatistics } from './gc/statistics.ts';
 export type { Summary } from './heap/histogram.ts';

@@ -3,6 +3,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+// @ts-expect-error: a script without types
+import { optionsDocument } from '../scripts/options-document.mjs';
 import { runCommand } from './support/child.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -33,4 +35,8 @@ test.each(documents)('%s links to files that exist', (name) => {
   for (const [, path] of text.matchAll(/`((?:src|bench|test|docs)\/[\w./-]+\.\w+)`/g)) {
     expect(existsSync(join(root, path!)), `${name} names ${path}`).toBe(true);
   }
+});
+
+test('docs/options.md is what the table says: npm run docs', () => {
+  expect(read('docs/options.md')).toBe(optionsDocument());
 });

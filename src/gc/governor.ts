@@ -132,7 +132,7 @@ export class Governor {
     this.#control = control;
     this.#heap = heap;
     this.#capacity = heapBytes;
-    this.#minBytes = Math.min(options.minHeapBytes, heapBytes);
+    this.#minBytes = Math.min(options.minHeap, heapBytes);
     this.#auto = options.trigger === 'auto';
     this.#concurrent = options.collector === 'concurrent';
     this.#external = new ExternalSum(context.tables);
@@ -403,7 +403,7 @@ export class Governor {
     const control = this.#control;
     const external = this.#external.bytes;
     this.#externalBase = Math.min(this.#externalBase, external);
-    const allowance = externalAllowance(this.#externalBase, options.minHeapBytes, options.targetUtilisation);
+    const allowance = externalAllowance(this.#externalBase, options.minHeap, options.targetUtilisation);
     const ratePerMs = expectedRate(this.#rate);
     const start =
       options.trigger === 'auto'

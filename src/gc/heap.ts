@@ -9,7 +9,6 @@ import {
   CTL_CLOSING,
   CTL_CYCLES_ASKED,
   CTL_HEAP_STATE,
-  CTL_LIMIT,
   HEAP_CLOSED,
   HEAP_OPEN,
   T_STATE,
@@ -42,7 +41,7 @@ import {
   injectFaults,
   type Kernel,
   StopSignal,
-  Userfaultfd,
+  type Userfaultfd,
 } from '../uffd/index.ts';
 import { Crew } from './crew.ts';
 import type { CycleReport } from './cycle.ts';
@@ -50,7 +49,14 @@ import type { HeapEvent } from './events.ts';
 import { atExit } from './exit.ts';
 import { failStop } from './fail-stop.ts';
 import { kernelModule } from './kernels.ts';
-import { type HeapOptions, markStackEntries, type ResolvedOptions, resolveOptions } from './options.ts';
+import {
+  type HeapOptions,
+  markStackEntries,
+  OPTIONS_VARIABLE,
+  type ResolvedOptions,
+  resolveOptions,
+} from './options.ts';
+import { type HeapMode, openUserfaultfd, readMode, type StartMode } from './mode.ts';
 import { bindLocksOf, Peers } from './peers.ts';
 import { type HeapStatistics, readStatistics } from './statistics.ts';
 
@@ -62,6 +68,7 @@ export interface SharedHeap {
   readonly arena: ArenaHandle;
   readonly options: ResolvedOptions;
   readonly workers: number;
+  readonly mode: StartMode;
 }
 
 export interface AttachOptions {
@@ -78,6 +85,7 @@ interface HeapEvents {
 
 /** One thread's way to a heap that it, or another thread, created. */
 export class HeapAccess extends EventEmitter<HeapEvents> {
+  /** What the heap was created with, every option with its value. `formatOptions` makes one line of it. */
   readonly options: ResolvedOptions;
   protected readonly kernel: Kernel;
   protected readonly tables: Tables;
@@ -85,6 +93,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   protected readonly mutators: Set<Mutator> = new Set();
   readonly #types: TypeRegistry;
   readonly #arena: ArenaHandle;
+  readonly #start: StartMode;
 
   constructor(kernel: Kernel, shared: SharedHeap, tables: Tables) {
     super();
@@ -93,6 +102,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     this.workers = shared.workers;
     this.tables = tables;
     this.#arena = shared.arena;
+    this.#start = shared.mode;
     this.#types = new TypeRegistry(tables);
     bindLocksOf(this.#threads);
   }
@@ -103,17 +113,21 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
 
   /** What another thread needs: post it there, and call `attachHeap` with it. */
   share(): SharedHeap {
-    return { arena: this.#arena, options: this.options, workers: this.workers };
+    return { arena: this.#arena, options: this.options, workers: this.workers, mode: this.#start };
+  }
+
+  /**
+   * What really runs, and why where it is not what was asked for: kind of userfaultfd, placement of servers, a collector that `auto` chose.
+   * @throws TospaceError ERR_STATE when the heap is closed.
+   */
+  get mode(): HeapMode {
+    this.#assertOpen();
+    return readMode({ ...this.#threads, options: this.options, start: this.#start });
   }
 
   /** The shared memory, for WebAssembly modules that import it. */
   get memory(): WebAssembly.Memory {
     return this.tables.memory;
-  }
-
-  /** Capacity of the moving space in bytes. */
-  get heapBytes(): number {
-    return this.tables.control[CTL_LIMIT]! - this.tables.geometry.heap;
   }
 
   /** Registers a type of records. Register once and post the descriptor to other threads. @throws TospaceError ERR_TYPE */
@@ -202,19 +216,20 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
       },
     };
     const { stress, verify, collector } = this.options;
+    const checked = verify === 'full';
     if (collector !== 'none') this.#makeRoomForThread(host, peers);
     const options = {
       collectEveryAllocation: stress.collectEveryAllocation ?? 0,
       collectEverySafepoint: stress.collectEverySafepoint ?? 0,
-      largeObjectBytes: this.options.largeObjectBytes,
+      largeObjectBytes: this.options.largeObject,
       sampleFaults: collector === 'concurrent',
-      checked: verify,
+      checked,
       collects: collector !== 'none',
     };
     const forget = (): void => {
       this.mutators.delete(mutator);
     };
-    const mutator = new (verify ? CheckedMutator : Mutator)(this.tables, host, options, forget);
+    const mutator = new (checked ? CheckedMutator : Mutator)(this.tables, host, options, forget);
     this.mutators.add(mutator);
     return mutator;
   }
@@ -272,30 +287,27 @@ export class Heap extends HeapAccess {
    * @throws TospaceError ERR_OPTION, ERR_UNSUPPORTED, ERR_PERMISSION, ERR_SYSCALL or ERR_WORKER; nothing is left behind.
    */
   static async create(given: HeapOptions = {}): Promise<Heap> {
-    const options = resolveOptions(given);
+    const planned = resolveOptions(given, process.env[OPTIONS_VARIABLE]);
     const libc = createLibcKernel();
     const kernel =
-      options.stress.injection === undefined ? libc : injectFaults(libc, options.stress.injection, 'creator');
+      planned.stress.injection === undefined ? libc : injectFaults(libc, planned.stress.injection, 'creator');
     const undo: (() => unknown)[] = [];
     try {
-      const uffd =
-        options.collector === 'concurrent'
-          ? Userfaultfd.open(kernel, { kind: options.userfaultfd })
-          : undefined;
+      const { options, uffd, mode } = openUserfaultfd(kernel, planned);
       undo.push(() => uffd?.close());
       const stop = StopSignal.create(kernel);
       undo.push(() => stop.close());
       const arena = Arena.create(kernel, {
-        heapBytes: options.heapBytes,
-        nonMovingBytes: options.nonMovingBytes,
+        heapBytes: options.heap,
+        nonMovingBytes: options.nonMoving,
         markStackEntries: markStackEntries(options),
         persistentSlots: options.persistentSlots,
-        typeMapBytes: options.typeMapBytes,
+        typeMapBytes: options.typeMaps,
       });
       undo.push(() => arena.close());
       const workers =
         options.collector === 'none' ? 0 : options.collector === 'concurrent' ? 1 + options.servers : 1;
-      const heap = new Heap(kernel, arena, { arena: arena.handle, options, workers }, uffd, stop);
+      const heap = new Heap(kernel, arena, { arena: arena.handle, options, workers, mode }, uffd, stop);
       undo.push(() => heap.#forgetExit());
       if (workers > 0) {
         const setup = {
@@ -326,11 +338,6 @@ export class Heap extends HeapAccess {
       }
       throw error;
     }
-  }
-
-  /** Which kind of userfaultfd serves this heap, undefined when its collector needs none. */
-  get userfaultfd(): 'full' | 'user-mode-only' | undefined {
-    return this.#uffd?.kind;
   }
 
   #onEvent(event: HeapEvent): void {

@@ -319,7 +319,7 @@ function createPersistentArray(tables: Tables): void {
     throw new TospaceError(
       'ERR_OPTION',
       `${persistentSlots} persistent handles do not fit into a non-moving space of ${tables.geometry.nonMovingBytes} bytes`,
-      { hint: 'Raise nonMovingBytes, or lower persistentSlots.' },
+      { hint: 'Raise nonMoving, or lower persistentSlots.' },
     );
   }
   tables.words(ref, 2).set([type.id, 0]);

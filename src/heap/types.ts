@@ -250,7 +250,7 @@ export class TypeRegistry {
       if (at + map.byteLength > control[CTL_TYPE_MAPS_END]! >>> 0) {
         throw badType(
           `type ${name}: no room for its reference map`,
-          'Raise typeMapBytes, or keep references at the front of large records.',
+          'Raise typeMaps, or keep references at the front of large records.',
         );
       }
       new Uint32Array(this.#tables.buffer, at, map.length).set(map);

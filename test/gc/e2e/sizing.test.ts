@@ -47,8 +47,8 @@ describe.each(Object.entries(MODES))('%s', (_, options) => {
 });
 
 test('the same under verification', async () => {
-  await succeed('sizing', 'idle', { options: { verify: true } });
-  await succeed('sizing', 'atTheLimit', { options: { verify: true, heapBytes: 8 * MIB } });
+  await succeed('sizing', 'idle', { options: { verify: 'full' } });
+  await succeed('sizing', 'atTheLimit', { options: { verify: 'full', heap: 8 * MIB } });
 });
 
 test('a thread that computes is not stopped because it does not allocate', async () => {

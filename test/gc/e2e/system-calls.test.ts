@@ -131,7 +131,7 @@ test('the collector under verification: mprotect fails', async () => {
     plans('collector', [protects]).map(
       ([, rules]) =>
         () =>
-          outcome({ verify: true }, rules),
+          outcome({ verify: 'full' }, rules),
     ),
   );
 });
@@ -144,7 +144,7 @@ test('an abandoned cycle leaves a heap that verifies', async () => {
     plans('collector', steps).map(
       ([, rules]) =>
         () =>
-          outcome({ verify: true }, rules),
+          outcome({ verify: 'full' }, rules),
     ),
   );
 });
