@@ -20,7 +20,7 @@ export type { Summary } from './heap/histogram.ts';
 export { InternTable, type InternTableTypes } from './heap/intern-table.ts';
 export { Mutator } from './heap/mutator.ts';
 export { Persistent, type SharedHandle } from './heap/persistent.ts';
-export { type Local, NULL, type Ref } from './heap/ref.ts';
+export { type Local, NULL, type Offset, type Ref } from './heap/ref.ts';
 export type {
   ArrayType,
   ElementKind,
@@ -28,8 +28,10 @@ export type {
   FieldKind,
   HeapType,
   RawArrayType,
+  RecordDescriptor,
   RecordType,
   RefArrayType,
+  Shape,
   WeakRecordType,
 } from './heap/types.ts';
 

@@ -27,10 +27,11 @@ import { type Tables, Tables as TablesClass } from '../heap/tables.ts';
 import {
   type ElementKind,
   type EphemeronType,
-  type FieldKind,
+  type NoFields,
   type RawArrayType,
   type RecordType,
   type RefArrayType,
+  type Shape,
   TypeRegistry,
   type WeakRecordType,
 } from '../heap/types.ts';
@@ -131,10 +132,10 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   }
 
   /** Registers a type of records. Register once and post the descriptor to other threads. @throws TospaceError ERR_TYPE */
-  defineRecord<const Fields extends string>(
-    name: string,
-    fields: Readonly<Record<Fields, FieldKind>>,
-  ): RecordType<Fields> {
+  defineRecord<const Name extends string, const Fields extends Shape>(
+    name: Name,
+    fields: Fields,
+  ): RecordType<Fields, Name> {
     this.#assertOpen();
     return this.#types.record(name, fields);
   }
@@ -149,10 +150,10 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
    * Registers a type of records whose field `referent` is weak: it does not keep its object alive, and is null from the moment the
    * object is found dead. Other fields are as in any record. Access it by `mutator.getWeak` and `setWeak`. @throws TospaceError ERR_TYPE
    */
-  defineWeakRecord<const Fields extends string = never>(
-    name: string,
-    fields: Readonly<Record<Fields, FieldKind>> = {} as Record<Fields, FieldKind>,
-  ): WeakRecordType<Fields> {
+  defineWeakRecord<const Name extends string, const Fields extends Shape = NoFields>(
+    name: Name,
+    fields: Fields = {} as Fields,
+  ): WeakRecordType<Fields, Name> {
     this.#assertOpen();
     return this.#types.weakRecord(name, fields);
   }
@@ -162,10 +163,10 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
    * refers to the key itself; both fields are null from the moment the key is found dead. Access them by `mutator.getKey`, `getValue`
    * and `setEphemeron`. @throws TospaceError ERR_TYPE
    */
-  defineEphemeron<const Fields extends string = never>(
-    name: string,
-    fields: Readonly<Record<Fields, FieldKind>> = {} as Record<Fields, FieldKind>,
-  ): EphemeronType<Fields> {
+  defineEphemeron<const Name extends string, const Fields extends Shape = NoFields>(
+    name: Name,
+    fields: Fields = {} as Fields,
+  ): EphemeronType<Fields, Name> {
     this.#assertOpen();
     return this.#types.ephemeron(name, fields);
   }
@@ -183,13 +184,13 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   }
 
   /** Registers a type of arrays of references. */
-  defineRefArray(name: string): RefArrayType {
+  defineRefArray<const Name extends string>(name: Name): RefArrayType<Name> {
     this.#assertOpen();
     return this.#types.refArray(name);
   }
 
   /** Registers a type of arrays of raw data. */
-  defineArray(name: string, element: ElementKind): RawArrayType {
+  defineArray<const Name extends string>(name: Name, element: ElementKind): RawArrayType<Name> {
     this.#assertOpen();
     return this.#types.rawArray(name, element);
   }
