@@ -36,6 +36,7 @@ import {
   type WeakRecordType,
 } from '../heap/types.ts';
 import { defineWeakMapTypes, type WeakMapTypes } from '../heap/weak-map.ts';
+import type { WasmMemory } from '../heap/webassembly.ts';
 import {
   check,
   createLibcKernel,
@@ -127,7 +128,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   }
 
   /** The shared memory, for WebAssembly modules that import it. */
-  get memory(): WebAssembly.Memory {
+  get memory(): WasmMemory {
     return this.tables.memory;
   }
 
