@@ -3,7 +3,7 @@
 
 import { TospaceError } from '../errors.ts';
 import type { Geometry } from '../heap/geometry.ts';
-import { GIB } from '../heap/geometry.ts';
+import { GIB, STEERED_RESIDUE } from '../heap/geometry.ts';
 import { COLLECTOR, W_CPU } from '../heap/layout.ts';
 import type { Tables } from '../heap/tables.ts';
 import { allowedCpus, errnoName, type Kernel, Userfaultfd, type UserfaultfdKind } from '../uffd/index.ts';
@@ -119,8 +119,11 @@ function unplaced(kernel: Kernel, tables: Tables, workers: number): string | und
   }
 }
 
-function windowReasons({ alignBytes, nonMovingAlignBytes }: Geometry): string[] {
-  const why = 'a heap of this size leaves no room on a 1 GiB boundary of the address space';
+function windowReasons({ alignBytes, nonMovingAlignBytes, memoryAddress }: Geometry): string[] {
+  const why =
+    memoryAddress % GIB === STEERED_RESIDUE
+      ? 'spaces of this size leave no room on a 1 GiB boundary of the address space'
+      : 'the memory could not be had just below a 1 GiB boundary of the address space';
   return [
     ...(alignBytes < GIB ? [`flips move the heap in steps of 2 MiB, because ${why}`] : []),
     ...(nonMovingAlignBytes < GIB ? [`flips hide pinned objects in steps of 2 MiB, because ${why}`] : []),
