@@ -15,7 +15,7 @@ export { formatOptions, HEAP_OPTIONS, type OptionDescription, parseOptions } fro
 export type { Duration, DurationText, Size, SizeText } from './gc/options/values.ts';
 export type { HeapMode } from './gc/mode.ts';
 export type { ReferenceCounts } from './gc/references.ts';
-export type { HeapStatistics } from './gc/statistics.ts';
+export type { HeapStatistics, PhaseName } from './gc/statistics.ts';
 export type { Summary } from './heap/histogram.ts';
 export { InternTable, type InternTableTypes } from './heap/intern-table.ts';
 export { Mutator } from './heap/mutator.ts';

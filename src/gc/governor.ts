@@ -63,7 +63,7 @@ export interface SizingReport {
   /** Bytes of heap that the next cycle is to be over before. */
   readonly softLimitBytes: number;
   /** Bytes per second that are expected to be allocated. */
-  readonly allocationRate: number;
+  readonly allocationBytesPerSecond: number;
   /** Milliseconds from the cycle's beginning to its flip: expected before it, and as it was. Expected 0: none was known. */
   readonly predictedRoomMs: number;
   readonly roomMs: number;
@@ -363,7 +363,7 @@ export class Governor {
   report(): SizingReport {
     return {
       softLimitBytes: this.#limit,
-      allocationRate: Math.round(expectedRate(this.#rate) * 1000),
+      allocationBytesPerSecond: Math.round(expectedRate(this.#rate) * 1000),
       predictedRoomMs: Math.round(this.#predicted * 1000) / 1000,
       roomMs: Math.round(this.#lastRoomMs * 1000) / 1000,
       paceMaxUs: this.pacer.maxUs,

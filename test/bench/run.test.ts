@@ -62,7 +62,7 @@ it('prints one JSON document with the documented fields and nothing else, and pr
       softLimitBytes: expect.any(Number),
       liveBytes: expect.any(Number),
       utilisation: expect.any(Number),
-      allocationRate: expect.any(Number),
+      allocationBytesPerSecond: expect.any(Number),
       lastRoomMs: expect.any(Number),
       predictedRoomMs: expect.any(Number),
       pacedWaits: expect.any(Number),

@@ -63,10 +63,10 @@ test('a steady program does not give back and take again', async () => {
 
 test('cycles begin by themselves and are predicted', async () => {
   const { sizing, reports } = await succeed<{
-    sizing: { allocationRate: number; predictedRoomMs: number; utilisation: number };
+    sizing: { allocationBytesPerSecond: number; predictedRoomMs: number; utilisation: number };
     reports: SizingReport[];
   }>('sizing', 'predicts');
-  expect(sizing.allocationRate).toBeGreaterThan(1e6);
+  expect(sizing.allocationBytesPerSecond).toBeGreaterThan(1e6);
   expect(sizing.predictedRoomMs).toBeGreaterThan(0);
   expect(sizing.utilisation).toBeGreaterThan(0);
   expect(sizing.utilisation).toBeLessThan(0.7);
