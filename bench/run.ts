@@ -37,7 +37,7 @@ async function measure(args: RunArguments): Promise<RunReport> {
   heap.on('cycle', (cycle) => cycles.push(cycle));
   heap.on('abandoned', (error) => process.stderr.write(`tospace: a cycle was abandoned: ${error.message}\n`));
   const done = new SharedArrayBuffer(8 * threads);
-  const title = `${workload.name}: collector ${heap.options.collector}, heap ${formatBytes(heap.options.heapBytes)}, seed ${seed}, scale ${scale}`;
+  const title = `${workload.name}: collector ${heap.options.collector}, heap ${formatBytes(heap.options.heap)}, seed ${seed}, scale ${scale}`;
   const progress = new Progress(process.stderr, title, {
     done: () => new Float64Array(done).reduce((sum, part) => sum + part) / threads,
     stats: () => heap.stats(),
@@ -52,7 +52,7 @@ async function measure(args: RunArguments): Promise<RunReport> {
     return makeReport({
       workload: workload.name,
       options: heap.options,
-      userfaultfd: heap.userfaultfd,
+      mode: heap.mode,
       seed,
       scale,
       checksum: result.checksum,

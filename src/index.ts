@@ -36,16 +36,19 @@ export {
   type StressOptions,
 } from './gc/options.ts';
 export type { PauseReport } from './gc/pause-clock.ts';
-export type { ReferenceCounts } from './gc/references.ts';
-export type { HeapStatistics } from './gc/statistics.ts';
 export { GUEST_ABI_VERSION, GUEST_MODULE, type GuestAbi, type GuestImports } from './heap/guest.ts';
 export type { TracedSpace, TraceEvent, TraceRecorder, TraceThread } from './gc/trace.ts';
 export type { CycleCause } from './heap/causes.ts';
+export { formatOptions, HEAP_OPTIONS, type OptionDescription, parseOptions } from './gc/options/text.ts';
+export type { Duration, DurationText, Size, SizeText } from './gc/options/values.ts';
+export type { HeapMode } from './gc/mode.ts';
+export type { ReferenceCounts } from './gc/references.ts';
+export type { CurrentPhase, HeapStatistics } from './gc/statistics.ts';
 export type { Summary } from './heap/histogram.ts';
 export { InternTable, type InternTableTypes } from './heap/intern-table.ts';
 export { Mutator } from './heap/mutator.ts';
 export { Persistent, type SharedHandle } from './heap/persistent.ts';
-export { type Local, NULL, type Ref } from './heap/ref.ts';
+export { type Local, NULL, type Offset, type Ref } from './heap/ref.ts';
 export type {
   CycleOutcome,
   FaultOutcome,
@@ -61,8 +64,10 @@ export type {
   FieldKind,
   HeapType,
   RawArrayType,
+  RecordDescriptor,
   RecordType,
   RefArrayType,
+  Shape,
   WeakRecordType,
 } from './heap/types.ts';
 

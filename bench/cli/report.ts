@@ -2,7 +2,7 @@
 // how it is measured.
 
 import { availableParallelism, release } from 'node:os';
-import type { CycleReport, HeapStatistics, ResolvedOptions, Summary } from 'tospace';
+import type { CycleReport, HeapMode, HeapStatistics, ResolvedOptions, Summary } from 'tospace';
 
 export interface CyclesDetail {
   /** Cycles whose reports arrived; the medians below are over these. */
@@ -22,8 +22,8 @@ export interface CyclesDetail {
 export interface RunReport {
   readonly workload: string;
   readonly options: ResolvedOptions;
-  /** The kind that was opened; null when the collector needs none. */
-  readonly userfaultfd: string | null;
+  /** What really ran, and why. */
+  readonly mode: HeapMode;
   readonly seed: number;
   readonly scale: number;
   readonly checksum: number;
@@ -55,7 +55,7 @@ export interface RunReport {
 export interface RunFacts {
   readonly workload: string;
   readonly options: ResolvedOptions;
-  readonly userfaultfd: string | undefined;
+  readonly mode: HeapMode;
   readonly seed: number;
   readonly scale: number;
   readonly checksum: number;
@@ -103,7 +103,7 @@ export function makeReport(facts: RunFacts): RunReport {
   return {
     workload: facts.workload,
     options: facts.options,
-    userfaultfd: facts.userfaultfd ?? null,
+    mode: facts.mode,
     seed: facts.seed,
     scale: facts.scale,
     checksum: facts.checksum,

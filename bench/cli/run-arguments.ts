@@ -2,10 +2,10 @@
 // only read.
 
 import { parseArgs } from 'node:util';
-import { DEFAULT_OPTIONS, type HeapOptions } from 'tospace';
+import { HEAP_OPTIONS, type HeapOptions, parseOptions } from 'tospace';
 import { findWorkload, WORKLOADS } from '../workloads/index.ts';
 import { DEFAULT_LOAD, type Load, type Workload } from '../workloads/workload.ts';
-import { formatBytes, parseBytes, parseRate } from './bytes.ts';
+import { parseBytes, parseRate } from './bytes.ts';
 import { UsageError } from './usage.ts';
 
 /** A scale beyond this is a typing error, not a plan. */
@@ -14,69 +14,58 @@ const SCALE_MAX = 10_000;
 const THREADS_MAX = 32;
 const THREADS_DEFAULT = 2;
 
-/** The options of the command line, in the order of the help. A value is one of `values`, or whatever `read` makes of it. */
+/** The options of the command line, in the order of the help. */
 interface OptionSpec {
   readonly name: string;
-  readonly value?: string;
-  readonly values?: readonly string[];
+  /** How a value is written; an option without is a switch. */
+  readonly notation?: string;
   readonly help: string;
 }
 
+/** Where a line of the help is broken. */
+const HELP_COLUMNS = 110;
+const HELP_INDENT = 28;
+
+/** `minHeap` is `--min-heap`. */
+const flagOf = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+const inPlainText = (markdown: string): string => markdown.replaceAll('`', '');
+
+/** Options of the heap: all of the library's table, those of stress in one. */
+const HEAP_FLAGS = HEAP_OPTIONS.filter(({ key }) => !key.startsWith('stress.')).map((option) => ({
+  option,
+  name: flagOf(option.key),
+}));
+
 const OPTIONS: readonly OptionSpec[] = [
-  {
-    name: 'collector',
-    values: ['concurrent', 'stop-the-world', 'none'],
-    help: 'who collects (default concurrent)',
-  },
-  { name: 'fill', values: ['continue', 'copy'], help: 'how built pages are installed (default continue)' },
-  {
-    name: 'retention',
-    values: ['recycle', 'release'],
-    help: 'what becomes of from-space (default recycle; release with copy)',
-  },
-  {
-    name: 'heap',
-    value: 'SIZE',
-    help: `capacity of the heap, such as 64MiB (default ${formatBytes(DEFAULT_OPTIONS.heapBytes).replace(' ', '')})`,
-  },
-  { name: 'min-heap', value: 'SIZE', help: 'what the heap keeps for itself without need (default 32MiB)' },
-  {
-    name: 'utilisation',
-    value: 'X',
-    help: `part of the heap that live data should fill at most (default ${DEFAULT_OPTIONS.targetUtilisation})`,
-  },
-  { name: 'servers', value: 'N', help: `fault servers, 1 to 15 (default ${DEFAULT_OPTIONS.servers})` },
-  { name: 'placement', values: ['mutator', 'any'], help: 'CPU of a fault server (default mutator)' },
-  {
-    name: 'trigger',
-    value: 'auto|X',
-    help: `when a cycle begins: by itself, or at a part of the room (default ${DEFAULT_OPTIONS.trigger})`,
-  },
-  {
-    name: 'userfaultfd',
-    values: ['auto', 'full', 'user-mode-only'],
-    help: 'kind of userfaultfd to open (default auto)',
-  },
-  { name: 'verify', help: 'check the heap in every phase and every operation: 10 to 100 times slower' },
-  { name: 'seed', value: 'N', help: 'seed of the random workloads (default 1)' },
-  { name: 'scale', value: 'X', help: 'amount of work, 1 is the default size' },
-  { name: 'threads', value: 'N', help: 'gcbench-mt: threads on the one heap, 1 to 32 (default 2)' },
-  {
-    name: 'ops-rate',
-    value: 'R',
-    help: 'open load: an operation is due every 1/R seconds, in each thread (default: one after the other)',
-  },
-  { name: 'ops', value: 'FILE', help: 'write start and end of every operation, as pairs of doubles, in ms' },
-  { name: 'seconds', value: 'N', help: `steady: how long it runs (default ${DEFAULT_LOAD.seconds})` },
-  { name: 'rate', value: 'RATE', help: 'steady: allocation, such as 200MB/s (the default)' },
-  { name: 'live', value: 'SIZE', help: 'steady: size of the live set (default 256MiB)' },
+  ...HEAP_FLAGS.map(({ name, option: { notation, doc, byDefault } }) => ({
+    name,
+    notation,
+    help: `${inPlainText(doc)} Default ${inPlainText(byDefault)}.`,
+  })),
   {
     name: 'stress',
-    value: 'JSON',
-    help: 'the stress option of a heap, such as {"collectEveryAllocation":1000}',
+    notation: 'KEY=VALUE,...',
+    help: 'Stress options of the heap, such as collectEveryAllocation=1000,delayMs.flip=2.',
   },
-  { name: 'json', help: 'print one JSON document and nothing else on standard output' },
-  { name: 'help', help: 'show this help' },
+  { name: 'seed', notation: 'N', help: 'Seed of the random workloads. Default 1.' },
+  { name: 'scale', notation: 'X', help: 'Amount of work. Default 1.' },
+  { name: 'threads', notation: 'N', help: 'gcbench-mt: threads on the one heap, 1 to 32. Default 2.' },
+  {
+    name: 'ops-rate',
+    notation: 'R',
+    help: 'Open load: an operation is due every 1/R seconds, in each thread. Default: one after the other.',
+  },
+  {
+    name: 'ops',
+    notation: 'FILE',
+    help: 'Write start and end of every operation, as pairs of doubles, in ms.',
+  },
+  { name: 'seconds', notation: 'N', help: `steady: how long it runs. Default ${DEFAULT_LOAD.seconds}.` },
+  { name: 'rate', notation: 'RATE', help: 'steady: allocation. Default 200MB/s.' },
+  { name: 'live', notation: 'SIZE', help: 'steady: size of the live set. Default 256MiB.' },
+  { name: 'json', help: 'Print one JSON document and nothing else on standard output.' },
+  { name: 'help', help: 'Show this help.' },
 ];
 
 const NAMES = OPTIONS.map(({ name }) => `--${name}`).join(', ');
@@ -94,17 +83,37 @@ export interface RunArguments {
   readonly json: boolean;
 }
 
+/** Words in lines of at most `width` columns. */
+function wrapped(text: string, width: number): string[] {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1)!;
+    if (last !== '' && last.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = last === '' ? word : `${last} ${word}`;
+  }
+  return lines;
+}
+
 function helpText(): string {
-  const left = ({ name, value, values }: OptionSpec): string =>
-    [`  --${name}`, value ?? values?.join('|')].filter((part) => part !== undefined).join(' ');
-  const lines = OPTIONS.map((option) => {
-    const start = left(option);
-    return start.length > 24
-      ? `${start}\n${' '.repeat(28)}${option.help}`
-      : `${start.padEnd(28)}${option.help}`;
+  const lines = OPTIONS.flatMap(({ name, notation, help }) => {
+    const start = `  --${name}${notation === undefined ? '' : ` ${notation}`}`;
+    const [first, ...rest] = wrapped(help, HELP_COLUMNS - HELP_INDENT);
+    const indented = (line: string | undefined): string => `${' '.repeat(HELP_INDENT)}${line}`;
+    return start.length > HELP_INDENT - 2
+      ? [start, indented(first), ...rest.map(indented)]
+      : [`${start.padEnd(HELP_INDENT)}${first}`, ...rest.map(indented)];
   });
-  const workloads = WORKLOADS.map(({ name, summary }) => `  ${name.padEnd(26)}${summary}`);
-  return `Usage: tospace run WORKLOAD [OPTIONS]\n\nWorkloads:\n${workloads.join('\n')}\n\nOptions:\n${lines.join('\n')}\n`;
+  const workloads = WORKLOADS.map(({ name, summary }) => `  ${name.padEnd(HELP_INDENT - 2)}${summary}`);
+  return `Usage: tospace run WORKLOAD [OPTIONS]
+
+Workloads:
+${workloads.join('\n')}
+
+Options:
+${lines.join('\n')}
+
+Options of the heap that are not given here come from the environment variable TOSPACE: heap=64MiB,verify=phase.
+`;
 }
 
 export const RUN_USAGE: string = helpText();
@@ -114,33 +123,10 @@ export function parseRunArguments(args: readonly string[]): RunArguments | 'help
   const { values, positionals } = parse(args);
   if (values.help === true) return 'help';
   const workload = chooseWorkload(positionals);
-  for (const { name, values: allowed } of OPTIONS) {
-    const given = values[name];
-    if (allowed !== undefined && typeof given === 'string' && !allowed.includes(given)) {
-      throw new UsageError(`--${name}: "${given}" is not one of ${allowed.join(', ')}`);
-    }
-  }
   const text = (name: string): string | undefined => values[name] as string | undefined;
-  const heap = text('heap');
-  const stress = text('stress');
-  const trigger = text('trigger');
-  const minHeap = text('min-heap');
   return {
     workload,
-    heapOptions: dropUndefined({
-      heapBytes: heap === undefined ? undefined : parseBytes('--heap', heap),
-      collector: text('collector'),
-      fill: text('fill'),
-      retention: text('retention'),
-      servers: number('--servers', text('servers'), 1, 15, true),
-      placement: text('placement'),
-      minHeapBytes: minHeap === undefined ? undefined : parseBytes('--min-heap', minHeap),
-      targetUtilisation: number('--utilisation', text('utilisation'), 0.1, 0.95, false),
-      trigger: trigger === 'auto' ? trigger : number('--trigger', trigger, 0.05, 0.95, false),
-      userfaultfd: text('userfaultfd'),
-      verify: values.verify === true ? true : undefined,
-      stress: stress === undefined ? undefined : json('--stress', stress),
-    }) as HeapOptions,
+    heapOptions: { ...heapOptions(text), ...stressOptions(text('stress')) },
     seed: number('--seed', text('seed'), 0, 2 ** 32 - 1, true) ?? 1,
     scale: number('--scale', text('scale'), 0.0001, SCALE_MAX, false) ?? 1,
     threads: readThreads(workload, text('threads')),
@@ -158,9 +144,9 @@ function parse(args: readonly string[]): ReturnType<typeof parseArgs> {
       allowPositionals: true,
       strict: true,
       options: Object.fromEntries(
-        OPTIONS.map(({ name, value, values }) => [
+        OPTIONS.map(({ name, notation }) => [
           name,
-          { type: value !== undefined || values !== undefined ? 'string' : 'boolean' } as const,
+          { type: notation === undefined ? 'boolean' : 'string' } as const,
         ]),
       ),
     });
@@ -184,6 +170,28 @@ function readOperationsRate(workload: Workload, given: string | undefined): numb
   if (given !== undefined && workload.hiccups === true)
     throw new UsageError(`--ops-rate: ${workload.name} has a schedule of its own; use --rate`);
   return number('--ops-rate', given, 0.001, 1e6, false);
+}
+
+function heapOptions(text: (name: string) => string | undefined): HeapOptions {
+  const given: Record<string, unknown> = {};
+  for (const { name, option } of HEAP_FLAGS) {
+    const value = text(name);
+    if (value === undefined) continue;
+    const parsed = option.parse(value);
+    if (parsed === undefined) throw new UsageError(`--${name}: "${value}" is not ${option.rule}`);
+    given[option.key] = parsed;
+  }
+  return given as HeapOptions;
+}
+
+/** Keys without the `stress.` that they have in an option string. */
+function stressOptions(text: string | undefined): HeapOptions {
+  if (text === undefined) return {};
+  const keyed = text
+    .split(',')
+    .map((part) => `stress.${part.trim()}`)
+    .join(',');
+  return parseOptions(keyed, '--stress');
 }
 
 function readLoad(workload: Workload, text: (name: string) => string | undefined): Load {
@@ -227,18 +235,4 @@ function number(
     );
   }
   return value;
-}
-
-function json(option: string, text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    throw new UsageError(
-      `${option}: "${text}" is not JSON; write an object such as {"collectEverySafepoint":1000}`,
-    );
-  }
-}
-
-function dropUndefined(object: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
 }

@@ -1,6 +1,6 @@
 // A report in plain words.
 
-import type { Summary } from 'tospace';
+import { formatOptions, type Summary } from 'tospace';
 import { formatBytes } from './bytes.ts';
 import type { LatencySummary } from '../workloads/latencies.ts';
 import type { RunReport } from './report.ts';
@@ -14,15 +14,11 @@ function spread({ count, p50, p99, max }: Summary): string {
     : `${count}, half within ${us(p50)}, 99 % within ${us(p99)}, longest ${us(max)}`;
 }
 
-function ranWith({ options, userfaultfd, seed, scale }: RunReport): string {
-  const { collector, heapBytes, fill, retention, servers, placement, trigger, verify, stress } = options;
-  const parts = [`collector ${collector}`, `heap ${formatBytes(heapBytes)}`];
-  if (collector === 'concurrent') {
-    parts.push(`fill ${fill}`, `servers ${servers}`, `placement ${placement}`, `userfaultfd ${userfaultfd}`);
-  }
-  if (collector !== 'none') parts.push(`retention ${retention}`, `trigger ${trigger}`);
-  if (verify) parts.push('verify');
-  if (Object.keys(stress).length > 0) parts.push(`stress ${JSON.stringify(stress)}`);
+function ranWith({ options, mode, seed, scale }: RunReport): string {
+  const { collector, fill, servers, userfaultfd } = mode;
+  const parts = [`collector ${collector}`, `heap ${formatBytes(options.heap)}`];
+  if (collector === 'concurrent')
+    parts.push(`fill ${fill}`, `servers ${servers}`, `userfaultfd ${userfaultfd}`);
   parts.push(`seed ${seed}`, `scale ${scale}`);
   return parts.join(', ');
 }
@@ -71,6 +67,8 @@ export function summarise(report: RunReport): string {
   const abandoned = report.abandonedCycles === 0 ? '' : `, and ${report.abandonedCycles} abandoned`;
   const lines: [string, string][] = [
     [report.workload, ranWith(report)],
+    ['options', formatOptions(report.options)],
+    ...report.mode.reasons.map((reason): [string, string] => ['note', reason]),
     ['time', `${seconds.toFixed(2)} s, ${report.cycles} cycles${abandoned}`],
     ...pauseLines(report),
     ...faultLines(report),

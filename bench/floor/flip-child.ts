@@ -24,11 +24,11 @@ else request(workerData as RequesterData);
 
 async function main(usedMib: number, cycles: number): Promise<void> {
   const heap = await createHeap({
-    heapBytes: WINDOW_BYTES,
+    heap: WINDOW_BYTES,
     collector: 'concurrent',
     trigger: 0.95,
     // The arrays are what moves.
-    largeObjectBytes: 2 ** 31,
+    largeObject: 2 ** 31,
   });
   const reports: CycleReport[] = [];
   heap.on('cycle', (report) => reports.push(report));

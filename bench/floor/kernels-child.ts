@@ -77,7 +77,7 @@ const [graph, objectCount, cycleCount, heapMib] = process.argv.slice(2);
 const n = Number(objectCount);
 const cycles = Number(cycleCount);
 const heap = await createHeap({
-  heapBytes: Number(heapMib) * MIB,
+  heap: Number(heapMib) * MIB,
   collector: 'stop-the-world',
   trigger: 0.95,
 });

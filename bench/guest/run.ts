@@ -171,7 +171,7 @@ export function runGuest(name: string, context: GuestContext): number {
   if (form === undefined) throw new RangeError(`${name} is not one of ${GUESTS.join(', ')}`);
   const { heap, mutator, scale, operations } = context;
   const { memory, functions } = mutator.guest;
-  const instance = new WebAssembly.Instance(guestModule(heap.options.verify), {
+  const instance = new WebAssembly.Instance(guestModule(heap.options.verify === 'full'), {
     env: { memory },
     [GUEST_MODULE]: functions,
     operations: {

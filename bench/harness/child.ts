@@ -40,7 +40,7 @@ async function measureHeap(input: ChildInput): Promise<ChildFacts> {
   const before = new Set(threadIds());
   const heap = await createHeap({
     ...configuration.options,
-    ...(configuration.heapBytes === null ? {} : { heapBytes: configuration.heapBytes }),
+    ...(configuration.heapBytes === null ? {} : { heap: configuration.heapBytes }),
   });
   try {
     const tids = collectorThreads(heap, before);
@@ -73,7 +73,7 @@ async function measureHeap(input: ChildInput): Promise<ChildFacts> {
       checksum: combineChecksums(configuration, threads),
       threads,
       options: heap.options,
-      userfaultfd: heap.userfaultfd ?? null,
+      userfaultfd: heap.mode.userfaultfd === 'none' ? null : heap.mode.userfaultfd,
       statistics,
       cycles,
       recording,

@@ -311,8 +311,8 @@ export interface TimelineSample {
   readonly softLimitBytes: number | null;
   readonly rssBytes: number | null;
   readonly memfdBytes: number | null;
-  /** Number of the phase of the running cycle, 0 none; null where unknown. */
-  readonly phase: number | null;
+  /** Phase of the running cycle, `idle` between cycles; null where unknown. */
+  readonly phase: string | null;
 }
 
 export interface CycleTimeline {

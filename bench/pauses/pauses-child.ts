@@ -40,8 +40,8 @@ type ThreadResult = Pick<PauseSamples, 'pauses' | 'untimed' | 'allocationRate'>;
 async function main(configuration: Configuration, cycles: number, limitMs: number): Promise<void> {
   const { heapMib, nonMovingMib } = capacities(configuration);
   const heap = await createHeap({
-    heapBytes: heapMib * MIB,
-    nonMovingBytes: nonMovingMib * MIB,
+    heap: heapMib * MIB,
+    nonMoving: nonMovingMib * MIB,
     persistentSlots: Math.max(configuration.roots, 1024),
     // No cycles but those that are asked for.
     trigger: 0.95,

@@ -33,9 +33,9 @@ export class ManagedHost {
     { heapBytes, verify }: ManagedOptions,
   ): Promise<ManagedHost> {
     const heap = await createHeap({
-      heapBytes,
-      minHeapBytes: heapBytes,
-      verify,
+      heap: heapBytes,
+      minHeap: heapBytes,
+      verify: verify ? 'full' : 'off',
       idleCollectMs: 0,
       trigger: 0.9,
     });

@@ -29,7 +29,7 @@ export type ConfigurationName = LadderName | ConcurrentName;
 export const LADDER: Readonly<Record<LadderName, Configuration>> = {
   // Nothing moves, nothing is freed: what fails is not the collector's business.
   'no collection': {
-    options: { collector: 'none', heapBytes: 64 * MIB },
+    options: { collector: 'none', heap: 64 * MIB },
     steps: 500,
     blames: 'inconsistent-hooks',
   },
@@ -57,19 +57,19 @@ export const LADDER: Readonly<Record<LadderName, Configuration>> = {
 export const CONCURRENT: Readonly<Record<ConcurrentName, Configuration>> = {
   'held-up marking': {
     // Between the trace and the remark pause: whatever a store hides from the marker there, only a card tells of.
-    options: { heapBytes: 2 * MIB, verify: true, trigger: 0.05, stress: { delayMs: { remark: 12 } } },
+    options: { heap: 2 * MIB, verify: 'full', trigger: 0.05, stress: { delayMs: { remark: 12 } } },
     steps: 1500,
     blames: 'missed-barrier',
   },
   'small heap': {
-    options: { heapBytes: MIB, verify: true, trigger: 0.2, stress: { collectEveryAllocation: 29 } },
+    options: { heap: MIB, verify: 'full', trigger: 0.2, stress: { collectEveryAllocation: 29 } },
     steps: 800,
     blames: 'missed-barrier',
   },
   'fill by copy': {
     options: {
-      heapBytes: 2 * MIB,
-      verify: true,
+      heap: 2 * MIB,
+      verify: 'full',
       trigger: 0.1,
       fill: 'copy',
       stress: { collectEverySafepoint: 3, delayMs: { batch: 1 } },
@@ -78,7 +78,7 @@ export const CONCURRENT: Readonly<Record<ConcurrentName, Configuration>> = {
     blames: 'missed-barrier',
   },
   'as it runs': {
-    options: { heapBytes: 2 * MIB, trigger: 0.1, servers: 2, stress: { delayMs: { plan: 1, install: 0.2 } } },
+    options: { heap: 2 * MIB, trigger: 0.1, servers: 2, stress: { delayMs: { plan: 1, install: 0.2 } } },
     steps: 2000,
     blames: 'missed-barrier',
   },

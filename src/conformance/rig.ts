@@ -26,7 +26,7 @@ export type AnyType = ObjectType<unknown>;
 
 /** Cycles begin when a check wants them, and a thread that blocks one is given up before the check is. */
 const BASE_OPTIONS: HeapOptions = {
-  heapBytes: 8 * 1024 * 1024,
+  heap: 8 * 1024 * 1024,
   trigger: 0.95,
   servers: 1,
   safepointTimeoutMs: 10_000,
@@ -35,9 +35,9 @@ const BASE_OPTIONS: HeapOptions = {
 /** A heap that is verified often: small, because that looks at all of it. */
 export const VERIFIED: HeapOptions = {
   collector: 'stop-the-world',
-  verify: true,
-  heapBytes: 2 * 1024 * 1024,
-  nonMovingBytes: 1024 * 1024,
+  verify: 'full',
+  heap: 2 * 1024 * 1024,
+  nonMoving: 1024 * 1024,
 };
 
 /** A word of an object that changed. */

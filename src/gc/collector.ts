@@ -61,7 +61,7 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
     nonMoving: new NonMoving(context),
     references: new References(context, tracer),
     retention: new Retention(context),
-    verifier: options.verify ? new Verifier(context) : undefined,
+    verifier: options.verify !== 'off' ? new Verifier(context) : undefined,
     governor,
   };
   const collector =

@@ -3,6 +3,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Arena, type ArenaHandle } from '../heap/arena.ts';
 import { Tables } from '../heap/tables.ts';
+import type { WasmModule } from '../heap/webassembly.ts';
 import {
   COLLECTOR,
   CTL_PHASE,
@@ -22,7 +23,7 @@ import { bindLocksOf } from './peers.ts';
 /** Everything a worker is started with. Can be posted. */
 export interface WorkerSetup {
   readonly arena: ArenaHandle;
-  readonly module: WebAssembly.Module;
+  readonly module: WasmModule;
   readonly options: ResolvedOptions;
   /** The userfaultfd, or undefined where the collector needs none. */
   readonly uffd: { readonly fd: number; readonly kind: 'full' | 'user-mode-only' } | undefined;

@@ -65,7 +65,7 @@ export interface SizingReport {
   /** Bytes of heap that the next cycle is to be over before. */
   readonly softLimitBytes: number;
   /** Bytes per second that are expected to be allocated. */
-  readonly allocationRate: number;
+  readonly allocationBytesPerSecond: number;
   /** Milliseconds from the cycle's beginning to its flip: expected before it, and as it was. Expected 0: none was known. */
   readonly predictedRoomMs: number;
   readonly roomMs: number;
@@ -134,7 +134,7 @@ export class Governor {
     this.#control = control;
     this.#heap = heap;
     this.#capacity = heapBytes;
-    this.#minBytes = Math.min(options.minHeapBytes, heapBytes);
+    this.#minBytes = Math.min(options.minHeap, heapBytes);
     this.#auto = options.trigger === 'auto';
     this.#concurrent = options.collector === 'concurrent';
     this.#external = new ExternalSum(context.tables);
@@ -366,7 +366,7 @@ export class Governor {
   report(): SizingReport {
     return {
       softLimitBytes: this.#limit,
-      allocationRate: Math.round(expectedRate(this.#rate) * 1000),
+      allocationBytesPerSecond: Math.round(expectedRate(this.#rate) * 1000),
       predictedRoomMs: Math.round(this.#predicted * 1000) / 1000,
       roomMs: Math.round(this.#lastRoomMs * 1000) / 1000,
       paceMaxUs: this.pacer.maxUs,
@@ -406,7 +406,7 @@ export class Governor {
     const control = this.#control;
     const external = this.#external.bytes;
     this.#externalBase = Math.min(this.#externalBase, external);
-    const allowance = externalAllowance(this.#externalBase, options.minHeapBytes, options.targetUtilisation);
+    const allowance = externalAllowance(this.#externalBase, options.minHeap, options.targetUtilisation);
     const ratePerMs = expectedRate(this.#rate);
     const start =
       options.trigger === 'auto'

@@ -10,7 +10,6 @@ import {
   CTL_CYCLES_ASKED,
   CTL_HEAP_STATE,
   CTL_INSPECTOR_TID,
-  CTL_LIMIT,
   HEAP_CLOSED,
   HEAP_OPEN,
   T_STATE,
@@ -29,21 +28,23 @@ import { type Tables, Tables as TablesClass } from '../heap/tables.ts';
 import {
   type ElementKind,
   type EphemeronType,
-  type FieldKind,
+  type NoFields,
   type RawArrayType,
   type RecordType,
   type RefArrayType,
+  type Shape,
   TypeRegistry,
   type WeakRecordType,
 } from '../heap/types.ts';
 import { defineWeakMapTypes, type WeakMapTypes } from '../heap/weak-map.ts';
+import type { WasmMemory } from '../heap/webassembly.ts';
 import {
   check,
   createLibcKernel,
   injectFaults,
   type Kernel,
   StopSignal,
-  Userfaultfd,
+  type Userfaultfd,
 } from '../uffd/index.ts';
 import { Crew } from './crew.ts';
 import type { CycleReport } from './cycle.ts';
@@ -54,7 +55,14 @@ import type { HeapGraph } from './inspect/graph.ts';
 import { type SnapshotOptions, takeSnapshot } from './inspect/index.ts';
 import { kernelModule } from './kernels.ts';
 import { announce, type HeapListener, NULL_LISTENER } from './listener.ts';
-import { type HeapOptions, markStackEntries, type ResolvedOptions, resolveOptions } from './options.ts';
+import {
+  type HeapOptions,
+  markStackEntries,
+  OPTIONS_VARIABLE,
+  type ResolvedOptions,
+  resolveOptions,
+} from './options.ts';
+import { type HeapMode, openUserfaultfd, readMode, type StartMode } from './mode.ts';
 import { tryPriority } from './pause-priority.ts';
 import { bindLocksOf, Peers } from './peers.ts';
 import { type HeapStatistics, readStatistics } from './statistics.ts';
@@ -69,6 +77,7 @@ export interface SharedHeap {
   readonly arena: ArenaHandle;
   readonly options: ResolvedOptions;
   readonly workers: number;
+  readonly mode: StartMode;
 }
 
 export interface AttachOptions {
@@ -87,6 +96,7 @@ interface HeapEvents {
 
 /** One thread's way to a heap that it, or another thread, created. */
 export class HeapAccess extends EventEmitter<HeapEvents> {
+  /** What the heap was created with, every option with its value. `formatOptions` makes one line of it. */
   readonly options: ResolvedOptions;
   protected readonly kernel: Kernel;
   protected readonly tables: Tables;
@@ -94,6 +104,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   protected readonly mutators: Set<Mutator> = new Set();
   readonly #types: TypeRegistry;
   readonly #arena: ArenaHandle;
+  readonly #start: StartMode;
 
   constructor(kernel: Kernel, shared: SharedHeap, tables: Tables) {
     super();
@@ -102,6 +113,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     this.workers = shared.workers;
     this.tables = tables;
     this.#arena = shared.arena;
+    this.#start = shared.mode;
     this.#types = new TypeRegistry(tables);
     bindLocksOf(this.#threads);
   }
@@ -112,24 +124,28 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
 
   /** What another thread needs: post it there, and call `attachHeap` with it. */
   share(): SharedHeap {
-    return { arena: this.#arena, options: this.options, workers: this.workers };
+    return { arena: this.#arena, options: this.options, workers: this.workers, mode: this.#start };
+  }
+
+  /**
+   * What really runs, and why where it is not what was asked for: kind of userfaultfd, placement of servers, a collector that `auto` chose.
+   * @throws TospaceError ERR_STATE when the heap is closed.
+   */
+  get mode(): HeapMode {
+    this.#assertOpen();
+    return readMode({ ...this.#threads, options: this.options, start: this.#start });
   }
 
   /** The shared memory, for WebAssembly modules that import it. */
-  get memory(): WebAssembly.Memory {
+  get memory(): WasmMemory {
     return this.tables.memory;
   }
 
-  /** Capacity of the moving space in bytes. */
-  get heapBytes(): number {
-    return this.tables.control[CTL_LIMIT]! - this.tables.geometry.heap;
-  }
-
   /** Registers a type of records. Register once and post the descriptor to other threads. @throws TospaceError ERR_TYPE */
-  defineRecord<const Fields extends string>(
-    name: string,
-    fields: Readonly<Record<Fields, FieldKind>>,
-  ): RecordType<Fields> {
+  defineRecord<const Name extends string, const Fields extends Shape>(
+    name: Name,
+    fields: Fields,
+  ): RecordType<Fields, Name> {
     this.#assertOpen();
     return this.#types.record(name, fields);
   }
@@ -144,10 +160,10 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
    * Registers a type of records whose field `referent` is weak: it does not keep its object alive, and is null from the moment the
    * object is found dead. Other fields are as in any record. Access it by `mutator.getWeak` and `setWeak`. @throws TospaceError ERR_TYPE
    */
-  defineWeakRecord<const Fields extends string = never>(
-    name: string,
-    fields: Readonly<Record<Fields, FieldKind>> = {} as Record<Fields, FieldKind>,
-  ): WeakRecordType<Fields> {
+  defineWeakRecord<const Name extends string, const Fields extends Shape = NoFields>(
+    name: Name,
+    fields: Fields = {} as Fields,
+  ): WeakRecordType<Fields, Name> {
     this.#assertOpen();
     return this.#types.weakRecord(name, fields);
   }
@@ -157,10 +173,10 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
    * refers to the key itself; both fields are null from the moment the key is found dead. Access them by `mutator.getKey`, `getValue`
    * and `setEphemeron`. @throws TospaceError ERR_TYPE
    */
-  defineEphemeron<const Fields extends string = never>(
-    name: string,
-    fields: Readonly<Record<Fields, FieldKind>> = {} as Record<Fields, FieldKind>,
-  ): EphemeronType<Fields> {
+  defineEphemeron<const Name extends string, const Fields extends Shape = NoFields>(
+    name: Name,
+    fields: Fields = {} as Fields,
+  ): EphemeronType<Fields, Name> {
     this.#assertOpen();
     return this.#types.ephemeron(name, fields);
   }
@@ -178,13 +194,13 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   }
 
   /** Registers a type of arrays of references. */
-  defineRefArray(name: string): RefArrayType {
+  defineRefArray<const Name extends string>(name: Name): RefArrayType<Name> {
     this.#assertOpen();
     return this.#types.refArray(name);
   }
 
   /** Registers a type of arrays of raw data. */
-  defineArray(name: string, element: ElementKind): RawArrayType {
+  defineArray<const Name extends string>(name: Name, element: ElementKind): RawArrayType<Name> {
     this.#assertOpen();
     return this.#types.rawArray(name, element);
   }
@@ -221,19 +237,20 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
       },
     };
     const { stress, verify, collector } = this.options;
+    const checked = verify === 'full';
     if (collector !== 'none') this.#makeRoomForThread(host, peers);
     const options = {
       collectEveryAllocation: stress.collectEveryAllocation ?? 0,
       collectEverySafepoint: stress.collectEverySafepoint ?? 0,
-      largeObjectBytes: this.options.largeObjectBytes,
+      largeObjectBytes: this.options.largeObject,
       faultSamples: collector === 'concurrent' ? this.options.faultSamples : 0,
-      checked: verify,
+      checked,
       collects: collector !== 'none',
     };
     const forget = (): void => {
       this.mutators.delete(mutator);
     };
-    const mutator = new (verify ? CheckedMutator : Mutator)(this.tables, host, options, forget);
+    const mutator = new (checked ? CheckedMutator : Mutator)(this.tables, host, options, forget);
     this.mutators.add(mutator);
     return mutator;
   }
@@ -315,32 +332,29 @@ export class Heap extends HeapAccess {
    * @throws TospaceError ERR_OPTION, ERR_UNSUPPORTED, ERR_PERMISSION, ERR_SYSCALL or ERR_WORKER; nothing is left behind.
    */
   static async create(given: HeapOptions = {}): Promise<Heap> {
-    const options = resolveOptions(given);
+    const planned = resolveOptions(given, process.env[OPTIONS_VARIABLE]);
     const libc = createLibcKernel();
     const kernel =
-      options.stress.injection === undefined ? libc : injectFaults(libc, options.stress.injection, 'creator');
+      planned.stress.injection === undefined ? libc : injectFaults(libc, planned.stress.injection, 'creator');
     const undo: (() => unknown)[] = [];
     try {
+      const { options, uffd, mode } = openUserfaultfd(kernel, planned);
       if (options.collector === 'concurrent' && options.pausePriority === 'raise')
         check(tryPriority(kernel), 'sched_setscheduler', 'trying to raise the priority of a thread');
-      const uffd =
-        options.collector === 'concurrent'
-          ? Userfaultfd.open(kernel, { kind: options.userfaultfd })
-          : undefined;
       undo.push(() => uffd?.close());
       const stop = StopSignal.create(kernel);
       undo.push(() => stop.close());
       const arena = Arena.create(kernel, {
-        heapBytes: options.heapBytes,
-        nonMovingBytes: options.nonMovingBytes,
+        heapBytes: options.heap,
+        nonMovingBytes: options.nonMoving,
         markStackEntries: markStackEntries(options),
         persistentSlots: options.persistentSlots,
-        typeMapBytes: options.typeMapBytes,
+        typeMapBytes: options.typeMaps,
       });
       undo.push(() => arena.close());
       const workers =
         options.collector === 'none' ? 0 : options.collector === 'concurrent' ? 1 + options.servers : 1;
-      const heap = new Heap(kernel, arena, { arena: arena.handle, options, workers }, uffd, stop);
+      const heap = new Heap(kernel, arena, { arena: arena.handle, options, workers, mode }, uffd, stop);
       undo.push(() => heap.#forgetExit());
       if (workers > 0) {
         const setup = {
@@ -371,11 +385,6 @@ export class Heap extends HeapAccess {
       }
       throw error;
     }
-  }
-
-  /** Which kind of userfaultfd serves this heap, undefined when its collector needs none. */
-  get userfaultfd(): 'full' | 'user-mode-only' | undefined {
-    return this.#uffd?.kind;
   }
 
   #tellWorkersToStop(): void {

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { MEMORY_BYTES } from '../heap/geometry.ts';
+import type { WasmMemory, WasmModule } from '../heap/webassembly.ts';
 
 /** Addresses are byte offsets in the shared memory, pages are to-space page indexes. */
 export interface Kernels {
@@ -39,20 +40,16 @@ export interface Kernels {
   fillWords(from: number, to: number, word: number): void;
 }
 
-let compiled: WebAssembly.Module | undefined;
+let compiled: WasmModule | undefined;
 
 /** The compiled module; it can be posted to other threads. */
-export function kernelModule(): WebAssembly.Module {
+export function kernelModule(): WasmModule {
   compiled ??= new WebAssembly.Module(readFileSync(new URL('./kernels.wasm', import.meta.url)));
   return compiled;
 }
 
 /** An instance for this thread, over the memory of one heap. */
-export function instantiateKernels(
-  module: WebAssembly.Module,
-  memory: WebAssembly.Memory,
-  control: number,
-): Kernels {
+export function instantiateKernels(module: WasmModule, memory: WasmMemory, control: number): Kernels {
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   const exports = instance.exports as unknown as Kernels & { bind(control: number): void };
   exports.bind(control);

@@ -1,11 +1,12 @@
-// Every knob of a heap: one object, one table of defaults, checked at the boundary.
+// Every knob of a heap: one object, or one string with the same keys, checked at the boundary against one table (options/table.ts).
 
-import { availableParallelism } from 'node:os';
 import { inspect } from 'node:util';
 import { TospaceError } from '../errors.ts';
-import { alignUp, GIB, KIB, MIB, MIN_HEAP_BYTES } from '../heap/geometry.ts';
-import { PAGE_BYTES } from '../heap/layout.ts';
+import { KIB, MIB } from '../heap/geometry.ts';
 import type { InjectionPlan } from '../uffd/index.ts';
+import { DELAY, DELAY_POINTS, STRESS_TABLE, type StressSpec, TABLE } from './options/table.ts';
+import { parseOptions, printOption, refusedText } from './options/text.ts';
+import type { Duration, DurationText, Size, SizeText } from './options/values.ts';
 
 export type CollectorName = 'concurrent' | 'stop-the-world' | 'none';
 
@@ -37,21 +38,45 @@ export interface StressOptions {
 }
 
 export interface HeapOptions {
-  /** Capacity of the moving space in bytes: a multiple of 4 KiB from 256 KiB to about 1.2 GiB. Default 256 MiB. */
-  readonly heapBytes?: number;
   /**
-   * Capacity in bytes of the space for pinned and large objects, a multiple of 4 KiB. Besides `heapBytes`; takes memory as it is used.
-   * Default: a quarter of `heapBytes`, between 4 and 256 MiB (a sixteenth above 1 GiB, where address space is short), and room for all
+   * `concurrent` compacts behind the program's back, `stop-the-world` in one pause, `none` never. `auto` is `concurrent`, or
+   * `stop-the-world` where no userfaultfd can be had: `heap.mode` says why. Default `concurrent`, which throws there.
+   */
+  readonly collector?: CollectorName | 'auto';
+  /** Capacity of the moving space: a multiple of 4 KiB from 256 KiB to about 1.2 GiB. Default 256 MiB. */
+  readonly heap?: Size;
+  /**
+   * What the heap keeps for itself without need: a multiple of 4 KiB from 256 KiB to `heap`. Between the two it grows and
+   * shrinks as the program needs. Default 32 MiB, or `heap` where that is less.
+   */
+  readonly minHeap?: Size;
+  /** Part of the heap that live data should fill at most, 0.1 to 0.95, as long as there is capacity. Default 0.6. */
+  readonly targetUtilisation?: number;
+  /**
+   * When cycles begin. `auto`: when what is left is just enough for what will be allocated while the cycle runs. A number, 0.05 to 0.95:
+   * when this part of the room left by the last cycle is allocated; the heap's size is then fixed. Default `auto`.
+   */
+  readonly trigger?: 'auto' | number;
+  /**
+   * Time without allocation, and with all threads in safe regions, after which the heap collects once and gives memory back;
+   * 0 is never. Only where `trigger` is `auto`. Default 5 s.
+   */
+  readonly idleCollectMs?: Duration;
+  /** Persistent handles that may exist at a time. Default 65 536. */
+  readonly persistentSlots?: number;
+  /**
+   * Capacity of the space for pinned and large objects, a multiple of 4 KiB. Besides `heap`; takes memory as it is used.
+   * Default: a quarter of `heap`, between 4 and 256 MiB (a sixteenth above 1 GiB, where address space is short), and room for all
    * persistent handles.
    */
-  readonly nonMovingBytes?: number;
+  readonly nonMoving?: Size;
   /**
-   * Arrays of at least so many bytes, header included, are allocated in the non-moving space while it has room: they are not copied at
-   * every cycle. 4096 to 2^31. Default 128 KiB.
+   * Arrays of at least this size, header included, are allocated in the non-moving space while it has room: they are not copied at
+   * every cycle. 4 KiB to 2 GiB. Default 128 KiB.
    */
-  readonly largeObjectBytes?: number;
-  /** `concurrent` compacts behind the program's back, `stop-the-world` in one pause, `none` never. Default `concurrent`. */
-  readonly collector?: CollectorName;
+  readonly largeObject?: Size;
+  /** Room for reference maps of record types: 8 bytes for every 64 words up to the last reference. Default 1 MiB. */
+  readonly typeMaps?: Size;
   /**
    * How a built page reaches mutators: `continue` builds it in the shadow and maps it (UFFDIO_CONTINUE), `copy` builds it in a buffer
    * and copies it (UFFDIO_COPY). Default `continue`.
@@ -69,44 +94,24 @@ export interface HeapOptions {
   readonly servers?: number | 'auto';
   /** `mutator` keeps a fault server on the CPU of a mutator, whose CPU is free while it faults; `any` leaves it to the kernel. */
   readonly placement?: 'mutator' | 'any';
-  /**
-   * Bytes that the heap keeps for itself without need: a multiple of 4 KiB from 256 KiB to `heapBytes`. Between the two it grows and
-   * shrinks as the program needs. Default 32 MiB, or `heapBytes` where that is less.
-   */
-  readonly minHeapBytes?: number;
-  /** Part of the heap that live data should fill at most, 0.1 to 0.95, as long as there is capacity. Default 0.6. */
-  readonly targetUtilisation?: number;
-  /**
-   * When cycles begin. `auto`: when what is left is just enough for what will be allocated while the cycle runs. A number, 0.05 to 0.95:
-   * when this part of the room left by the last cycle is allocated; the heap's size is then fixed. Default `auto`.
-   */
-  readonly trigger?: 'auto' | number;
-  /**
-   * Milliseconds without allocation, and with all threads in safe regions, after which the heap collects once and gives memory back;
-   * 0 is never. Only where `trigger` is `auto`. Default 5 000.
-   */
-  readonly idleCollectMs?: number;
-  /** Check the heap at every phase boundary, every page before it is installed, and every operation of a mutator. Slow. */
-  readonly verify?: boolean;
-  /** `cycles` writes a line for each cycle to standard error, in Android's form (see formatCycle). Default `none`. */
-  readonly log?: 'none' | 'cycles';
-  /** Which kind of userfaultfd to open. Default `auto`: the full kind when allowed. */
+  /** Which kind of userfaultfd to open. Default `auto`: the full kind when allowed, otherwise the user-mode-only one. */
   readonly userfaultfd?: 'auto' | 'full' | 'user-mode-only';
-  /** Persistent handles that may exist at a time. Default 65 536. */
-  readonly persistentSlots?: number;
-  /** Bytes for reference maps of record types: 8 for every 64 words up to the last reference. Default 1 MiB. */
-  readonly typeMapBytes?: number;
-  /** Milliseconds after which a mutator that does not reach a safepoint is reported on standard error. Default 5 000. */
-  readonly safepointWarnMs?: number;
+  /** Time after which a mutator that does not reach a safepoint is reported on standard error. Default 5 s. */
+  readonly safepointWarnMs?: Duration;
   /**
-   * Milliseconds after which a collection that waits for such a mutator is given up: the heap stays as it was, whoever asked for the
-   * collection is told by ERR_TIMEOUT which thread it was, and the others run on. 0 is never. Default 30 000.
+   * Time after which a collection that waits for such a mutator is given up: the heap stays as it was, whoever asked for the
+   * collection is told by ERR_TIMEOUT which thread it was, and the others run on. 0 is never. Default 30 s.
    */
-  readonly safepointTimeoutMs?: number;
+  readonly safepointTimeoutMs?: Duration;
+  /**
+   * `phase` checks the whole heap at every phase boundary; `full` also checks every page before it is installed and every operation of a
+   * mutator, and so finds stale references where they are used. Slow: `full` 10 to 100 times. Default `off`.
+   */
+  readonly verify?: 'off' | 'phase' | 'full';
   /**
    * Whether the collector and the mutators that it stops run under a real-time policy while a short pause lasts (SCHED_FIFO): other threads
    * of the machine then do not lengthen it. `auto` where the process may (CAP_SYS_NICE), `raise` or an error, `keep` never. Only for
-   * the collector `concurrent`. Default `auto`.
+   * the collector `concurrent`, and not where `verify` makes pauses long. Default `auto`.
    */
   readonly pausePriority?: 'auto' | 'raise' | 'keep';
   /**
@@ -114,234 +119,126 @@ export interface HeapOptions {
    * the thread, so that only who measures should ask for them. Default 0.
    */
   readonly faultSamples?: number;
+  /** `cycles` writes a line for each cycle to standard error, in Android's form (see formatCycle). Default `none`. */
+  readonly log?: 'none' | 'cycles';
+  /** For tests. */
   readonly stress?: StressOptions;
 }
 
-/** What really runs: `servers` is a number here. */
-export type ResolvedOptions = Required<Omit<HeapOptions, 'servers'>> & { readonly servers: number };
+/** Options as a heap uses them: every one is there, sizes are in bytes and durations in milliseconds. */
+export type ResolvedOptions = {
+  readonly [Key in Exclude<keyof HeapOptions, 'servers' | 'collector'>]-?: Exclude<
+    HeapOptions[Key],
+    SizeText | DurationText | undefined
+  >;
+} & { readonly servers: number; readonly collector: CollectorName };
 
-/**
- * The most servers that `auto` starts. A server beyond the number of CPUs only takes their time, and each costs a thread with an isolate
- * of its own.
- */
-const AUTO_SERVERS_MAX = 4;
+/** Options before it is known whether there is a userfaultfd. */
+export type PlannedOptions = Omit<ResolvedOptions, 'collector'> & {
+  readonly collector: CollectorName | 'auto';
+};
 
-/** On two CPUs one server is as fast as two with up to four threads that fault: they share one CPU, and the collector has the other. */
-function autoServers(): number {
-  return Math.min(Math.max(availableParallelism() - 1, 1), AUTO_SERVERS_MAX);
+/** The name of the environment variable that holds an option string. */
+export const OPTIONS_VARIABLE = 'TOSPACE';
+
+type Loose = Record<string, unknown>;
+
+function unknownOption(key: string): TospaceError {
+  return new TospaceError('ERR_OPTION', `there is no option ${key}`, {
+    hint: key.startsWith('stress.')
+      ? 'See StressOptions.'
+      : `Options are ${Object.keys(TABLE).join(', ')}, stress.`,
+  });
 }
 
-type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
-
-/** Options whose default depends on other options. */
-type Dependent = 'retention' | 'nonMovingBytes' | 'minHeapBytes';
-
-export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, Dependent>> = Object.freeze({
-  heapBytes: 256 * MIB,
-  largeObjectBytes: 128 * KIB,
-  collector: 'concurrent',
-  fill: 'continue',
-  servers: autoServers(),
-  placement: 'mutator',
-  targetUtilisation: 0.6,
-  trigger: 'auto',
-  idleCollectMs: 5000,
-  verify: false,
-  log: 'none',
-  userfaultfd: 'auto',
-  persistentSlots: 65536,
-  typeMapBytes: MIB,
-  safepointWarnMs: 5000,
-  safepointTimeoutMs: 30_000,
-  pausePriority: 'auto',
-  faultSamples: 0,
-  stress: Object.freeze({}),
-});
-
-/** Default of minHeapBytes: some cycles a second of a fast program, and little to a process that runs Node.js. */
-const MIN_BYTES = 32 * MIB;
-
-const DELAY_POINTS: readonly string[] = [
-  'mark',
-  'remark',
-  'plan',
-  'flip',
-  'compact',
-  'batch',
-  'install',
-  'close',
-];
-
-function bad(key: string, value: unknown, rule: string): TospaceError {
-  return new TospaceError(
-    'ERR_OPTION',
-    `option ${key}: ${inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY })} is not allowed`,
-    { hint: `${key} must be ${rule}.` },
-  );
+function refused(key: string, value: unknown, rule: string): TospaceError {
+  const shown = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY });
+  return new TospaceError('ERR_OPTION', `option ${key}: ${shown} is not allowed`, {
+    hint: `${key} must be ${rule}.`,
+  });
 }
 
-function integer(
-  options: Record<string, unknown>,
-  key: string,
-  low: number,
-  high: number,
-  multiple = 1,
-): void {
-  const value = options[key];
-  if (
-    typeof value !== 'number' ||
-    !Number.isInteger(value) ||
-    value < low ||
-    value > high ||
-    value % multiple !== 0
-  ) {
-    throw bad(
-      key,
-      value,
-      `an integer from ${low} to ${high}${multiple > 1 ? ` and a multiple of ${multiple}` : ''}`,
-    );
+/** The members of an object that are not undefined: an explicit undefined means the default, as in any options object. */
+function members(object: unknown, key: string): [string, unknown][] {
+  if (typeof object !== 'object' || object === null || Array.isArray(object))
+    throw refused(key, object, 'an object');
+  return Object.entries(object).filter(([, value]) => value !== undefined);
+}
+
+function checked(key: string, { kind }: StressSpec, value: unknown): unknown {
+  const usable = kind.check(value);
+  if (usable === undefined) throw refused(key, value, kind.rule);
+  return usable;
+}
+
+function checkStress(stress: unknown): StressOptions {
+  const result: Loose = {};
+  for (const [key, value] of members(stress, 'stress')) {
+    const name = `stress.${key}`;
+    if (key === 'delayMs') {
+      const delays = members(value, name).map(([point, ms]): [string, unknown] => {
+        if (!DELAY_POINTS.includes(point as DelayPoint))
+          throw refused(`${name}.${point}`, ms, `named one of ${DELAY_POINTS.join(', ')}`);
+        return [point, checked(`${name}.${point}`, DELAY, ms)];
+      });
+      result.delayMs = Object.freeze(Object.fromEntries(delays));
+    } else if (Object.hasOwn(STRESS_TABLE, key)) {
+      result[key] = checked(name, STRESS_TABLE[key as keyof typeof STRESS_TABLE], value);
+    } else throw unknownOption(name);
   }
+  return Object.freeze(result);
 }
 
-function oneOf(options: Record<string, unknown>, key: string, allowed: readonly string[]): void {
-  if (!allowed.includes(options[key] as string)) throw bad(key, options[key], `one of ${allowed.join(', ')}`);
-}
-
-/** Smallest non-moving space: the array of persistent handles takes some of it. */
-const MIN_NON_MOVING_BYTES: number = 64 * KIB;
-
-function defaultNonMovingBytes({ heapBytes, persistentSlots }: ResolvedOptions): number {
-  const part = heapBytes > GIB ? heapBytes / 16 : Math.min(Math.max(heapBytes / 4, 4 * MIB), 256 * MIB);
-  return alignUp(part, PAGE_BYTES) + alignUp(persistentSlots * 4, PAGE_BYTES);
-}
-
-/**
- * Fills in the defaults and checks every value.
- * @throws TospaceError ERR_OPTION that names the key and what it may be.
- */
-export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
+/** Checks the values of an options object, each by itself. */
+function checkEach(given: HeapOptions): Loose {
   if (typeof given !== 'object' || given === null) {
     throw new TospaceError(
       'ERR_OPTION',
       `options must be an object, not ${given === null ? 'null' : typeof given}`,
     );
   }
-  const known = new Set([...Object.keys(DEFAULT_OPTIONS), 'retention', 'nonMovingBytes', 'minHeapBytes']);
-  for (const key of Object.keys(given)) {
-    if (!known.has(key)) {
-      throw new TospaceError('ERR_OPTION', `there is no option ${key}`, {
-        hint: `Options are ${[...known].join(', ')}.`,
-      });
-    }
-  }
-  // An explicit undefined means the default, as in any options object.
-  const present = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const options = {
-    ...DEFAULT_OPTIONS,
-    retention: given.fill === 'copy' ? 'release' : 'recycle',
-    ...present,
-    ...(given.servers === 'auto' ? { servers: DEFAULT_OPTIONS.servers } : {}),
-  } as Mutable<ResolvedOptions>;
-  const loose = options as unknown as Record<string, unknown>;
-  integer(loose, 'heapBytes', MIN_HEAP_BYTES, 1.25 * GIB, PAGE_BYTES);
-  if (options.minHeapBytes === undefined) options.minHeapBytes = Math.min(MIN_BYTES, options.heapBytes);
-  integer(loose, 'minHeapBytes', MIN_HEAP_BYTES, options.heapBytes, PAGE_BYTES);
-  integer(loose, 'idleCollectMs', 0, 2 ** 31);
-  oneOf(loose, 'collector', ['concurrent', 'stop-the-world', 'none']);
-  oneOf(loose, 'fill', ['continue', 'copy']);
-  oneOf(loose, 'retention', ['recycle', 'release']);
-  integer(loose, 'servers', 1, 15);
-  oneOf(loose, 'log', ['none', 'cycles']);
-  oneOf(loose, 'placement', ['mutator', 'any']);
-  oneOf(loose, 'userfaultfd', ['auto', 'full', 'user-mode-only']);
-  integer(loose, 'persistentSlots', 1, 2 ** 24);
-  if (loose.nonMovingBytes === undefined) loose.nonMovingBytes = defaultNonMovingBytes(options);
-  integer(loose, 'nonMovingBytes', MIN_NON_MOVING_BYTES, GIB, PAGE_BYTES);
-  integer(loose, 'largeObjectBytes', PAGE_BYTES, 2 ** 31);
-  integer(loose, 'typeMapBytes', 4 * KIB, 64 * MIB, PAGE_BYTES);
-  integer(loose, 'safepointWarnMs', 1, 2 ** 31);
-  integer(loose, 'safepointTimeoutMs', 0, 2 ** 31);
-  oneOf(loose, 'pausePriority', ['auto', 'raise', 'keep']);
-  integer(loose, 'faultSamples', 0, 64);
-  if (typeof options.verify !== 'boolean') throw bad('verify', options.verify, 'true or false');
-  const { trigger, targetUtilisation } = options;
-  if (trigger !== 'auto' && !(typeof trigger === 'number' && trigger >= 0.05 && trigger <= 0.95)) {
-    throw bad('trigger', trigger, "'auto' or a number from 0.05 to 0.95");
-  }
-  if (!(typeof targetUtilisation === 'number' && targetUtilisation >= 0.1 && targetUtilisation <= 0.95)) {
-    throw bad('targetUtilisation', targetUtilisation, 'a number from 0.1 to 0.95');
-  }
-  if (options.fill === 'copy' && options.retention === 'recycle') {
-    throw bad(
-      'retention',
-      'recycle',
-      "'release' with fill 'copy': UFFDIO_COPY cannot install over a page that is kept in the memfd",
-    );
-  }
-  checkStress(options.stress);
-  return Object.freeze({ ...options, stress: Object.freeze({ ...options.stress }) });
+  return Object.fromEntries(
+    members(given, 'options').map(([key, value]) => {
+      if (key === 'stress') return [key, checkStress(value)];
+      if (!Object.hasOwn(TABLE, key)) throw unknownOption(key);
+      return [key, checked(key, TABLE[key as keyof typeof TABLE], value)];
+    }),
+  );
 }
 
-function checkStress(stress: StressOptions): void {
-  if (typeof stress !== 'object' || stress === null) throw bad('stress', stress, 'an object');
-  const present = Object.fromEntries(Object.entries(stress).filter(([, value]) => value !== undefined));
-  const loose: Record<string, unknown> = {
-    collectEveryAllocation: 0,
-    collectEverySafepoint: 0,
-    markStackEntries: 64,
-    delayedPage: 0,
-    slowMark: 0,
-    ...present,
-  };
-  for (const key of Object.keys(stress)) {
-    if (
-      ![
-        'collectEveryAllocation',
-        'collectEverySafepoint',
-        'delayMs',
-        'delayedPage',
-        'markStackEntries',
-        'slowMark',
-        'injection',
-        'crash',
-      ].includes(key)
-    ) {
-      throw new TospaceError('ERR_OPTION', `there is no option stress.${key}`, {
-        hint: 'See StressOptions.',
-      });
-    }
+/**
+ * Fills in the defaults and checks every value. What is given in code goes before what the environment says, and that before the defaults;
+ * members of `stress` go by themselves.
+ * @param environment the option string of the environment, if there is one
+ * @throws TospaceError ERR_OPTION that names the key, where it was given, and what it may be.
+ */
+export function resolveOptions(given: HeapOptions = {}, environment?: string): PlannedOptions {
+  const inCode = checkEach(given);
+  const outside = (environment === undefined ? {} : parseOptions(environment, OPTIONS_VARIABLE)) as Loose;
+  const options: Loose = {};
+  for (const [key, { byDefault, conflict }] of Object.entries(TABLE)) {
+    const value = inCode[key] ?? outside[key];
+    options[key] = value ?? (typeof byDefault === 'function' ? byDefault(options) : byDefault);
+    const rule = conflict?.(options[key] as never, options as ResolvedOptions);
+    if (rule === undefined) continue;
+    throw inCode[key] === undefined && outside[key] !== undefined
+      ? refusedText(OPTIONS_VARIABLE, key, printOption(key, value), rule)
+      : refused(key, options[key], rule);
   }
-  integer(loose, 'collectEveryAllocation', 0, 2 ** 31);
-  integer(loose, 'collectEverySafepoint', 0, 2 ** 31);
-  integer(loose, 'markStackEntries', 8, 2 ** 28);
-  integer(loose, 'delayedPage', 0, 2 ** 20);
-  integer(loose, 'slowMark', 0, 1000);
-  const { delayMs = {}, injection = [], crash } = stress;
-  if (typeof delayMs !== 'object' || delayMs === null) throw bad('stress.delayMs', delayMs, 'an object');
-  if (!Array.isArray(injection)) throw bad('stress.injection', injection, 'a list of rules');
-  if (
-    crash !== undefined &&
-    !(
-      ['collector', 'server'].includes(crash?.worker) &&
-      [...DELAY_POINTS, 'fault'].includes(crash.at) &&
-      ['throw', 'exit'].includes(crash.how)
-    )
-  ) {
-    throw bad(
-      'stress.crash',
-      crash,
-      "{ worker: 'collector' or 'server', at: a point, how: 'throw' or 'exit' }",
-    );
-  }
-  for (const [point, ms] of Object.entries(delayMs)) {
-    if (!DELAY_POINTS.includes(point))
-      throw bad(`stress.delayMs.${point}`, ms, `named one of ${DELAY_POINTS.join(', ')}`);
-    if (typeof ms !== 'number' || !(ms >= 0 && ms <= 60000))
-      throw bad(`stress.delayMs.${point}`, ms, 'milliseconds from 0 to 60 000');
-  }
+  const [ours, theirs] = [inCode, outside].map(({ stress }) => (stress ?? {}) as StressOptions);
+  const delayMs = { ...theirs!.delayMs, ...ours!.delayMs };
+  options.stress = Object.freeze({
+    ...theirs,
+    ...ours,
+    ...(Object.keys(delayMs).length === 0 ? {} : { delayMs: Object.freeze(delayMs) }),
+  });
+  return Object.freeze(options) as unknown as PlannedOptions;
 }
+
+/** What a heap has when nothing is asked for, on this machine. */
+export const DEFAULT_OPTIONS: ResolvedOptions = resolveOptions() as ResolvedOptions;
 
 /** Entries of the mark stack for a heap: one for every 64 bytes up to 4 M; deeper graphs overflow into dirty cards. */
-export function markStackEntries(options: ResolvedOptions): number {
-  return options.stress.markStackEntries ?? Math.min(Math.max(options.heapBytes / 64, 16 * KIB), 4 * MIB);
+export function markStackEntries({ heap, stress }: PlannedOptions): number {
+  return stress.markStackEntries ?? Math.min(Math.max(heap / 64, 16 * KIB), 4 * MIB);
 }

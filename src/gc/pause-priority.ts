@@ -31,7 +31,7 @@ export class PausePriority {
     this.#self = context.kernel.gettid();
     const { control, options } = context;
     control[CTL_PAUSE_PRIORITY] = 0;
-    if (options.pausePriority === 'keep' || options.verify) return;
+    if (options.pausePriority === 'keep' || options.verify !== 'off') return;
     const result = tryPriority(context.kernel);
     control[CTL_PAUSE_PRIORITY] = result === 0 ? 1 : result;
   }

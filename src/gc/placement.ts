@@ -4,18 +4,21 @@
 
 import { TospaceError } from '../errors.ts';
 import { COLLECTOR, T_CPU, T_STATE, THREAD_RUNNING, W_CPU, W_TID } from '../heap/layout.ts';
-import { allowedCpus, pin } from '../uffd/index.ts';
+import { allowedCpus, EPERM, pin } from '../uffd/index.ts';
 import type { WorkerContext } from './context.ts';
 
 /**
  * Moves the servers that are not where a mutator is. Costs a system call for each move. Placement makes faults faster and nothing else:
- * where a sandbox refuses these calls the servers stay where they are, and no cycle is given up for it.
+ * where a sandbox refuses these calls the servers stay where they are, no cycle is given up for it, and `heap.mode` says so.
  */
 export function placeServers(context: WorkerContext): void {
   try {
     place(context);
   } catch (error) {
     if (!(error instanceof TospaceError)) throw error;
+    // Where a CPU would be: the record of the first server says it for all.
+    if (context.workers > COLLECTOR + 1)
+      Atomics.store(context.tables.workers[COLLECTOR + 1]!, W_CPU, -(error.errno ?? EPERM));
   }
 }
 

@@ -39,11 +39,17 @@ import {
 } from '../heap/layout.ts';
 import { Tables } from '../heap/tables.ts';
 
+/** The phases of a cycle by their numbers in the control block (PHASE_…). */
+const PHASES = ['idle', 'mark', 'remark', 'plan', 'flip', 'compact', 'close'] as const;
+
+export type CurrentPhase = (typeof PHASES)[number];
+
 export interface HeapStatistics {
   /** Completed cycles, and those that were given up before they moved anything. */
   readonly cycles: number;
   readonly abandonedCycles: number;
-  readonly phase: number;
+  /** What the collector is doing now. */
+  readonly phase: CurrentPhase;
   /** Bytes of the heap taken by blocks now. */
   readonly usedBytes: number;
   /** Bytes of the non-moving space in use: what the last cycle left, and what was allocated since. */
@@ -84,7 +90,7 @@ export interface HeapStatistics {
     readonly liveBytes: number;
     readonly utilisation: number;
     /** Bytes per second that allocation is expected to take: a decaying maximum. */
-    readonly allocationRate: number;
+    readonly allocationBytesPerSecond: number;
     /** Milliseconds from the beginning of a cycle to the flip that makes room: of the last cycle, and expected of the next. */
     readonly lastRoomMs: number;
     readonly predictedRoomMs: number;
@@ -113,7 +119,7 @@ export function readStatistics(tables: Tables, workers: number, sharedBytes: num
   return {
     cycles: control[CTL_CYCLE]!,
     abandonedCycles: control[CTL_ABANDONED]!,
-    phase: control[CTL_PHASE]!,
+    phase: PHASES[control[CTL_PHASE]!]!,
     usedBytes: control[CTL_CURSOR]! - geometry.heap,
     nonMovingBytes: control[CTL_NON_MOVING_LIVE]! + control[CTL_NON_MOVING_SINCE]!,
     bytesAllocated,
@@ -146,7 +152,7 @@ function sizing(tables: Tables): HeapStatistics['sizing'] {
     softLimitBytes,
     liveBytes,
     utilisation: liveBytes / softLimitBytes,
-    allocationRate: number(CTL_ALLOCATION_RATE),
+    allocationBytesPerSecond: number(CTL_ALLOCATION_RATE),
     lastRoomMs: number(CTL_LAST_ROOM_MS),
     predictedRoomMs: number(CTL_PREDICTED_ROOM_MS),
     pacedWaits: threads.reduce((total, thread) => total + thread[T_PACED_WAITS]!, 0),

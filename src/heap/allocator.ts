@@ -190,11 +190,11 @@ export class Allocator {
     const capacity = this.#control[CTL_LIMIT]! - this.#heapBase;
     const where = pinned ? `a non-moving space of ${this.#nonMovingBytes}` : `a heap of ${capacity}`;
     const more = pinned
-      ? 'Raise nonMovingBytes, keep fewer pinned objects alive, or leave unpinned what need not stay where it is.'
-      : 'Raise heapBytes, or keep fewer objects alive.';
+      ? 'Raise nonMoving, keep fewer pinned objects alive, or leave unpinned what need not stay where it is.'
+      : 'Raise heap, or keep fewer objects alive.';
     let hint = `A collection was tried. ${more}`;
     if (!this.#options.collects)
-      hint = `The collector is none: choose another, or raise ${pinned ? 'nonMovingBytes' : 'heapBytes'}.`;
+      hint = `The collector is none: choose another, or raise ${pinned ? 'nonMoving' : 'heap'}.`;
     else if (this.#cause !== undefined)
       hint = 'A collection was given up because a thread did not reach a safepoint: see the cause.';
     return new TospaceError('ERR_OUT_OF_MEMORY', `no room for ${bytes} bytes in ${where}`, {

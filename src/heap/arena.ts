@@ -72,6 +72,7 @@ import {
   T_SHADOW_TOP,
   TYPE_PERSISTENT,
 } from './layout.ts';
+import type { WasmMemory } from './webassembly.ts';
 import { NonMovingSpace } from './non-moving.ts';
 import { Tables } from './tables.ts';
 import { TypeRegistry } from './types.ts';
@@ -87,7 +88,7 @@ export const STAGE_BYTES: number = 2 * MIB;
 
 /** What another thread of the process needs to use the same arena. Can be posted to it. */
 export interface ArenaHandle {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: WasmMemory;
   readonly geometry: Geometry;
   /** File descriptors of the two memfds of the heap, and of that of the non-moving space. */
   readonly memfds: readonly [number, number];
@@ -323,7 +324,7 @@ function createPersistentArray(tables: Tables): void {
     throw new TospaceError(
       'ERR_OPTION',
       `${persistentSlots} persistent handles do not fit into a non-moving space of ${tables.geometry.nonMovingBytes} bytes`,
-      { hint: 'Raise nonMovingBytes, or lower persistentSlots.' },
+      { hint: 'Raise nonMoving, or lower persistentSlots.' },
     );
   }
   tables.words(ref, 2).set([type.id, 0]);
@@ -334,7 +335,7 @@ function createPersistentArray(tables: Tables): void {
  * A memory that begins where the address map has most room. V8 puts memories one below the other, so that a mapping of the right length in
  * between moves the next one to any place modulo 1 GiB. Where that does not come about the last one is taken: every place will do.
  */
-function createMemory(kernel: Kernel): WebAssembly.Memory {
+function createMemory(kernel: Kernel): WasmMemory {
   const fillers: Reservation[] = [];
   try {
     let memory = reserveMemory();
@@ -350,7 +351,7 @@ function createMemory(kernel: Kernel): WebAssembly.Memory {
   }
 }
 
-function reserveMemory(): WebAssembly.Memory {
+function reserveMemory(): WasmMemory {
   const pages = MEMORY_BYTES / 65536;
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });

@@ -11,18 +11,22 @@
 
 import { ObjectFields } from './fields.ts';
 import { CARD_DIRTY, CARD_GROUP_LOG2, CARD_LOG2, GROUP_DIRTY, HEADER_BYTES } from './layout.ts';
-import type { Ref } from './ref.ts';
+import type { Offset, Ref } from './ref.ts';
 
 /** `ref` must not be null, `offset` is a byte offset from the object's start: a multiple of 4, or of 8 for the 64-bit operations. */
 export abstract class AtomicFields extends ObjectFields {
   // References. What an operation returns is valid until the next safepoint, and so is what it compares with.
 
-  atomicLoadRef(ref: Ref, offset: number): Ref {
+  atomicLoadRef<Name extends string>(ref: Ref<Name>, offset: Offset<'ref', NoInfer<Name>>): Ref {
     return Atomics.load(this.i32, (ref + offset) >> 2) as Ref;
   }
 
   /** Stores a reference, with the write barrier. */
-  atomicStoreRef(ref: Ref, offset: number, value: Ref): void {
+  atomicStoreRef<Name extends string>(
+    ref: Ref<Name>,
+    offset: Offset<'ref', NoInfer<Name>>,
+    value: Ref,
+  ): void {
     const address = ref + offset;
     Atomics.store(this.i32, address >> 2, value);
     const card = (address - this.heapBase) >> CARD_LOG2;
@@ -32,7 +36,7 @@ export abstract class AtomicFields extends ObjectFields {
   }
 
   /** Stores a reference, with the write barrier, and returns the one that was there. */
-  exchangeRef(ref: Ref, offset: number, value: Ref): Ref {
+  exchangeRef<Name extends string>(ref: Ref<Name>, offset: Offset<'ref', NoInfer<Name>>, value: Ref): Ref {
     const address = ref + offset;
     const old = Atomics.exchange(this.i32, address >> 2, value);
     const card = (address - this.heapBase) >> CARD_LOG2;
@@ -43,7 +47,12 @@ export abstract class AtomicFields extends ObjectFields {
   }
 
   /** Stores `value`, with the write barrier, if the field holds `expected`. Returns what the field held: `expected` if it was stored. */
-  compareExchangeRef(ref: Ref, offset: number, expected: Ref, value: Ref): Ref {
+  compareExchangeRef<Name extends string>(
+    ref: Ref<Name>,
+    offset: Offset<'ref', NoInfer<Name>>,
+    expected: Ref,
+    value: Ref,
+  ): Ref {
     const address = ref + offset;
     const old = Atomics.compareExchange(this.i32, address >> 2, expected, value);
     if (old === expected) {
@@ -78,63 +87,109 @@ export abstract class AtomicFields extends ObjectFields {
 
   // 32-bit integers. All but load and store return what the field held before.
 
-  atomicLoadI32(ref: Ref, offset: number): number {
+  atomicLoadI32<Name extends string>(ref: Ref<Name>, offset: Offset<'i32' | 'u32', NoInfer<Name>>): number {
     return Atomics.load(this.i32, (ref + offset) >> 2);
   }
 
-  atomicStoreI32(ref: Ref, offset: number, value: number): void {
+  atomicStoreI32<Name extends string>(
+    ref: Ref<Name>,
+    offset: Offset<'i32' | 'u32', NoInfer<Name>>,
+    value: number,
+  ): void {
     Atomics.store(this.i32, (ref + offset) >> 2, value);
   }
 
   /** Wraps round at 32 bits, as subI32 does. */
-  addI32(ref: Ref, offset: number, value: number): number {
+  addI32<Name extends string>(
+    ref: Ref<Name>,
+    offset: Offset<'i32' | 'u32', NoInfer<Name>>,
+    value: number,
+  ): number {
     return Atomics.add(this.i32, (ref + offset) >> 2, value);
   }
 
-  subI32(ref: Ref, offset: number, value: number): number {
+  subI32<Name extends string>(
+    ref: Ref<Name>,
+    offset: Offset<'i32' | 'u32', NoInfer<Name>>,
+    value: number,
+  ): number {
     return Atomics.sub(this.i32, (ref + offset) >> 2, value);
   }
 
-  andI32(ref: Ref, offset: number, value: number): number {
+  andI32<Name extends string>(
+    ref: Ref<Name>,
+    offset: Offset<'i32' | 'u32', NoInfer<Name>>,
+    value: number,
+  ): number {
     return Atomics.and(this.i32, (ref + offset) >> 2, value);
   }
 
-  orI32(ref: Ref, offset: number, value: number): number {
+  orI32<Name extends string>(
+    ref: Ref<Name>,
+    offset: Offset<'i32' | 'u32', NoInfer<Name>>,
+    value: number,
+  ): number {
     return Atomics.or(this.i32, (ref + offset) >> 2, value);
   }
 
-  xorI32(ref: Ref, offset: number, value: number): number {
+  xorI32<Name extends string>(
+    ref: Ref<Name>,
+    offset: Offset<'i32' | 'u32', NoInfer<Name>>,
+    value: number,
+  ): number {
     return Atomics.xor(this.i32, (ref + offset) >> 2, value);
   }
 
-  exchangeI32(ref: Ref, offset: number, value: number): number {
+  exchangeI32<Name extends string>(
+    ref: Ref<Name>,
+    offset: Offset<'i32' | 'u32', NoInfer<Name>>,
+    value: number,
+  ): number {
     return Atomics.exchange(this.i32, (ref + offset) >> 2, value);
   }
 
-  compareExchangeI32(ref: Ref, offset: number, expected: number, value: number): number {
+  compareExchangeI32<Name extends string>(
+    ref: Ref<Name>,
+    offset: Offset<'i32' | 'u32', NoInfer<Name>>,
+    expected: number,
+    value: number,
+  ): number {
     return Atomics.compareExchange(this.i32, (ref + offset) >> 2, expected, value);
   }
 
   // 64-bit integers.
 
-  atomicLoadI64(ref: Ref, offset: number): bigint {
+  atomicLoadI64<Name extends string>(ref: Ref<Name>, offset: Offset<'i64', NoInfer<Name>>): bigint {
     return Atomics.load(this.i64, (ref + offset) >> 3);
   }
 
-  atomicStoreI64(ref: Ref, offset: number, value: bigint): void {
+  atomicStoreI64<Name extends string>(
+    ref: Ref<Name>,
+    offset: Offset<'i64', NoInfer<Name>>,
+    value: bigint,
+  ): void {
     Atomics.store(this.i64, (ref + offset) >> 3, value);
   }
 
   /** Wraps round at 64 bits. */
-  addI64(ref: Ref, offset: number, value: bigint): bigint {
+  addI64<Name extends string>(ref: Ref<Name>, offset: Offset<'i64', NoInfer<Name>>, value: bigint): bigint {
     return Atomics.add(this.i64, (ref + offset) >> 3, value);
   }
 
-  exchangeI64(ref: Ref, offset: number, value: bigint): bigint {
+  exchangeI64<Name extends string>(
+    ref: Ref<Name>,
+    offset: Offset<'i64', NoInfer<Name>>,
+    value: bigint,
+  ): bigint {
     return Atomics.exchange(this.i64, (ref + offset) >> 3, value);
   }
 
-  compareExchangeI64(ref: Ref, offset: number, expected: bigint, value: bigint): bigint {
+  compareExchangeI64<Name extends string>(
+    ref: Ref<Name>,
+    offset: Offset<'i64', NoInfer<Name>>,
+    expected: bigint,
+    value: bigint,
+  ): bigint {
     return Atomics.compareExchange(this.i64, (ref + offset) >> 3, expected, value);
   }
 }

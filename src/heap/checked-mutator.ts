@@ -12,12 +12,13 @@ import {
   KIND_WEAK,
   TYPE_ID_MASK,
 } from './layout.ts';
-import { Mutator, type MutatorOptions } from './mutator.ts';
+import type { MutatorOptions } from './mutator.ts';
 import { NonMovingSpace } from './non-moving.ts';
 import type { Persistent } from './persistent.ts';
 import type { Local, Ref } from './ref.ts';
 import type { Tables } from './tables.ts';
 import type { ThreadHost } from './thread.ts';
+import { WatchedMutator } from './watched-mutator.ts';
 
 function misuse(what: string): TospaceError {
   return new TospaceError('ERR_TYPE', what, {
@@ -25,7 +26,7 @@ function misuse(what: string): TospaceError {
   });
 }
 
-export class CheckedMutator extends Mutator {
+export class CheckedMutator extends WatchedMutator {
   readonly #tables: Tables;
   readonly #nonMovingSpace: NonMovingSpace;
   readonly #typeEntries: Int32Array<SharedArrayBuffer>;
@@ -42,6 +43,7 @@ export class CheckedMutator extends Mutator {
     this.assertRunning();
     const { geometry, control } = this.#tables;
     if (ref === 0) throw misuse(`${what}: the reference is null`);
+    this.assertFresh(ref, what);
     const inHeap = ref >= geometry.heap && ref < control[CTL_CURSOR]!;
     if (!Number.isInteger(ref) || ref % 8 !== 0 || !(inHeap || this.#isPinnedObject(ref))) {
       throw misuse(`${what}: ${ref} is not a reference into the heap`);
@@ -179,6 +181,46 @@ export class CheckedMutator extends Mutator {
   override setU8(ref: Ref, offset: number, value: number): void {
     this.#raw(ref, offset, 1, 'setU8');
     super.setU8(ref, offset, value);
+  }
+
+  override getI8(ref: Ref, offset: number): number {
+    this.#raw(ref, offset, 1, 'getI8');
+    return super.getI8(ref, offset);
+  }
+
+  override setI8(ref: Ref, offset: number, value: number): void {
+    this.#raw(ref, offset, 1, 'setI8');
+    super.setI8(ref, offset, value);
+  }
+
+  override getI16(ref: Ref, offset: number): number {
+    this.#raw(ref, offset, 2, 'getI16');
+    return super.getI16(ref, offset);
+  }
+
+  override setI16(ref: Ref, offset: number, value: number): void {
+    this.#raw(ref, offset, 2, 'setI16');
+    super.setI16(ref, offset, value);
+  }
+
+  override getU16(ref: Ref, offset: number): number {
+    this.#raw(ref, offset, 2, 'getU16');
+    return super.getU16(ref, offset);
+  }
+
+  override setU16(ref: Ref, offset: number, value: number): void {
+    this.#raw(ref, offset, 2, 'setU16');
+    super.setU16(ref, offset, value);
+  }
+
+  override getI64(ref: Ref, offset: number): bigint {
+    this.#raw(ref, offset, 8, 'getI64');
+    return super.getI64(ref, offset);
+  }
+
+  override setI64(ref: Ref, offset: number, value: bigint): void {
+    this.#raw(ref, offset, 8, 'setI64');
+    super.setI64(ref, offset, value);
   }
 
   override atomicLoadRef(ref: Ref, offset: number): Ref {
@@ -390,7 +432,7 @@ export class CheckedMutator extends Mutator {
     super.guard(object, queue);
   }
 
-  override local(ref: Ref): Local {
+  override local<Name extends string>(ref: Ref<Name>): Local<Name> {
     this.assertRunning();
     if (ref !== 0) this.#object(ref, 'local');
     return super.local(ref);

@@ -12,14 +12,17 @@ import {
   HEADER_BYTES,
   TYPE_ID_MASK,
 } from './layout.ts';
-import type { Ref } from './ref.ts';
+import type { Offset, Ref } from './ref.ts';
 import type { Tables } from './tables.ts';
 
 export abstract class ObjectFields {
   /** The memory up to the end of both spaces as 32-bit words: `i32[(ref + offset) >> 2]`. Empty once detached. */
   i32: Int32Array<SharedArrayBuffer>;
   u32: Uint32Array<SharedArrayBuffer>;
+  i8: Int8Array<SharedArrayBuffer>;
   u8: Uint8Array<SharedArrayBuffer>;
+  i16: Int16Array<SharedArrayBuffer>;
+  u16: Uint16Array<SharedArrayBuffer>;
   f32: Float32Array<SharedArrayBuffer>;
   f64: Float64Array<SharedArrayBuffer>;
   /** In 64-bit words: `i64[(ref + offset) >> 3]`. */
@@ -35,7 +38,10 @@ export abstract class ObjectFields {
     const end = geometry.heap + geometry.managedBytes;
     this.i32 = new Int32Array(buffer, 0, end / 4);
     this.u32 = new Uint32Array(buffer, 0, end / 4);
+    this.i8 = new Int8Array(buffer, 0, end);
     this.u8 = new Uint8Array(buffer, 0, end);
+    this.i16 = new Int16Array(buffer, 0, end / 2);
+    this.u16 = new Uint16Array(buffer, 0, end / 2);
     this.f32 = new Float32Array(buffer, 0, end / 4);
     this.f64 = new Float64Array(buffer, 0, Math.floor(end / 8));
     this.i64 = new BigInt64Array(buffer, 0, Math.floor(end / 8));
@@ -49,7 +55,10 @@ export abstract class ObjectFields {
     const none = new SharedArrayBuffer(0);
     this.i32 = new Int32Array(none);
     this.u32 = new Uint32Array(none);
+    this.i8 = new Int8Array(none);
     this.u8 = new Uint8Array(none);
+    this.i16 = new Int16Array(none);
+    this.u16 = new Uint16Array(none);
     this.f32 = new Float32Array(none);
     this.f64 = new Float64Array(none);
     this.i64 = new BigInt64Array(none);
@@ -66,12 +75,12 @@ export abstract class ObjectFields {
   /** In a verifying heap: throws unless there is an object at `ref` with `bytes` of raw data at `offset`. */
   assertRaw(_ref: Ref, _offset: number, _bytes: number): void {}
 
-  getRef(ref: Ref, offset: number): Ref {
+  getRef<Name extends string>(ref: Ref<Name>, offset: Offset<'ref', NoInfer<Name>>): Ref {
     return this.i32[(ref + offset) >> 2] as Ref;
   }
 
   /** Stores a reference, and marks its card and the card's group: the write barrier. */
-  setRef(ref: Ref, offset: number, value: Ref): void {
+  setRef<Name extends string>(ref: Ref<Name>, offset: Offset<'ref', NoInfer<Name>>, value: Ref): void {
     const address = ref + offset;
     this.i32[address >> 2] = value;
     const card = (address - this.heapBase) >> CARD_LOG2;
@@ -129,44 +138,76 @@ export abstract class ObjectFields {
   // Raw fields and elements: `offset` is a byte offset from the object's start, a multiple of the field's size. Elements of a raw array
   // begin at offset 8.
 
-  getI32(ref: Ref, offset: number): number {
-    return this.i32[(ref + offset) >> 2]!;
+  getI8<Name extends string>(ref: Ref<Name>, offset: Offset<'i8', NoInfer<Name>>): number {
+    return this.i8[ref + offset]!;
   }
 
-  setI32(ref: Ref, offset: number, value: number): void {
-    this.i32[(ref + offset) >> 2] = value;
+  setI8<Name extends string>(ref: Ref<Name>, offset: Offset<'i8', NoInfer<Name>>, value: number): void {
+    this.i8[ref + offset] = value;
   }
 
-  getU32(ref: Ref, offset: number): number {
-    return this.u32[(ref + offset) >> 2]!;
-  }
-
-  setU32(ref: Ref, offset: number, value: number): void {
-    this.u32[(ref + offset) >> 2] = value;
-  }
-
-  getF32(ref: Ref, offset: number): number {
-    return this.f32[(ref + offset) >> 2]!;
-  }
-
-  setF32(ref: Ref, offset: number, value: number): void {
-    this.f32[(ref + offset) >> 2] = value;
-  }
-
-  getF64(ref: Ref, offset: number): number {
-    return this.f64[(ref + offset) >> 3]!;
-  }
-
-  setF64(ref: Ref, offset: number, value: number): void {
-    this.f64[(ref + offset) >> 3] = value;
-  }
-
-  getU8(ref: Ref, offset: number): number {
+  getU8<Name extends string>(ref: Ref<Name>, offset: Offset<'u8', NoInfer<Name>>): number {
     return this.u8[ref + offset]!;
   }
 
-  setU8(ref: Ref, offset: number, value: number): void {
+  setU8<Name extends string>(ref: Ref<Name>, offset: Offset<'u8', NoInfer<Name>>, value: number): void {
     this.u8[ref + offset] = value;
+  }
+
+  getI16<Name extends string>(ref: Ref<Name>, offset: Offset<'i16', NoInfer<Name>>): number {
+    return this.i16[(ref + offset) >> 1]!;
+  }
+
+  setI16<Name extends string>(ref: Ref<Name>, offset: Offset<'i16', NoInfer<Name>>, value: number): void {
+    this.i16[(ref + offset) >> 1] = value;
+  }
+
+  getU16<Name extends string>(ref: Ref<Name>, offset: Offset<'u16', NoInfer<Name>>): number {
+    return this.u16[(ref + offset) >> 1]!;
+  }
+
+  setU16<Name extends string>(ref: Ref<Name>, offset: Offset<'u16', NoInfer<Name>>, value: number): void {
+    this.u16[(ref + offset) >> 1] = value;
+  }
+
+  getI32<Name extends string>(ref: Ref<Name>, offset: Offset<'i32', NoInfer<Name>>): number {
+    return this.i32[(ref + offset) >> 2]!;
+  }
+
+  setI32<Name extends string>(ref: Ref<Name>, offset: Offset<'i32', NoInfer<Name>>, value: number): void {
+    this.i32[(ref + offset) >> 2] = value;
+  }
+
+  getU32<Name extends string>(ref: Ref<Name>, offset: Offset<'u32', NoInfer<Name>>): number {
+    return this.u32[(ref + offset) >> 2]!;
+  }
+
+  setU32<Name extends string>(ref: Ref<Name>, offset: Offset<'u32', NoInfer<Name>>, value: number): void {
+    this.u32[(ref + offset) >> 2] = value;
+  }
+
+  getF32<Name extends string>(ref: Ref<Name>, offset: Offset<'f32', NoInfer<Name>>): number {
+    return this.f32[(ref + offset) >> 2]!;
+  }
+
+  setF32<Name extends string>(ref: Ref<Name>, offset: Offset<'f32', NoInfer<Name>>, value: number): void {
+    this.f32[(ref + offset) >> 2] = value;
+  }
+
+  getF64<Name extends string>(ref: Ref<Name>, offset: Offset<'f64', NoInfer<Name>>): number {
+    return this.f64[(ref + offset) >> 3]!;
+  }
+
+  setF64<Name extends string>(ref: Ref<Name>, offset: Offset<'f64', NoInfer<Name>>, value: number): void {
+    this.f64[(ref + offset) >> 3] = value;
+  }
+
+  getI64<Name extends string>(ref: Ref<Name>, offset: Offset<'i64', NoInfer<Name>>): bigint {
+    return this.i64[(ref + offset) >> 3]!;
+  }
+
+  setI64<Name extends string>(ref: Ref<Name>, offset: Offset<'i64', NoInfer<Name>>, value: bigint): void {
+    this.i64[(ref + offset) >> 3] = value;
   }
 
   /** Number of elements of an array. */

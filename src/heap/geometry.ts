@@ -221,7 +221,7 @@ export function layOut(memoryAddress: number, options: GeometryOptions): Geometr
     'ERR_OPTION',
     `a heap of ${heapBytes} bytes with a non-moving space of ${nonMovingBytes} does not fit into the 4 GiB of a WebAssembly memory`,
     {
-      hint: 'Choose heapBytes of at most 1 GiB (about 1.2 GiB is the largest that can be laid out), or a smaller nonMovingBytes.',
+      hint: 'Choose a heap of at most 1 GiB (about 1.2 GiB is the largest that can be laid out), or a smaller nonMoving.',
     },
   );
 }

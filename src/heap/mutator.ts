@@ -35,7 +35,7 @@ import { MutatorReferences } from './references.ts';
 import { ShadowStack } from './shadow-stack.ts';
 import type { Tables } from './tables.ts';
 import { MutatorThread, type ThreadHost } from './thread.ts';
-import type { ArrayType, HeapType, RecordType } from './types.ts';
+import type { ArrayType, HeapType, RecordDescriptor } from './types.ts';
 
 /** Largest array: lengths and sizes stay below 2^31. */
 const MAX_ARRAY_BYTES = 2 ** 31 - 4096;
@@ -104,7 +104,11 @@ export class Mutator extends AtomicFields {
     const sampler = faultSamples > 0 ? new FaultSampler(tables, thread.index, faultSamples) : undefined;
     this.#thread = thread;
     this.#record = thread.record;
-    this.shadowStack = new ShadowStack(tables, thread.index, options.checked);
+    this.shadowStack = new ShadowStack(
+      tables,
+      thread.index,
+      options.checked ? (ref) => this.noteReference(ref) : undefined,
+    );
     this.#requests = new CycleRequests(control, host);
     this.#external = new ExternalBytes(tables, thread.record, options.collects ? this.#requests : undefined);
     this.#allocator = new Allocator(tables, thread, this.#requests, {
@@ -184,6 +188,9 @@ export class Mutator extends AtomicFields {
     );
   }
 
+  /** In a verifying heap: this thread has read `ref` from a root. */
+  noteReference(_ref: Ref): void {}
+
   /** Throws unless the thread runs as a mutator. */
   assertRunning(): void {
     this.#thread.assertRunning();
@@ -245,7 +252,7 @@ export class Mutator extends AtomicFields {
    * Allocates a record, all fields zero. A safepoint.
    * @throws TospaceError ERR_OUT_OF_MEMORY when a collection did not make room either.
    */
-  allocate(type: RecordType): Ref {
+  allocate<const Name extends string>(type: RecordDescriptor<Name>): Ref<Name> {
     const record = this.#record;
     const ref = record[T_CURSOR]!;
     const next = ref + type.bytes;
@@ -257,7 +264,7 @@ export class Mutator extends AtomicFields {
   }
 
   /** As {@link allocate}, but returns NULL where that throws ERR_OUT_OF_MEMORY. */
-  tryAllocate(type: RecordType): Ref {
+  tryAllocate<const Name extends string>(type: RecordDescriptor<Name>): Ref<Name> {
     const next = this.#record[T_CURSOR]! + type.bytes;
     return next <= this.#record[T_LIMIT]!
       ? this.allocate(type)
@@ -268,12 +275,12 @@ export class Mutator extends AtomicFields {
    * Allocates an array of `length` zero elements. A safepoint.
    * @throws TospaceError ERR_OUT_OF_MEMORY when a collection did not make room either, ERR_TYPE for a length that is none.
    */
-  allocateArray(type: ArrayType, length: number): Ref {
+  allocateArray<const Name extends string>(type: ArrayType<Name>, length: number): Ref<Name> {
     return this.#allocateArray(type, length, true);
   }
 
   /** As {@link allocateArray}, but returns NULL where that throws ERR_OUT_OF_MEMORY. */
-  tryAllocateArray(type: ArrayType, length: number): Ref {
+  tryAllocateArray<const Name extends string>(type: ArrayType<Name>, length: number): Ref<Name> {
     return this.#allocateArray(type, length, false);
   }
 
@@ -295,7 +302,7 @@ export class Mutator extends AtomicFields {
    * Dearer than {@link allocate}: under a lock, some 0.3 µs.
    * @throws TospaceError ERR_OUT_OF_MEMORY when the non-moving space has no room, and a collection did not make it.
    */
-  allocatePinned(type: RecordType): Ref {
+  allocatePinned<const Name extends string>(type: RecordDescriptor<Name>): Ref<Name> {
     return this.#allocatePinned(type.id, type.bytes, 0, this.#isRaw(type.id));
   }
 
@@ -309,7 +316,7 @@ export class Mutator extends AtomicFields {
    * either: a system call may read and write it at any time, at the address `memory address + reference`.
    * @throws TospaceError ERR_OUT_OF_MEMORY as {@link allocatePinned}, ERR_TYPE for a length that is none.
    */
-  allocatePinnedArray(type: ArrayType, length: number): Ref {
+  allocatePinnedArray<const Name extends string>(type: ArrayType<Name>, length: number): Ref<Name> {
     return this.#allocatePinned(type.id, arrayBytes(type, length), length, type.kind === 'raw-array');
   }
 
@@ -323,6 +330,15 @@ export class Mutator extends AtomicFields {
   /** True for an object that the collector never moves: one allocated so, or a large one. */
   isPinned(ref: Ref): boolean {
     return ref >= this.#nonMoving;
+  }
+
+  /**
+   * The reference that an address is which came from elsewhere: from WebAssembly code, from a view, from a table of pinned objects. It must
+   * have been read since the last safepoint. Costs nothing; where `verify` is `full` it is checked.
+   * @throws TospaceError ERR_TYPE, where `verify` is `full`, when no object is there
+   */
+  asRef(address: number): Ref {
+    return address as Ref;
   }
 
   /** What every allocation does that is not on the fast path: a safepoint, among others. */
@@ -445,15 +461,15 @@ export class Mutator extends AtomicFields {
   // Handles
 
   /** Makes a scoped handle. It is released when the enclosing scope ends, or with `truncate`. */
-  local(ref: Ref): Local {
+  local<Name extends string>(ref: Ref<Name>): Local<Name> {
     return this.shadowStack.push(ref);
   }
 
-  get(local: Local): Ref {
+  get<Name extends string>(local: Local<Name>): Ref<Name> {
     return this.shadowStack.get(local);
   }
 
-  set(local: Local, ref: Ref): void {
+  set<Name extends string>(local: Local<Name>, ref: Ref<NoInfer<Name>>): void {
     this.shadowStack.set(local, ref);
   }
 

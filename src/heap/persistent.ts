@@ -37,6 +37,8 @@ export interface PersistentOwner {
   assertRunning(): void;
   /** In a verifying heap: throws unless `ref` is null or names an object. */
   assertReference(ref: Ref): void;
+  /** In a verifying heap: the thread has read `ref`. */
+  noteReference(ref: Ref): void;
   /** Runs `body` as a mutator, entering if need be. */
   run<T>(body: () => T): T;
 }
@@ -176,7 +178,9 @@ export class PersistentTable {
 
   load(index: number): Ref {
     this.#owner.assertRunning();
-    return this.#slots[index] as Ref;
+    const ref = this.#slots[index] as Ref;
+    this.#owner.noteReference(ref);
+    return ref;
   }
 
   store(index: number, ref: Ref): void {
@@ -210,6 +214,7 @@ export class PersistentTable {
     const ref = Atomics.load(this.#slots, index) as Ref;
     this.#assertUse(index, use);
     this.#owner.assertRunning();
+    this.#owner.noteReference(ref);
     return ref;
   }
 

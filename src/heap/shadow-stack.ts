@@ -20,14 +20,16 @@ export class ShadowStack {
   readonly #slots: Int32Array<SharedArrayBuffer>;
   readonly #base: number;
   readonly #generations: Uint16Array | undefined;
+  readonly #onRead: ((ref: Ref) => void) | undefined;
 
-  /** @param checked verify that handles are not used after their scope. */
-  constructor(tables: Tables, index: number, checked: boolean) {
+  /** @param onRead in a verifying heap: told of every reference that is read; handles are then checked too. */
+  constructor(tables: Tables, index: number, onRead?: (ref: Ref) => void) {
     const thread = tables.threads[index]!;
     this.#base = tables.geometry.shadowStacks + index * SHADOW_SLOTS * 4;
     this.#slots = tables.words(this.#base, SHADOW_SLOTS);
     this.#thread = thread;
-    this.#generations = checked ? new Uint16Array(SHADOW_SLOTS) : undefined;
+    this.#onRead = onRead;
+    this.#generations = onRead === undefined ? undefined : new Uint16Array(SHADOW_SLOTS);
     // The base is above 2^31 in some address maps: record words are read back as unsigned by whoever needs the address.
     thread[T_SHADOW_BASE] = this.#base;
     thread[T_SHADOW_TOP] = this.#base;
@@ -54,8 +56,12 @@ export class ShadowStack {
   }
 
   get(local: Local): Ref {
-    if (this.#generations !== undefined) this.#check(local);
-    return this.#slots[local & INDEX_MASK] as Ref;
+    const index = local & INDEX_MASK;
+    if (this.#generations !== undefined) {
+      this.#check(local);
+      this.#onRead!(this.#slots[index] as Ref);
+    }
+    return this.#slots[index] as Ref;
   }
 
   set(local: Local, ref: Ref): void {
@@ -74,7 +80,9 @@ export class ShadowStack {
 
   /** The reference `below` slots under the top; 0 is the last one pushed. */
   peek(below: number): Ref {
-    return this.#slots[this.depth - 1 - below] as Ref;
+    const ref = this.#slots[this.depth - 1 - below] as Ref;
+    this.#onRead?.(ref);
+    return ref;
   }
 
   #check(local: Local): void {

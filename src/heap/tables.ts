@@ -16,9 +16,10 @@ import {
   WORKER_BYTES,
   WORKER_WORDS,
 } from './layout.ts';
+import type { WasmMemory } from './webassembly.ts';
 
 export class Tables {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: WasmMemory;
   readonly geometry: Geometry;
   readonly buffer: SharedArrayBuffer;
   readonly control: Int32Array<SharedArrayBuffer>;
@@ -26,7 +27,7 @@ export class Tables {
   readonly threads: readonly Int32Array<SharedArrayBuffer>[];
   readonly workers: readonly Int32Array<SharedArrayBuffer>[];
 
-  constructor(memory: WebAssembly.Memory, geometry: Geometry) {
+  constructor(memory: WasmMemory, geometry: Geometry) {
     this.memory = memory;
     this.geometry = geometry;
     this.buffer = memory.buffer as unknown as SharedArrayBuffer;

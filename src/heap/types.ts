@@ -21,6 +21,7 @@ import {
   REFERENT,
 } from './layout.ts';
 import { withRepairableLock } from './lock.ts';
+import type { Offset } from './ref.ts';
 import type { Tables } from './tables.ts';
 import { writeTypeText } from './type-names.ts';
 
@@ -43,41 +44,85 @@ const FIELD_BYTES: Readonly<Record<FieldKind, number>> = Object.freeze({
   f64: 8,
 });
 
-/** A type of records: a fixed number of fields. A plain object: it may be posted to another thread. */
-export interface RecordType<Fields extends string = string> {
+/** The fields of a record type: what each holds, by name. */
+export type Shape = Readonly<Record<string, FieldKind>>;
+
+/** The shape without fields. */
+export type NoFields = Readonly<Record<never, FieldKind>>;
+
+/** Offsets of the fields of a shape; of names alone, plain numbers. */
+type Offsets<Fields, Name extends string> = [Fields] extends [string]
+  ? Readonly<Record<Fields, number>>
+  : { readonly [Field in keyof Fields]: Offset<Fields[Field] & string, Name> };
+
+type Kinds<Fields> = [Fields] extends [string] ? Readonly<Record<Fields, FieldKind>> : Readonly<Fields>;
+
+/**
+ * A type of records: a fixed number of fields. A plain object: it may be posted to another thread.
+ *
+ * `Fields` is the shape, as in `RecordType<{ next: 'ref'; value: 'i32' }, 'Cell'>`: the compiler then refuses operations on the wrong kind of
+ * field. Names alone, as in `RecordType<'next' | 'value'>`, do where that is not wanted.
+ */
+export interface RecordType<Fields extends Shape | string = string, Name extends string = string> {
   readonly kind: 'record';
   readonly id: number;
-  readonly name: string;
+  readonly name: Name;
   /** Bytes of an instance, header included. */
   readonly bytes: number;
   /** Byte offset of every field from the object's start. */
-  readonly offset: Readonly<Record<Fields, number>>;
-  readonly fields: Readonly<Record<Fields, FieldKind>>;
+  readonly offset: Offsets<Fields, Name>;
+  readonly fields: Kinds<Fields>;
 }
 
+/** What an allocation needs of a record type. A descriptor for a layout of the embedder's own needs no more: see defineRecordLayout. */
+export interface RecordDescriptor<Name extends string = string> {
+  /** What `defineRecordLayout` returned. */
+  readonly id: number;
+  /** Bytes of an instance, header included. */
+  readonly bytes: number;
+  readonly name?: Name;
+}
+
+/** Besides its own fields, a record type has some that only operations of their own may touch. */
+type WithWeak<Weak extends string, Fields extends Shape | string, Name extends string> = Omit<
+  RecordType<Fields, Name>,
+  'offset' | 'fields'
+> & {
+  readonly offset: Offsets<Fields, Name> & { readonly [Field in Weak]: Offset<'weak', Name> };
+  readonly fields: Kinds<Fields> & { readonly [Field in Weak]: 'ref' };
+};
+
 /** A type of records whose field `referent` does not keep its object alive. Behaves as a record type wherever one is asked for. */
-export type WeakRecordType<Fields extends string = string> = RecordType<'referent' | Fields>;
+export type WeakRecordType<Fields extends Shape | string = string, Name extends string = string> = WithWeak<
+  'referent',
+  Fields,
+  Name
+>;
 
 /** A type of records whose `value` lives as long as both the record and its `key` do. */
-export type EphemeronType<Fields extends string = string> = RecordType<'key' | 'value' | Fields>;
+export type EphemeronType<Fields extends Shape | string = string, Name extends string = string> = WithWeak<
+  'key' | 'value',
+  Fields,
+  Name
+>;
 
 /** A type of arrays whose elements are references. */
-export interface RefArrayType {
+export interface RefArrayType<Name extends string = string> {
   readonly kind: 'ref-array';
   readonly id: number;
-  readonly name: string;
+  readonly name: Name;
 }
 
 /** A type of arrays of raw data. */
-export interface RawArrayType {
+export interface RawArrayType<Name extends string = string> {
   readonly kind: 'raw-array';
   readonly id: number;
-  readonly name: string;
+  readonly name: Name;
   readonly element: ElementKind;
   readonly elementBytes: number;
 }
 
-export type ArrayType = RefArrayType | RawArrayType;
+export type ArrayType<Name extends string = string> = RefArrayType<Name> | RawArrayType<Name>;
 export type HeapType = RecordType | ArrayType;
 
 /** Largest record: what remains of 16 bits of 8-byte granules, far above any sensible class. */
@@ -135,29 +180,33 @@ export class TypeRegistry {
   }
 
   /** Registers a record type. */
-  record<Fields extends string>(
-    name: string,
-    fields: Readonly<Record<Fields, FieldKind>>,
-  ): RecordType<Fields> {
-    return this.#record(name, KIND_RECORD, fields);
+  record<const Name extends string, const Fields extends Shape>(
+    name: Name,
+    fields: Fields,
+  ): RecordType<Fields, Name> {
+    return this.#record(name, KIND_RECORD, fields) as RecordType<Fields, Name>;
   }
 
   /** Registers a type of records with a weak first field, `referent`, and others of the embedder's. */
-  weakRecord<Fields extends string>(
-    name: string,
-    fields: Readonly<Record<Fields, FieldKind>>,
-  ): WeakRecordType<Fields> {
-    return this.#record(name, KIND_WEAK, behind(name, { referent: 'ref' }, fields));
+  weakRecord<const Name extends string, const Fields extends Shape>(
+    name: Name,
+    fields: Fields,
+  ): WeakRecordType<Fields, Name> {
+    return this.#record(
+      name,
+      KIND_WEAK,
+      behind(name, { referent: 'ref' }, fields),
+    ) as unknown as WeakRecordType<Fields, Name>;
   }
 
   /** Registers a type of ephemerons: fields `key` and `value`, then others of the embedder's. */
-  ephemeron<Fields extends string>(
-    name: string,
-    fields: Readonly<Record<Fields, FieldKind>>,
-  ): EphemeronType<Fields> {
+  ephemeron<const Name extends string, const Fields extends Shape>(
+    name: Name,
+    fields: Fields,
+  ): EphemeronType<Fields, Name> {
     const type = this.#record(name, KIND_EPHEMERON, behind(name, { key: 'ref', value: 'ref' }, fields));
     Atomics.store(this.#tables.control, CTL_EPHEMERONS_DEFINED, 1);
-    return type;
+    return type as unknown as EphemeronType<Fields, Name>;
   }
 
   /** Registers the type of guards that wait, and that of those that are ready; returns their ids. */
@@ -186,7 +235,7 @@ export class TypeRegistry {
       bytes,
       offset: Object.freeze(offset),
       fields: Object.freeze({ ...fields }),
-    });
+    }) as RecordType<Fields>;
   }
 
   /**
@@ -228,12 +277,12 @@ export class TypeRegistry {
     return this.#register(name, kind, bytes, map, Object.fromEntries(named));
   }
 
-  refArray(name: string): RefArrayType {
+  refArray<const Name extends string>(name: Name): RefArrayType<Name> {
     const id = this.#register(name, KIND_REF_ARRAY, 2, new Uint32Array(0));
     return Object.freeze({ kind: 'ref-array', id, name });
   }
 
-  rawArray(name: string, element: ElementKind): RawArrayType {
+  rawArray<const Name extends string>(name: Name, element: ElementKind): RawArrayType<Name> {
     const raw = (element as FieldKind) !== 'ref' && Object.hasOwn(FIELD_BYTES, element);
     const elementBytes = raw ? FIELD_BYTES[element] : undefined;
     if (elementBytes === undefined) {
@@ -268,7 +317,7 @@ export class TypeRegistry {
       if (at + map.byteLength > control[CTL_TYPE_MAPS_END]! >>> 0) {
         throw badType(
           `type ${name}: no room for its reference map`,
-          'Raise typeMapBytes, or keep references at the front of large records.',
+          'Raise typeMaps, or keep references at the front of large records.',
         );
       }
       new Uint32Array(this.#tables.buffer, at, map.length).set(map);

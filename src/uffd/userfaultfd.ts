@@ -82,13 +82,23 @@ export class Userfaultfd implements Disposable {
   readonly kind: UserfaultfdKind;
   /** UFFD_FEATURE_* bits that the kernel supports, whether requested or not. 0 for an adopted one that was not told. */
   readonly features: bigint;
+  /** Ways to the full kind that were tried in vain before this one was opened, with the errno's name each. */
+  readonly refused: readonly string[];
 
-  private constructor(kernel: Kernel, fd: number, kind: UserfaultfdKind, features: bigint, owned: boolean) {
+  private constructor(
+    kernel: Kernel,
+    fd: number,
+    kind: UserfaultfdKind,
+    features: bigint,
+    owned: boolean,
+    refused: readonly string[] = [],
+  ) {
     this.#kernel = kernel;
     this.#fd = fd;
     this.#owned = owned;
     this.kind = kind;
     this.features = features;
+    this.refused = refused;
   }
 
   /**
@@ -130,7 +140,7 @@ export class Userfaultfd implements Disposable {
     }
     if (result < 0)
       throw syscallError(result, 'userfaultfd', `opening a userfaultfd (tried: ${tried.join(', ')})`);
-    return new Userfaultfd(kernel, result, found, handshake(kernel, result, features), true);
+    return new Userfaultfd(kernel, result, found, handshake(kernel, result, features), true, tried);
   }
 
   /**

@@ -22,19 +22,24 @@ it('prints one JSON document with the documented fields and nothing else, and pr
   expect(result).toEqual({
     workload: 'gcbench',
     options: expect.objectContaining({
-      heapBytes: 64 * 2 ** 20,
+      heap: 64 * 2 ** 20,
       collector: 'concurrent',
       fill: 'continue',
       retention: 'recycle',
       servers: 1,
       placement: 'mutator',
-      verify: false,
+      verify: 'off',
       trigger: 'auto',
       targetUtilisation: 0.6,
-      minHeapBytes: 32 * 2 ** 20,
+      minHeap: 32 * 2 ** 20,
       stress: {},
     }),
-    userfaultfd: expect.stringMatching(/^(full|user-mode-only)$/),
+    mode: expect.objectContaining({
+      collector: 'concurrent',
+      fill: 'continue',
+      userfaultfd: expect.stringMatching(/^(full|user-mode-only)$/),
+      servers: 1,
+    }),
     seed: 1,
     scale: 0.05,
     checksum: expect.any(Number),
@@ -57,7 +62,7 @@ it('prints one JSON document with the documented fields and nothing else, and pr
       softLimitBytes: expect.any(Number),
       liveBytes: expect.any(Number),
       utilisation: expect.any(Number),
-      allocationRate: expect.any(Number),
+      allocationBytesPerSecond: expect.any(Number),
       lastRoomMs: expect.any(Number),
       predictedRoomMs: expect.any(Number),
       pacedWaits: expect.any(Number),
@@ -105,7 +110,7 @@ it('prints one JSON document with the documented fields and nothing else, and pr
 
 it('reports full pauses of the stop-the-world collector, and no userfaultfd', async () => {
   const result = await report('gcbench', ...SMALL, '--collector', 'stop-the-world');
-  expect(result.userfaultfd).toBeNull();
+  expect(result.mode).toMatchObject({ collector: 'stop-the-world', userfaultfd: 'none', servers: 0 });
   expect(result.cycles).toBeGreaterThanOrEqual(1);
   expect(result.pausesUs.full.count).toBeGreaterThanOrEqual(1);
   expect(result.pausesUs.flip.count).toBe(0);
@@ -122,7 +127,7 @@ it('reports zeroes where nothing is collected', async () => {
     stallsUs: none,
     faults: { count: 0, latencyUs: none, serviceUs: none, servedBy: { collector: 0, servers: [] } },
     cyclesDetail: null,
-    userfaultfd: null,
+    mode: { collector: 'none', userfaultfd: 'none', fill: 'none', placement: 'none', reasons: [] },
   });
   expect(result.bytesAllocated).toBeGreaterThan(7_000_000);
 });
@@ -169,6 +174,7 @@ it('ends with a summary in words', async () => {
   expect(status).toBe(0);
   for (const part of [
     /^gcbench +collector concurrent, heap 64 MiB, fill continue/m,
+    /^options +collector=concurrent,heap=64MiB,minHeap=32MiB,/m,
     /^flip pauses +\d+, half within/m,
     /^faults +\d+/m,
     /^pages built +collector \d+, server 1 \d+$/m,
@@ -205,17 +211,21 @@ it.each([
   [['run'], /run: name a workload, one of gcbench, binary-trees, lru-cache, random-graph, steady/],
   [['run', 'sleep'], /no workload "sleep"; workloads are gcbench, binary-trees/],
   [['run', 'gcbench', 'lru-cache'], /"lru-cache" is one argument too many/],
-  [['run', 'gcbench', '--heaps', '1'], /Unknown option '--heaps'; options are --collector, --fill/],
+  [['run', 'gcbench', '--heaps', '1'], /Unknown option '--heaps'; options are --collector, --heap,/],
   [
     ['run', 'gcbench', '--collector', 'serial'],
-    /--collector: "serial" is not one of concurrent, stop-the-world, none/,
+    /--collector: "serial" is not one of concurrent, stop-the-world, none, auto/,
   ],
-  [['run', 'gcbench', '--heap', '64MB'], /--heap: "64MB" is not a size; write a number with KiB, MiB or GiB/],
   [
-    ['run', 'gcbench', '--heap', '8GiB'],
-    /ERR_OPTION: option heapBytes.*\n.*must be an integer from 262144 to/,
+    ['run', 'gcbench', '--heap', '64MB'],
+    /--heap: "64MB" is not a size from 256KiB .* text with B, KiB, MiB or GiB/,
   ],
-  [['run', 'gcbench', '--servers', '0'], /--servers: "0" is not an integer from 1 to 15/],
+  [['run', 'gcbench', '--heap', '8GiB'], /--heap: "8GiB" is not a size from 256KiB to 1.25GiB/],
+  [
+    ['run', 'gcbench', '--heap', '1MiB', '--min-heap', '2MiB'],
+    /ERR_OPTION: option minHeap.*\n.*must be at most as large as heap, which is 1MiB/,
+  ],
+  [['run', 'gcbench', '--servers', '0'], /--servers: "0" is not 'auto' or an integer from 1 to 15/],
   [['run', 'gcbench', '--scale', 'big'], /--scale: "big" is not a number from/],
   [['run', 'gcbench', '--seed'], /seed/],
   [['run', 'gcbench', '--seconds', '5'], /--seconds: gcbench does not run by the clock/],
@@ -224,10 +234,10 @@ it.each([
     /--rate: "200" is not a rate; write a number with a unit, such as 200MB\/s/,
   ],
   [['run', 'steady', '--live', '1TB'], /--live: "1TB" is not a size/],
-  [['run', 'gcbench', '--trigger', 'soon'], /--trigger: "soon" is not a number from 0.05 to 0.95/],
+  [['run', 'gcbench', '--trigger', 'soon'], /--trigger: "soon" is not 'auto' or a number from 0.05 to 0.95/],
   [['run', 'gcbench', '--fill', 'copy', '--retention', 'recycle'], /ERR_OPTION: option retention/],
-  [['run', 'gcbench', '--stress', 'hard'], /--stress: "hard" is not JSON/],
-  [['run', 'gcbench', '--stress', '{"often":1}'], /there is no option stress\.often/],
+  [['run', 'gcbench', '--stress', 'hard'], /ERR_OPTION: --stress: "stress.hard" is no KEY=VALUE/],
+  [['run', 'gcbench', '--stress', 'often=1'], /ERR_OPTION: --stress: there is no option stress\.often/],
 ] as const)('%j is a mistake, with what is allowed', async (args, message) => {
   const { status, stdout, stderr } = await tospace(...args);
   expect(stderr).toMatch(message);

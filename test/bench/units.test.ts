@@ -89,20 +89,22 @@ describe('arguments of run', () => {
   it('reads every option', () => {
     const text =
       'lru-cache --collector concurrent --fill copy --retention release --heap 1GiB --servers 3 --placement any --trigger 0.5' +
-      ' --userfaultfd user-mode-only --verify --seed 4294967295 --scale 0.25 --stress {"delayMs":{"mark":1}} --json';
+      ' --userfaultfd user-mode-only --verify full --min-heap 16MiB --safepoint-timeout-ms 2s --seed 4294967295 --scale 0.25 --stress delayMs.mark=1,crash=server@fault:exit --json';
     expect(parseRunArguments(text.split(' '))).toMatchObject({
       workload: { name: 'lru-cache' },
       heapOptions: {
         collector: 'concurrent',
         fill: 'copy',
         retention: 'release',
-        heapBytes: 2 ** 30,
+        heap: 2 ** 30,
         servers: 3,
         placement: 'any',
         trigger: 0.5,
         userfaultfd: 'user-mode-only',
-        verify: true,
-        stress: { delayMs: { mark: 1 } },
+        verify: 'full',
+        minHeap: 2 ** 24,
+        safepointTimeoutMs: 2000,
+        stress: { delayMs: { mark: 1 }, crash: { worker: 'server', at: 'fault', how: 'exit' } },
       },
       seed: 4_294_967_295,
       scale: 0.25,

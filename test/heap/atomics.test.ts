@@ -162,15 +162,16 @@ describe('a verifying heap refuses', () => {
     const { a, i, w } = cell.offset;
     const stale = (x + 4096 * 64) as Ref;
     const wrong: (() => unknown)[] = [
-      () => m.atomicLoadRef(x, i),
+      // What does not compile is refused at run time too.
+      () => m.atomicLoadRef(x, i as number),
       () => m.atomicStoreRef(0 as Ref, a, x),
       () => m.exchangeRef(x, a, stale),
       () => m.compareExchangeRef(x, a, stale, x),
       () => m.compareExchangeRef(x, a, x, stale),
       () => m.exchangeElement(array, 8, x),
-      () => m.addI32(x, a, 1),
+      () => m.addI32(x, a as number, 1),
       () => m.addI32(x, i + 2, 1),
-      () => m.addI64(x, a, 1n),
+      () => m.addI64(x, a as number, 1n),
       () => m.atomicLoadI64(x, w + 4),
       () => m.exchangeI32(array, 8, 1),
       () => m.copyElements(array, 0, array, 4, 5),

@@ -25,6 +25,7 @@ describe('persistent handles', () => {
     index: 3,
     usable: true,
     assertReference: () => {},
+    noteReference: () => {},
     assertRunning: () => {
       if (!running) throw new Error('not running');
     },
@@ -119,7 +120,7 @@ describe('persistent handles', () => {
 
 describe.each([false, true])('the shadow stack (checked: %s)', (checked) => {
   test('slots below the top are roots; the record says where they are', () => {
-    const stack = new ShadowStack(h.tables, 3, checked);
+    const stack = new ShadowStack(h.tables, 3, checked ? () => {} : undefined);
     const thread = h.tables.threads[3]!;
     const locals = [1, 2, 3].map((i) => stack.push(ref(i)));
     expect(locals.map((local) => stack.get(local))).toEqual([1, 2, 3].map(ref));
@@ -133,14 +134,17 @@ describe.each([false, true])('the shadow stack (checked: %s)', (checked) => {
   });
 
   test('stacks of two threads do not overlap', () => {
-    const [a, b] = [new ShadowStack(h.tables, 0, checked), new ShadowStack(h.tables, 1, checked)];
+    const [a, b] = [
+      new ShadowStack(h.tables, 0, checked ? () => {} : undefined),
+      new ShadowStack(h.tables, 1, checked ? () => {} : undefined),
+    ];
     for (let i = 0; i < SHADOW_SLOTS; i++) a.push(ref(1));
     const local = b.push(ref(2));
     expect([b.get(local), b.depth, a.depth]).toEqual([ref(2), 1, SHADOW_SLOTS]);
   });
 
   test('a full stack is a typed error and stays usable', () => {
-    const stack = new ShadowStack(h.tables, 0, checked);
+    const stack = new ShadowStack(h.tables, 0, checked ? () => {} : undefined);
     let last = 0 as Local;
     for (let i = 0; i < SHADOW_SLOTS; i++) last = stack.push(ref(i));
     expect(() => stack.push(ref(0))).toThrow(
@@ -156,7 +160,7 @@ describe.each([false, true])('the shadow stack (checked: %s)', (checked) => {
   });
 
   test('truncate releases everything from a depth on', () => {
-    const stack = new ShadowStack(h.tables, 0, checked);
+    const stack = new ShadowStack(h.tables, 0, checked ? () => {} : undefined);
     const keep = stack.push(ref(1));
     for (let i = 0; i < 10; i++) stack.push(ref(2));
     stack.truncate(1);
@@ -167,7 +171,7 @@ describe.each([false, true])('the shadow stack (checked: %s)', (checked) => {
 });
 
 test('a handle that outlived its scope is found in a checked heap, also when its slot is in use again', () => {
-  const stack = new ShadowStack(h.tables, 0, true);
+  const stack = new ShadowStack(h.tables, 0, () => {});
   const outer = stack.push(ref(1));
   const stale = stack.push(ref(2));
   stack.truncate(1);

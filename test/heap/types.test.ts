@@ -154,7 +154,7 @@ describe('registration', () => {
       const wide = (): number => small.types.recordLayout('wide', 65536, [65532]);
       expect([wide(), wide()]).toEqual([2, 3]);
       const error = refusal(wide);
-      expect([error.code, error.hint.includes('typeMapBytes')]).toEqual(['ERR_TYPE', true]);
+      expect([error.code, error.hint.includes('typeMaps')]).toEqual(['ERR_TYPE', true]);
       expect(small.types.refArray('refs').id).toBe(4);
     } finally {
       small.close();

@@ -16,7 +16,7 @@ export const hooks: Check = {
   async run(embedder, { seed, effort, at }) {
     const rig = await Rig.create(embedder, {
       collector: 'none',
-      heapBytes: 128 * 1024 * 1024,
+      heap: 128 * 1024 * 1024,
       stress: { collectEveryAllocation: 1, collectEverySafepoint: 1 },
     });
     const symptoms = new Symptoms();

@@ -20,7 +20,7 @@ export interface PageChecker {
 
 /** A checker when the heap verifies, else undefined. */
 export function createPageChecker(context: WorkerContext): PageChecker | undefined {
-  return context.options.verify ? new NaiveBuilder(context) : undefined;
+  return context.options.verify === 'full' ? new NaiveBuilder(context) : undefined;
 }
 
 class NaiveBuilder implements PageChecker {

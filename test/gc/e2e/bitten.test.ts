@@ -35,7 +35,7 @@ describe.each(Object.entries(MODES))('%s', (_, options) => {
 
   test('8: objects of all sizes allocated between remark and flip', async () => {
     const outcome = await succeed<{ blackBytes: number }>('bitten', 'black', {
-      options: { ...options, verify: true },
+      options: { ...options, verify: 'full' },
     });
     expect(outcome.blackBytes).toBeGreaterThan(0);
   });
@@ -54,7 +54,7 @@ describe.each(Object.entries(MODES))('%s', (_, options) => {
 });
 
 test('11: the same under verification', () =>
-  succeed('bitten', 'hide', { options: { verify: true }, holders: 1000, cycles: 3 }));
+  succeed('bitten', 'hide', { options: { verify: 'full' }, holders: 1000, cycles: 3 }));
 
 test.each([
   ['EEXIST', EEXIST, 'server'],

@@ -33,123 +33,123 @@ const small = { maxArray: 2000, maxRaw: 12000 };
 
 /** Named so that a failure says at once what was special. */
 export const HISTORIES: Readonly<Record<string, HistoryConfig>> = {
-  'no collector': { options: { collector: 'none', heapBytes: 512 * MIB }, steps: 20_000 },
+  'no collector': { options: { collector: 'none', heap: 512 * MIB }, steps: 20_000 },
   'stop-the-world, 256 KiB, verified': {
-    options: { collector: 'stop-the-world', heapBytes: 256 * KIB, verify: true },
+    options: { collector: 'stop-the-world', heap: 256 * KIB, verify: 'full' },
     steps: 6000,
     ...tiny,
   },
   'stop-the-world, 4 MiB, release': {
-    options: { collector: 'stop-the-world', heapBytes: 4 * MIB, retention: 'release' },
+    options: { collector: 'stop-the-world', heap: 4 * MIB, retention: 'release' },
     steps: 40_000,
     ...small,
   },
-  'stop-the-world, 64 MiB': { options: { collector: 'stop-the-world', heapBytes: 64 * MIB }, steps: 40_000 },
+  'stop-the-world, 64 MiB': { options: { collector: 'stop-the-world', heap: 64 * MIB }, steps: 40_000 },
   'stop-the-world at every 3rd allocation': {
     options: {
       collector: 'stop-the-world',
-      heapBytes: MIB,
-      verify: true,
+      heap: MIB,
+      verify: 'full',
       stress: { collectEveryAllocation: 3 },
     },
     steps: 500,
     ...tiny,
   },
-  'continue, recycle, 256 KiB': { options: { heapBytes: 256 * KIB }, steps: 30_000, ...tiny },
+  'continue, recycle, 256 KiB': { options: { heap: 256 * KIB }, steps: 30_000, ...tiny },
   'continue, recycle, 1 MiB, verified, 3 servers': {
-    options: { heapBytes: MIB, verify: true, servers: 3 },
+    options: { heap: MIB, verify: 'full', servers: 3 },
     steps: 6000,
     ...tiny,
   },
   'continue, release, 1 MiB, verified': {
-    options: { heapBytes: MIB, verify: true, retention: 'release' },
+    options: { heap: MIB, verify: 'full', retention: 'release' },
     steps: 6000,
     ...tiny,
   },
   'continue, release, 4 MiB, 3 servers anywhere': {
-    options: { heapBytes: 4 * MIB, retention: 'release', servers: 3, placement: 'any' },
+    options: { heap: 4 * MIB, retention: 'release', servers: 3, placement: 'any' },
     steps: 40_000,
     ...small,
   },
-  'continue, recycle, 64 MiB': { options: { heapBytes: 64 * MIB, trigger: 0.3 }, steps: 40_000 },
+  'continue, recycle, 64 MiB': { options: { heap: 64 * MIB, trigger: 0.3 }, steps: 40_000 },
   'copy, 256 KiB, verified': {
-    options: { heapBytes: 256 * KIB, fill: 'copy', verify: true },
+    options: { heap: 256 * KIB, fill: 'copy', verify: 'full' },
     steps: 6000,
     ...tiny,
   },
   'copy, 4 MiB, 3 servers': {
-    options: { heapBytes: 4 * MIB, fill: 'copy', servers: 3 },
+    options: { heap: 4 * MIB, fill: 'copy', servers: 3 },
     steps: 40_000,
     ...small,
   },
   'copy, 64 MiB, user-mode faults only': {
-    options: { heapBytes: 64 * MIB, fill: 'copy', trigger: 0.2, userfaultfd: 'user-mode-only' },
+    options: { heap: 64 * MIB, fill: 'copy', trigger: 0.2, userfaultfd: 'user-mode-only' },
     steps: 40_000,
   },
   'mark stack of 8 entries': {
-    options: { heapBytes: 4 * MIB, verify: true, stress: { markStackEntries: 8 } },
+    options: { heap: 4 * MIB, verify: 'full', stress: { markStackEntries: 8 } },
     steps: 5000,
     ...small,
   },
   'mark stack of 64 entries, stop-the-world': {
-    options: { heapBytes: 4 * MIB, collector: 'stop-the-world', stress: { markStackEntries: 64 } },
+    options: { heap: 4 * MIB, collector: 'stop-the-world', stress: { markStackEntries: 64 } },
     steps: 20_000,
     ...small,
   },
   'collection at every allocation': {
-    options: { heapBytes: MIB, verify: true, stress: { collectEveryAllocation: 1 } },
+    options: { heap: MIB, verify: 'full', stress: { collectEveryAllocation: 1 } },
     steps: 250,
     ...tiny,
   },
   'collection at every 5th allocation, copy': {
-    options: { heapBytes: MIB, fill: 'copy', stress: { collectEveryAllocation: 5 } },
+    options: { heap: MIB, fill: 'copy', stress: { collectEveryAllocation: 5 } },
     steps: 2000,
     ...tiny,
   },
   'collection at every safepoint': {
-    options: { heapBytes: MIB, stress: { collectEverySafepoint: 1 } },
+    options: { heap: MIB, stress: { collectEverySafepoint: 1 } },
     steps: 10_000,
     ...tiny,
   },
   'delays everywhere': {
-    options: { heapBytes: MIB, verify: true, trigger: 0.1, stress: { delayMs: DELAYS } },
+    options: { heap: MIB, verify: 'full', trigger: 0.1, stress: { delayMs: DELAYS } },
     steps: 6000,
     ...tiny,
   },
   'delays everywhere, copy, 3 servers': {
-    options: { heapBytes: MIB, fill: 'copy', servers: 3, trigger: 0.1, stress: { delayMs: DELAYS } },
+    options: { heap: MIB, fill: 'copy', servers: 3, trigger: 0.1, stress: { delayMs: DELAYS } },
     steps: 10_000,
     ...tiny,
   },
   'delays everywhere, release, 256 KiB': {
-    options: { heapBytes: 256 * KIB, retention: 'release', trigger: 0.1, stress: { delayMs: DELAYS } },
+    options: { heap: 256 * KIB, retention: 'release', trigger: 0.1, stress: { delayMs: DELAYS } },
     steps: 8000,
     ...tiny,
   },
   'two threads, verified': {
-    options: { heapBytes: 8 * MIB, verify: true, trigger: 0.2 },
+    options: { heap: 8 * MIB, verify: 'full', trigger: 0.2 },
     threads: 2,
     steps: 3000,
     ...tiny,
   },
   'four threads, 3 servers': {
-    options: { heapBytes: 16 * MIB, servers: 3, trigger: 0.2 },
+    options: { heap: 16 * MIB, servers: 3, trigger: 0.2 },
     threads: 4,
     steps: 15_000,
     ...tiny,
   },
   'four threads, copy, delays': {
-    options: { heapBytes: 8 * MIB, fill: 'copy', trigger: 0.2, stress: { delayMs: DELAYS } },
+    options: { heap: 8 * MIB, fill: 'copy', trigger: 0.2, stress: { delayMs: DELAYS } },
     threads: 4,
     steps: 6000,
     ...tiny,
   },
   'half of it pinned, verified': {
     options: {
-      heapBytes: MIB,
-      nonMovingBytes: 768 * KIB,
-      largeObjectBytes: 4096,
-      verify: true,
+      heap: MIB,
+      nonMoving: 768 * KIB,
+      largeObject: 4096,
+      verify: 'full',
       trigger: 0.1,
     },
     pinnedPercent: 50,
@@ -158,9 +158,9 @@ export const HISTORIES: Readonly<Record<string, HistoryConfig>> = {
   },
   'half of it pinned, copy, delays, 3 servers': {
     options: {
-      heapBytes: 4 * MIB,
-      nonMovingBytes: 2 * MIB,
-      largeObjectBytes: 4096,
+      heap: 4 * MIB,
+      nonMoving: 2 * MIB,
+      largeObject: 4096,
       fill: 'copy',
       servers: 3,
       trigger: 0.1,
@@ -172,13 +172,13 @@ export const HISTORIES: Readonly<Record<string, HistoryConfig>> = {
     ...small,
   },
   'half of it pinned, stop-the-world': {
-    options: { heapBytes: MIB, collector: 'stop-the-world', largeObjectBytes: 4096, verify: true },
+    options: { heap: MIB, collector: 'stop-the-world', largeObject: 4096, verify: 'full' },
     pinnedPercent: 50,
     steps: 4000,
     ...tiny,
   },
   'four threads, stop-the-world, verified': {
-    options: { heapBytes: 8 * MIB, collector: 'stop-the-world', verify: true },
+    options: { heap: 8 * MIB, collector: 'stop-the-world', verify: 'full' },
     threads: 4,
     steps: 1500,
     ...tiny,
@@ -197,23 +197,23 @@ export function randomHistory(seed: number, scale: number = 1): HistoryConfig {
   const heapBytes = pick(256 * KIB, MIB, 4 * MIB, 64 * MIB) * (threads > 1 ? 4 : 1);
   const collector = pick('concurrent', 'concurrent', 'concurrent', 'stop-the-world');
   const fill = pick('continue', 'copy');
-  const verify = int(2) === 0 && heapBytes <= 16 * MIB;
+  const verify = int(2) === 0 && heapBytes <= 16 * MIB ? 'full' : 'off';
   const every = int(5) === 0 && heapBytes <= 4 * MIB ? pick(1, 2, 7, 50) : 0;
   const delays = Object.fromEntries(Object.entries(DELAYS).filter(() => int(3) === 0)) as Partial<
     Record<DelayPoint, number>
   >;
   const size = heapBytes / threads >= 4 * MIB ? small : tiny;
-  const steps = (every > 0 ? 150 * every : verify ? 2500 : 12_000) * scale;
+  const steps = (every > 0 ? 150 * every : verify === 'full' ? 2500 : 12_000) * scale;
   return {
     options: {
-      heapBytes,
+      heap: heapBytes,
       collector,
       fill,
       retention: fill === 'copy' ? 'release' : pick('recycle', 'release'),
       servers: pick(1, 2, 3),
       placement: pick('any', 'mutator'),
       trigger: pick(0.05, 0.2, 0.6, 0.95),
-      largeObjectBytes: pick(4096, 16 * KIB, 128 * KIB),
+      largeObject: pick(4096, 16 * KIB, 128 * KIB),
       verify,
       stress: {
         collectEveryAllocation: every,

@@ -42,13 +42,13 @@ test('one CPU for everybody', async () => {
 describe('large heaps', () => {
   test.each(['recycle', 'release'])('1 GiB, %s', async (retention) => {
     const outcome = await succeed<{ alignBytes: number }>('resources', 'large', {
-      options: { heapBytes: 1024 * MIB, retention },
+      options: { heap: 1024 * MIB, retention },
     });
     expect(outcome.alignBytes).toBe(1024 * MIB);
   });
   test('1.2 GiB: windows are congruent modulo 2 MiB', async () => {
     const outcome = await succeed<{ alignBytes: number }>('resources', 'large', {
-      options: { heapBytes: 1228 * MIB, retention: 'release' },
+      options: { heap: 1228 * MIB, retention: 'release' },
     });
     expect(outcome.alignBytes).toBe(2 * MIB);
   });

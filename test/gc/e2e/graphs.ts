@@ -25,21 +25,21 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 export const GRAPHS: Readonly<Record<string, GraphConfig>> = {
-  'continue, 2 MiB': { options: { heapBytes: 2 * MIB, trigger: 0.1 } },
+  'continue, 2 MiB': { options: { heap: 2 * MIB, trigger: 0.1 } },
   'continue, verified, delays everywhere, 2 servers': {
-    options: { heapBytes: 2 * MIB, trigger: 0.1, verify: true, servers: 2, stress: { delayMs: DELAYS } },
+    options: { heap: 2 * MIB, trigger: 0.1, verify: 'full', servers: 2, stress: { delayMs: DELAYS } },
     steps: 3000,
   },
   'copy, delays everywhere': {
-    options: { heapBytes: 2 * MIB, trigger: 0.1, fill: 'copy', stress: { delayMs: DELAYS } },
+    options: { heap: 2 * MIB, trigger: 0.1, fill: 'copy', stress: { delayMs: DELAYS } },
     steps: 8000,
   },
   'copy, verified, collection at every 20th safepoint': {
-    options: { heapBytes: 2 * MIB, fill: 'copy', verify: true, stress: { collectEverySafepoint: 20 } },
+    options: { heap: 2 * MIB, fill: 'copy', verify: 'full', stress: { collectEverySafepoint: 20 } },
     steps: 2000,
   },
   'stop-the-world, verified, 1 MiB': {
-    options: { heapBytes: MIB, collector: 'stop-the-world', verify: true },
+    options: { heap: MIB, collector: 'stop-the-world', verify: 'full' },
     steps: 4000,
   },
 };
@@ -52,7 +52,7 @@ export function randomGraph(seed: number, fill: 'continue' | 'copy'): GraphConfi
     return Math.floor((state / 2 ** 32) * n);
   };
   const pick = <T>(...of: readonly T[]): T => of[int(of.length)]!;
-  const verify = int(2) === 0;
+  const verify = int(2) === 0 ? 'full' : 'off';
   const every = int(5) === 0 ? pick(5, 20, 100) : 0;
   const delays = Object.fromEntries(Object.entries(DELAYS).filter(() => int(2) === 0)) as Partial<
     Record<DelayPoint, number>
@@ -60,7 +60,7 @@ export function randomGraph(seed: number, fill: 'continue' | 'copy'): GraphConfi
   return {
     options: {
       // Four threads take buffers of 64 KiB: a heap below 1 MiB is full of them.
-      heapBytes: pick(MIB, 2 * MIB, 4 * MIB),
+      heap: pick(MIB, 2 * MIB, 4 * MIB),
       collector: int(8) === 0 ? 'stop-the-world' : 'concurrent',
       fill,
       retention: fill === 'copy' ? 'release' : pick('recycle', 'release'),
@@ -75,7 +75,7 @@ export function randomGraph(seed: number, fill: 'continue' | 'copy'): GraphConfi
       },
     },
     threads: 4,
-    steps: every > 0 || verify ? 3000 : 15_000,
+    steps: every > 0 || verify === 'full' ? 3000 : 15_000,
     slots: pick(4, 24, 100),
   };
 }

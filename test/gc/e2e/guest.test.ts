@@ -76,7 +76,7 @@ const HEAPS = {
   'a cycle at every safepoint, verified': {
     n: 12,
     cyclesMin: 24,
-    options: { verify: true, stress: { collectEverySafepoint: 1, collectEveryAllocation: 1 } },
+    options: { verify: 'full', stress: { collectEverySafepoint: 1, collectEveryAllocation: 1 } },
   },
 } as const;
 const modules = ['guest.wasm', 'guest-as.wasm'];
@@ -146,7 +146,7 @@ test('every workload with a guest is tested', () => {
 test.each(Object.entries(RESULTS))(
   '%s has the checksum of its other forms as a guest',
   async (name, [scale, operations, checksum]) => {
-    const options = { heapBytes: 64 * MIB, trigger: 0.1 };
+    const options = { heap: 64 * MIB, trigger: 0.1 };
     const config = { name, scale, options };
     const result = await succeed<{ checksum: number; cycles: number; operations: number }>(
       'guest',
@@ -163,7 +163,7 @@ test('so have they all in one verifying heap, where every access is checked', as
   const result = await succeed<Record<string, { guest: number; checked: number }>>('guest', 'checked', {
     names,
     scale: 0.0001,
-    options: { heapBytes: 64 * MIB },
+    options: { heap: 64 * MIB },
   });
   expect(Object.keys(result)).toEqual(names);
   for (const [name, { guest, checked }] of Object.entries(result)) expect(checked, name).toBe(guest);

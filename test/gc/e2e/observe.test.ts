@@ -15,7 +15,7 @@ interface Timeline {
 }
 
 describe('a trace agrees with reports and statistics', { concurrent: true }, () => {
-  test.each([{}, { fill: 'copy', servers: 2 }, { collector: 'stop-the-world' }, { verify: true }])(
+  test.each([{}, { fill: 'copy', servers: 2 }, { collector: 'stop-the-world' }, { verify: 'full' }])(
     'three threads, %j',
     async (options) => {
       const seen = await succeed<Timeline>('observe', 'timeline', { options });

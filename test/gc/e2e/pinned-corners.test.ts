@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { succeed } from './support.ts';
 
-const CONCURRENT = [{}, { verify: true }, { fill: 'copy' }];
+const CONCURRENT = [{}, { verify: 'full' }, { fill: 'copy' }];
 const ALL = [...CONCURRENT, { collector: 'stop-the-world' }];
 
 describe('the non-moving space', () => {

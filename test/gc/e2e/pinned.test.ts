@@ -12,9 +12,9 @@ const MODES = {
 } as const;
 const VERIFIED = {
   ...MODES,
-  'continue, verified': { verify: true },
-  'copy, verified, 2 servers': { fill: 'copy', verify: true, servers: 2 },
-  'stop-the-world, verified': { collector: 'stop-the-world', verify: true },
+  'continue, verified': { verify: 'full' },
+  'copy, verified, 2 servers': { fill: 'copy', verify: 'full', servers: 2 },
+  'stop-the-world, verified': { collector: 'stop-the-world', verify: 'full' },
 } as const;
 
 describe(`seed ${SEED}`, () => {
@@ -23,7 +23,7 @@ describe(`seed ${SEED}`, () => {
       'pinned',
       'addresses',
       {
-        options: { heapBytes: MIB, persistentSlots: 1000, ...options },
+        options: { heap: MIB, persistentSlots: 1000, ...options },
         cycles: 40,
         seed: SEED,
       },
@@ -38,8 +38,8 @@ describe(`seed ${SEED}`, () => {
       const { faults } = await succeed<{ faults: number }>('pinned', 'largeArray', {
         // The window is held open until the mutator has read all over the array.
         options: {
-          heapBytes: 16 * MIB,
-          nonMovingBytes: 8 * MIB,
+          heap: 16 * MIB,
+          nonMoving: 8 * MIB,
           stress: { delayMs: { batch: 1 } },
           ...options,
         },
@@ -53,7 +53,7 @@ describe(`seed ${SEED}`, () => {
 
   test('an array of references keeps its elements: verified', async () => {
     await succeed('pinned', 'largeArray', {
-      options: { heapBytes: 16 * MIB, verify: true },
+      options: { heap: 16 * MIB, verify: 'full' },
       length: 50_000,
       rounds: 3,
       seed: SEED,
@@ -64,10 +64,10 @@ describe(`seed ${SEED}`, () => {
 test.each([
   ['any userfaultfd', {}],
   ['user mode only', { userfaultfd: 'user-mode-only' }],
-  ['user mode only, copy, verified', { userfaultfd: 'user-mode-only', fill: 'copy', verify: true }],
+  ['user mode only, copy, verified', { userfaultfd: 'user-mode-only', fill: 'copy', verify: 'full' }],
 ])('pinned raw arrays may be handed to system calls at any time: %s', async (_, options) => {
   const { calls, cycles } = await succeed<{ calls: number; cycles: number }>('pinned', 'systemCalls', {
-    options: { heapBytes: 4 * MIB, stress: { delayMs: { batch: 0.5, close: 2 } }, ...options },
+    options: { heap: 4 * MIB, stress: { delayMs: { batch: 0.5, close: 2 } }, ...options },
     milliseconds: 1500,
     bytes: 150_000,
   });
@@ -82,7 +82,7 @@ test.each(Object.entries(MODES))('200 000 persistent handles survive cycles: %s'
     builtByCollector: number;
     handlePages: number;
   }>('pinned', 'handles', {
-    options: { heapBytes: 64 * MIB, idleCollectMs: 0, stress: { delayMs: { batch: 1 } }, ...options },
+    options: { heap: 64 * MIB, idleCollectMs: 0, stress: { delayMs: { batch: 1 } }, ...options },
     count: 200_000,
   });
   if ('collector' in options) return;
@@ -126,7 +126,7 @@ describe('a cycle that is given up between remark and flip loses no pinned objec
     ['mremap', { call: 'mremap', from: 13, to: 20 }],
     ['registration', { call: 'ioctl', request: UFFDIO_REGISTER, from: 9, to: 16 }],
   ] as const;
-  test.each(calls.flatMap(([name, plan]) => [false, true].map((verify) => [name, verify, plan] as const)))(
+  test.each(calls.flatMap(([name, plan]) => ['off', 'full'].map((verify) => [name, verify, plan] as const)))(
     '%s, verify %s',
     async (_, verify, plan) => {
       expect(await succeed<number>('pinned', 'abandoned', { options: { verify }, ...plan })).toBeGreaterThan(

@@ -4,10 +4,10 @@ import { describe, expect, test } from 'vitest';
 import { succeed } from './support.ts';
 
 const COLLECTORS = {
-  continue: { collector: 'concurrent', fill: 'continue', verify: true },
-  'continue, release': { collector: 'concurrent', fill: 'continue', retention: 'release', verify: true },
-  copy: { collector: 'concurrent', fill: 'copy', verify: true },
-  'stop-the-world': { collector: 'stop-the-world', verify: true },
+  continue: { collector: 'concurrent', fill: 'continue', verify: 'full' },
+  'continue, release': { collector: 'concurrent', fill: 'continue', retention: 'release', verify: 'full' },
+  copy: { collector: 'concurrent', fill: 'copy', verify: 'full' },
+  'stop-the-world': { collector: 'stop-the-world', verify: 'full' },
 } as const;
 
 describe.each(Object.entries(COLLECTORS))('%s', (_, options) => {
@@ -34,7 +34,7 @@ describe.each(['continue', 'copy'] as const)('%s', (fill) => {
   });
 
   test('a thousand faults served by three servers, verified', async () => {
-    const options = { fill, servers: 3, verify: true, placement: 'any' };
+    const options = { fill, servers: 3, verify: 'full', placement: 'any' };
     const outcome = await succeed<{ faults: number }>('placement', 'faults', {
       options,
       pages: 1024,

@@ -11,8 +11,8 @@ const HISTORIES: Readonly<
 > = {
   'continue, verified, delays': {
     options: {
-      heapBytes: 1024 * KIB,
-      verify: true,
+      heap: 1024 * KIB,
+      verify: 'full',
       trigger: 0.05,
       stress: { delayMs: { plan: 3, mark: 2 } },
     },
@@ -20,34 +20,34 @@ const HISTORIES: Readonly<
   },
   'copy, tiny mark stack': {
     options: {
-      heapBytes: 512 * KIB,
+      heap: 512 * KIB,
       fill: 'copy',
       trigger: 0.05,
       stress: { markStackEntries: 8, delayMs: { plan: 2 } },
     },
     steps: 8000,
   },
-  'recycle, 3 servers': { options: { heapBytes: 1024 * KIB, servers: 3, trigger: 0.05 }, steps: 10_000 },
+  'recycle, 3 servers': { options: { heap: 1024 * KIB, servers: 3, trigger: 0.05 }, steps: 10_000 },
   'stop-the-world, verified': {
-    options: { heapBytes: 512 * KIB, collector: 'stop-the-world', verify: true },
+    options: { heap: 512 * KIB, collector: 'stop-the-world', verify: 'full' },
     steps: 8000,
   },
   'collection at every allocation': {
-    options: { heapBytes: 1024 * KIB, verify: true, stress: { collectEveryAllocation: 1 } },
+    options: { heap: 1024 * KIB, verify: 'full', stress: { collectEveryAllocation: 1 } },
     steps: 500,
   },
   'collection at every 5th allocation, copy': {
-    options: { heapBytes: 1024 * KIB, fill: 'copy', stress: { collectEveryAllocation: 5 } },
+    options: { heap: 1024 * KIB, fill: 'copy', stress: { collectEveryAllocation: 5 } },
     steps: 3000,
   },
   'three threads, verified, delays': {
-    options: { heapBytes: 4096 * KIB, verify: true, trigger: 0.05, stress: { delayMs: { plan: 3 } } },
+    options: { heap: 4096 * KIB, verify: 'full', trigger: 0.05, stress: { delayMs: { plan: 3 } } },
     steps: 5000,
     threads: 3,
     filler: 300,
   },
   'four threads, copy': {
-    options: { heapBytes: 4096 * KIB, fill: 'copy', trigger: 0.05 },
+    options: { heap: 4096 * KIB, fill: 'copy', trigger: 0.05 },
     steps: 8000,
     threads: 4,
     filler: 300,

@@ -6,9 +6,9 @@ import type { HeapOptions } from '#src/index.js';
 import { SEED, succeed } from './support.ts';
 
 const CONFIGURATIONS: Readonly<Record<string, HeapOptions>> = {
-  'continue, verified': { verify: true },
-  'copy, verified': { fill: 'copy', verify: true },
-  'stop-the-world, verified': { collector: 'stop-the-world', verify: true },
+  'continue, verified': { verify: 'full' },
+  'copy, verified': { fill: 'copy', verify: 'full' },
+  'stop-the-world, verified': { collector: 'stop-the-world', verify: 'full' },
   'held up while it plans': { stress: { delayMs: { plan: 30, mark: 5 } } },
 };
 
@@ -91,7 +91,7 @@ describe.each(Object.entries(CONFIGURATIONS))('%s', (_, options) => {
 });
 
 test.each([
-  ['verified', { verify: true, stress: { collectEveryAllocation: 7, markStackEntries: 8 } }],
+  ['verified', { verify: 'full', stress: { collectEveryAllocation: 7, markStackEntries: 8 } }],
   ['copy', { fill: 'copy', stress: { collectEveryAllocation: 7, markStackEntries: 8 } }],
 ])('a collection at every seventh allocation and a mark stack of 8 entries, %s', async (_, options) => {
   for (const scenario of ['weakRecords', 'ephemerons', 'guards', 'identity'])
@@ -99,5 +99,5 @@ test.each([
 });
 
 test('what the checked mutator refuses', async () => {
-  await references('refused', { verify: true });
+  await references('refused', { verify: 'full' });
 });

@@ -47,8 +47,8 @@ describe.each(Object.entries(MODES))('%s', (_, options) => {
 });
 
 test('the same under verification', async () => {
-  await succeed('sizing', 'idle', { options: { verify: true } });
-  await succeed('sizing', 'atTheLimit', { options: { verify: true, heapBytes: 8 * MIB } });
+  await succeed('sizing', 'idle', { options: { verify: 'full' } });
+  await succeed('sizing', 'atTheLimit', { options: { verify: 'full', heap: 8 * MIB } });
 });
 
 test('a thread that computes is not stopped because it does not allocate', async () => {
@@ -63,10 +63,10 @@ test('a steady program does not give back and take again', async () => {
 
 test('cycles begin by themselves and are predicted', async () => {
   const { sizing, reports } = await succeed<{
-    sizing: { allocationRate: number; predictedRoomMs: number; utilisation: number };
+    sizing: { allocationBytesPerSecond: number; predictedRoomMs: number; utilisation: number };
     reports: SizingReport[];
   }>('sizing', 'predicts');
-  expect(sizing.allocationRate).toBeGreaterThan(1e6);
+  expect(sizing.allocationBytesPerSecond).toBeGreaterThan(1e6);
   expect(sizing.predictedRoomMs).toBeGreaterThan(0);
   expect(sizing.utilisation).toBeGreaterThan(0);
   expect(sizing.utilisation).toBeLessThan(0.7);

@@ -51,7 +51,7 @@ test(`random heaps agree with a naive model: seed ${SEED}`, async () => {
     () => succeed<{ objects: number }>('snapshot', 'random', { options: {}, rounds: 100, seed: SEED }),
     () =>
       succeed<{ objects: number }>('snapshot', 'random', {
-        options: { verify: true },
+        options: { verify: 'full' },
         rounds: 20,
         seed: SEED + 1,
       }),
@@ -63,9 +63,8 @@ test('while threads mutate and cycles run, every snapshot is consistent', async 
   const results = await pool<{ cycles: number }>([
     () => succeed('snapshot', 'mutators', { options: {}, snapshots: 8 }),
     () => succeed('snapshot', 'mutators', { options: COLLECTORS['stop-the-world'], snapshots: 5 }),
-    () =>
-      succeed('snapshot', 'mutators', { options: { collector: 'none', heapBytes: 64 * MIB }, snapshots: 5 }),
-    () => succeed('snapshot', 'mutators', { options: { verify: true }, snapshots: 3 }),
+    () => succeed('snapshot', 'mutators', { options: { collector: 'none', heap: 64 * MIB }, snapshots: 5 }),
+    () => succeed('snapshot', 'mutators', { options: { verify: 'full' }, snapshots: 3 }),
   ]);
   expect(results[0]!.cycles).toBeGreaterThan(0);
 });

@@ -15,7 +15,7 @@ describe('a thread that reaches no safepoint', () => {
   test.each(
     Object.entries(PHASES).flatMap(([name, phase]) => [
       { name, phase, options: {} },
-      { name, phase, options: { fill: 'copy', verify: true } },
+      { name, phase, options: { fill: 'copy', verify: 'full' } },
     ]),
   )('in the phase $name, $options', async ({ name, phase, options }) => {
     const { thrown, event } = await succeed<Outcome>('stubborn', 'timeout', { options, phase });
@@ -27,7 +27,7 @@ describe('a thread that reaches no safepoint', () => {
     }
   });
 
-  test.each([{ verify: true }, { verify: false }])('stop-the-world, %j', async (options) => {
+  test.each([{ verify: 'full' }, { verify: 'off' }])('stop-the-world, %j', async (options) => {
     const outcome = await succeed<Outcome>('stubborn', 'timeout', {
       options: { collector: 'stop-the-world', ...options },
       phase: NOW,

@@ -133,7 +133,7 @@ test('the collector under verification: mprotect fails', async () => {
     plans('collector', [protects]).map(
       ([, rules]) =>
         () =>
-          outcome({ verify: true }, rules),
+          outcome({ verify: 'full' }, rules),
     ),
   );
 });
@@ -146,7 +146,7 @@ test('an abandoned cycle leaves a heap that verifies', async () => {
     plans('collector', steps).map(
       ([, rules]) =>
         () =>
-          outcome({ verify: true }, rules),
+          outcome({ verify: 'full' }, rules),
     ),
   );
 });

@@ -6,8 +6,8 @@ import { SEED, succeed } from './support.ts';
 const MODES = {
   continue: {},
   'copy, two servers': { fill: 'copy', servers: 2 },
-  verified: { verify: true },
-  'copy, verified': { fill: 'copy', verify: true },
+  verified: { verify: 'full' },
+  'copy, verified': { fill: 'copy', verify: 'full' },
   'stop-the-world': { collector: 'stop-the-world' },
 } as const;
 

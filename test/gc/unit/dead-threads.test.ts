@@ -69,6 +69,7 @@ test('a stop detaches a thread that ended while it ran, finishes its block, and 
       index,
       usable: true,
       assertReference() {},
+      noteReference() {},
       assertRunning() {},
       run: (body) => body(),
     });

@@ -495,13 +495,13 @@ describe('the tracer', () => {
     const objects = Array.from({ length: 6 }, (_, i) => h.put(heap + 64 * i, empty));
     h.setCursor(heap + 4096);
     h.tables.threads[5]![T_STATE] = THREAD_SAFE;
-    const stack = new ShadowStack(h.tables, 5, false);
+    const stack = new ShadowStack(h.tables, 5);
     stack.push(objects[0] as Ref);
     stack.push(objects[1] as Ref);
     stack.push(objects[2] as Ref);
     stack.truncate(2);
     // A thread that is not attached has no roots, whatever its slots hold.
-    const detached = new ShadowStack(h.tables, 6, false);
+    const detached = new ShadowStack(h.tables, 6);
     detached.push(objects[3] as Ref);
     h.setRoots([objects[4]!, 0, ~3]);
     const tracer = new Tracer(h.context(), () => {});

@@ -11,7 +11,7 @@ const MODES = {
   continue: {},
   'copy, 2 servers': { fill: 'copy', servers: 2 },
   'stop-the-world': { collector: 'stop-the-world' },
-  'continue, verified': { verify: true },
+  'continue, verified': { verify: 'full' },
 } as const;
 
 const HEAP_BYTES = 8 * MIB;
@@ -23,7 +23,7 @@ async function fragment(keepEvery: number, part: number, options: object, fits =
     'fragmentation',
     'fragment',
     {
-      options: { heapBytes: HEAP_BYTES, persistentSlots: 1000, ...options },
+      options: { heap: HEAP_BYTES, persistentSlots: 1000, ...options },
       smallBytes: 4000,
       hugeBytes: Math.floor(HEAP_BYTES * part),
       rounds,
@@ -37,7 +37,7 @@ async function fragment(keepEvery: number, part: number, options: object, fits =
 }
 
 describe.each(Object.entries(MODES))('080-oom-fragmentation: %s', (_, options) => {
-  const inHeap = { largeObjectBytes: 2 ** 31, ...options };
+  const inHeap = { largeObject: 2 ** 31, ...options };
 
   test('every second stays, and all but a fiftieth of the rest is one array', async () => {
     expect(await fragment(2, 0.47, inHeap)).toBe(0);
@@ -48,7 +48,7 @@ describe.each(Object.entries(MODES))('080-oom-fragmentation: %s', (_, options) =
   });
 
   test('the non-moving space is too small: it falls back to the heap', async () => {
-    expect(await fragment(3, 0.62, { nonMovingBytes: 2 * MIB, ...options })).toBe(0);
+    expect(await fragment(3, 0.62, { nonMoving: 2 * MIB, ...options })).toBe(0);
   });
 
   test('by default it goes to the non-moving space, and needs nothing of the heap', async () => {

@@ -5,7 +5,7 @@ import { SEED, succeed } from '../support.ts';
 
 const COLLECTORS = [
   ['continue', {}],
-  ['continue, verified', { verify: true }],
+  ['continue, verified', { verify: 'full' }],
   ['copy', { fill: 'copy' }],
   ['stop-the-world', { collector: 'stop-the-world' }],
 ] as const;

@@ -14,8 +14,8 @@ const MODES = {
 } as const;
 const VERIFIED = {
   ...MODES,
-  'continue, verified': { verify: true },
-  'copy, verified': { fill: 'copy', verify: true },
+  'continue, verified': { verify: 'full' },
+  'copy, verified': { fill: 'copy', verify: 'full' },
 } as const;
 
 interface Outcome {
@@ -33,7 +33,7 @@ describe(`seed ${SEED}`, () => {
         'thread-stress',
         'threadStress',
         {
-          options: { heapBytes: 8 * MIB, ...options },
+          options: { heap: 8 * MIB, ...options },
           threads: 5,
           seconds: 3,
         },
@@ -47,7 +47,7 @@ describe(`seed ${SEED}`, () => {
     test.each(Object.entries(VERIFIED))('%s', async (_, options) => {
       const verified = 'verify' in options;
       const { moves, cycles } = await art<{ moves: number }>('concurrent-gc', 'hide', {
-        options: { heapBytes: 4 * MIB, trigger: 0.05, ...options },
+        options: { heap: 4 * MIB, trigger: 0.05, ...options },
         threads: 3,
         holders: verified ? 2048 : 16_384,
         seconds: 3,
@@ -63,7 +63,7 @@ describe(`seed ${SEED}`, () => {
         'read-barrier-stress',
         'barriers',
         {
-          options: { heapBytes: 16 * MIB, trigger: 0.1, ...options },
+          options: { heap: 16 * MIB, trigger: 0.1, ...options },
           threads: 3,
         },
       );
@@ -72,11 +72,11 @@ describe(`seed ${SEED}`, () => {
       expect(stored).toBeGreaterThan(10_000);
     });
 
-    test.each([{ verify: true }, { verify: true, fill: 'copy' }])(
+    test.each([{ verify: 'full' }, { verify: 'full', fill: 'copy' }])(
       'verified, smaller: %j',
       async (options) => {
         const outcome = await art<{ stored: number }>('read-barrier-stress', 'barriers', {
-          options: { heapBytes: 2 * MIB, trigger: 0.1, ...options },
+          options: { heap: 2 * MIB, trigger: 0.1, ...options },
           threads: 3,
           churnBytes: 6 * MIB,
         });
@@ -88,7 +88,7 @@ describe(`seed ${SEED}`, () => {
   describe('096-array-copy-concurrent-gc: bulk copies race collections', () => {
     test.each(Object.entries(VERIFIED))('%s', async (_, options) => {
       const { copies, cycles } = await art<{ copies: number }>('array-copy', 'copies', {
-        options: { heapBytes: 4 * MIB, ...options },
+        options: { heap: 4 * MIB, ...options },
         threads: 3,
         length: 20_000,
         seconds: 3,
@@ -101,7 +101,7 @@ describe(`seed ${SEED}`, () => {
   describe('114-ParallelGC: sixteen threads fill the heap to its edge', () => {
     test.each(Object.entries(VERIFIED))('%s', async (_, options) => {
       const { most } = await art<{ most: number }>('heap-full', 'fillUp', {
-        options: { heapBytes: 4 * MIB, ...options },
+        options: { heap: 4 * MIB, ...options },
         threads: 16,
         times: 3,
       });

@@ -38,7 +38,7 @@ function startCollecting(heap) {
 /** 16 Ki weak records that are read, cleared and set again while another thread collects all the time. */
 async function stress({ references = 16384, operations, cycles, seed, ...options }) {
   process.stderr.write(`seed ${seed}\n`);
-  const heap = await createHeap({ heapBytes: 16 * 2 ** 20, ...options });
+  const heap = await createHeap({ heap: 16 * 2 ** 20, ...options });
   const { node, weak, refs } = defineTypes(heap);
   const stop = startCollecting(heap);
   const random = new Random(seed);
@@ -99,7 +99,7 @@ async function stress({ references = 16384, operations, cycles, seed, ...options
  * die in one instant, weak references to each of them are null together, and they are delivered in the order of their registration.
  */
 async function processing({ groups = 2000, members = 100, ...options }) {
-  const heap = await createHeap({ heapBytes: 64 * 2 ** 20, ...options });
+  const heap = await createHeap({ heap: 64 * 2 ** 20, ...options });
   const { node, weak, refs } = defineTypes(heap);
   const m = heap.attach();
   let delivered = 0;
@@ -179,7 +179,7 @@ async function processing({ groups = 2000, members = 100, ...options }) {
 /** Readers while references are being processed. They are answered at once: the collector sleeps, and they do not. */
 async function pauses({ references = 1000, delayMs = 250, ...options }) {
   const heap = await createHeap({
-    heapBytes: 16 * 2 ** 20,
+    heap: 16 * 2 ** 20,
     stress: { delayMs: { plan: delayMs } },
     ...options,
   });

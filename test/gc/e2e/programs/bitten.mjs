@@ -40,7 +40,7 @@ function mapped(address, bytes) {
 
 /** 1, 15: between cycles the attic is an empty reservation, and no cycle moves, cuts or swallows a neighbouring mapping. */
 function mappings({ options }) {
-  return withHeap({ heapBytes: 32 * 1024 * 1024, ...options }, (heap, m) => {
+  return withHeap({ heap: 32 * 1024 * 1024, ...options }, (heap, m) => {
     const { arena } = heap.share();
     const { geometry } = arena;
     const node = heap.defineRecord('Node', NODE);
@@ -89,9 +89,8 @@ function lateFaults({ options }) {
     { call: 'read', nth: 3, every: true, delayMs: 15, thread: 'server' },
     { call: 'ioctl', nth: 1, every: true, delayMs: 20, thread: 'collector', request: UFFDIO_UNREGISTER },
   ];
-  return withHeap(
-    { heapBytes: 8 * 1024 * 1024, trigger: 0.05, ...options, stress: { injection } },
-    (heap, m) => churn(heap, m, 25),
+  return withHeap({ heap: 8 * 1024 * 1024, trigger: 0.05, ...options, stress: { injection } }, (heap, m) =>
+    churn(heap, m, 25),
   );
 }
 
@@ -158,7 +157,7 @@ async function signals({ options }) {
   await new Promise((resolve) => storm.once('message', resolve));
   try {
     const result = await withHeap(
-      { heapBytes: 16 * 1024 * 1024, trigger: 0.1, ...options, stress: { delayMs: { batch: 2 } } },
+      { heap: 16 * 1024 * 1024, trigger: 0.1, ...options, stress: { delayMs: { batch: 2 } } },
       (heap, m) => churn(heap, m, 12),
     );
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -173,7 +172,7 @@ async function signals({ options }) {
 function refusals({ errno, thread, nth }) {
   const injection = [{ call: 'ioctl', nth, every: true, errno, thread, request: UFFDIO_CONTINUE }];
   const options = {
-    heapBytes: 8 * 1024 * 1024,
+    heap: 8 * 1024 * 1024,
     trigger: 0.1,
     servers: 2,
     stress: { injection, delayMs: { batch: 1 } },
@@ -184,7 +183,7 @@ function refusals({ errno, thread, nth }) {
 /** 4: while pages are staged, and after, new objects lie on fresh pages behind them. */
 function freshPage({ options }) {
   return withHeap(
-    { heapBytes: 8 * 1024 * 1024, trigger: 0.95, ...options, stress: { delayMs: { batch: 20 } } },
+    { heap: 8 * 1024 * 1024, trigger: 0.95, ...options, stress: { delayMs: { batch: 20 } } },
     (heap, m) => {
       const node = heap.defineRecord('Node', NODE);
       const words = control(heap);
@@ -209,7 +208,7 @@ function freshPage({ options }) {
 
 /** 5: whatever a page held two cycles ago, a new object is zero. */
 function zeroes({ options }) {
-  return withHeap({ heapBytes: 4 * 1024 * 1024, ...options }, (heap, m) => {
+  return withHeap({ heap: 4 * 1024 * 1024, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const node = heap.defineRecord('Node', { next: 'ref', a: 'f64', b: 'f64', value: 'i32' });
     const random = new Random(3);
@@ -240,8 +239,8 @@ function zeroes({ options }) {
 /** 7: many ask for collections at once, while windows are slow to close; cycles come one after the other, and all who asked are answered. */
 async function manyRequests({ options }) {
   const heap = await createHeap({
-    heapBytes: 8 * 1024 * 1024,
-    verify: true,
+    heap: 8 * 1024 * 1024,
+    verify: 'full',
     ...options,
     stress: { delayMs: { batch: 2, close: 5 } },
   });
@@ -283,7 +282,7 @@ async function manyRequests({ options }) {
 /** 8: objects of all sizes are allocated between remark and flip; with `fill` until the heap is full. */
 async function black({ options, fill }) {
   const result = await withHeap(
-    { heapBytes: 4 * 1024 * 1024, trigger: 0.4, ...options, stress: { delayMs: { plan: fill ? 400 : 25 } } },
+    { heap: 4 * 1024 * 1024, trigger: 0.4, ...options, stress: { delayMs: { plan: fill ? 400 : 25 } } },
     (heap, m, list) => {
       const bytes = heap.defineArray('Bytes', 'u8');
       const refs = heap.defineRefArray('Refs');
@@ -352,7 +351,7 @@ async function black({ options, fill }) {
 
 /** 11: thousands of holders whose references are swapped, hidden in locals and put back while cycles run (ART run-test 102). */
 async function hide({ options, holders, cycles }) {
-  const shared = await createHeap({ heapBytes: 16 * 1024 * 1024, trigger: 0.05, ...options });
+  const shared = await createHeap({ heap: 16 * 1024 * 1024, trigger: 0.05, ...options });
   const types = {
     node: shared.defineRecord('Holder', { held: 'ref', value: 'i32' }),
     refs: shared.defineRefArray('Refs'),
@@ -443,7 +442,7 @@ async function errors() {
   // The first dozen calls are rehearsals and warm-up cycles, before there is a heap.
   const { TospaceError } = await import('./support.mjs');
   const heap = await createHeap({
-    heapBytes: 1024 * 1024,
+    heap: 1024 * 1024,
     stress: { injection: [{ call: 'mremap', nth: 20, errno: 12, thread: 'collector' }] },
   });
   const abandoned = [];

@@ -53,7 +53,7 @@ function mutate(heap, m, node, cycles, tolerated = () => false) {
 
 /** Runs until the process is stopped: two threads that read, write, and wait for cycles. */
 async function crash({ options }) {
-  const heap = await createHeap({ heapBytes: 4 * 1024 * 1024, trigger: 0.2, ...options });
+  const heap = await createHeap({ heap: 4 * 1024 * 1024, trigger: 0.2, ...options });
   const node = heap.defineRecord('Node', NODE);
   const worker = new Worker(new URL(import.meta.url), { workerData: { shared: heap.share(), node } });
   worker.on('error', (error) => writeSync(2, `worker: ${error}\n`));
@@ -69,7 +69,7 @@ async function crash({ options }) {
 async function life({ options, cycles = 8 }) {
   let heap;
   try {
-    heap = await createHeap({ heapBytes: 4 * 1024 * 1024, trigger: 0.3, ...options });
+    heap = await createHeap({ heap: 4 * 1024 * 1024, trigger: 0.3, ...options });
   } catch (error) {
     assert(
       isTospaceError(

@@ -37,7 +37,7 @@ function runWorkload(name, heap, mutator, scale, end = () => {}) {
 const scenarios = {
   /** Sums lists in a module of the document's until there were some cycles. Every list takes a part of the heap. */
   sum: ({ wasm, n, cyclesMin, options }) =>
-    withHeap({ heapBytes: 2 * MIB, ...options }, (heap) => {
+    withHeap({ heap: 2 * MIB, ...options }, (heap) => {
       const mutator = heap.attach();
       const pair = heap.defineRecordLayout('Pair', 16, [8]);
       const module = new WebAssembly.Module(readFileSync(wasm));
@@ -76,7 +76,7 @@ const scenarios = {
 
   /** What the functions of the ABI refuse. */
   refusals: ({ wasm }) =>
-    withHeap({ heapBytes: MIB }, (heap) => {
+    withHeap({ heap: MIB }, (heap) => {
       const mutator = heap.attach();
       const pair = heap.defineRecordLayout('Pair', 16, [8]);
       const bytes = heap.defineArray('Bytes', 'u8').id;
@@ -122,7 +122,7 @@ const scenarios = {
 
   /** What a verifying heap finds. */
   verified: () =>
-    withHeap({ heapBytes: MIB, verify: true }, (heap) => {
+    withHeap({ heap: MIB, verify: 'full' }, (heap) => {
       const mutator = heap.attach();
       const pair = heap.defineRecordLayout('Pair', 16, [8]);
       // A buffer that is there before the guest is: its rest must not be a way round the checks.

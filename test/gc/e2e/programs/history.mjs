@@ -404,7 +404,7 @@ export class History {
 
   run(steps) {
     const { m } = this;
-    const part = (this.heap.heapBytes * this.config.share) / 2;
+    const part = (this.heap.options.heap * this.config.share) / 2;
     m.scope(() => {
       this.begin();
       const every = this.config.compareEvery ?? Math.max(200, steps >> 4);

@@ -33,7 +33,7 @@ function spawnMutator(heap, node, job, more = {}) {
 
 async function closeInPhase({ options, phase }) {
   const heap = await createHeap({
-    heapBytes: 8 * MIB,
+    heap: 8 * MIB,
     ...options,
     stress: { delayMs: { mark: 20, remark: 20, plan: 20, flip: 20, compact: 20, batch: 5, close: 20 } },
   });
@@ -56,7 +56,7 @@ async function closeInPhase({ options, phase }) {
 
 /** A thread that waits for a collection, or for memory, is told when the heap is closed under it. */
 async function closeUnderWaiting() {
-  const heap = await createHeap({ heapBytes: MIB, stress: { delayMs: { mark: 300 } } });
+  const heap = await createHeap({ heap: MIB, stress: { delayMs: { mark: 300 } } });
   const node = heap.defineRecord('Node', NODE);
   const { message, exit } = spawnMutator(heap, node, 'wait');
   // Until it has asked for a collection.
@@ -79,7 +79,7 @@ async function closeUnderWaiting() {
 }
 
 async function states() {
-  const heap = await createHeap({ heapBytes: MIB });
+  const heap = await createHeap({ heap: MIB });
   const node = heap.defineRecord('Node', NODE);
   const bytes = heap.defineArray('Bytes', 'u8');
   const m = heap.attach();
@@ -142,7 +142,7 @@ async function states() {
 }
 
 async function stale() {
-  const heap = await createHeap({ heapBytes: MIB, verify: true });
+  const heap = await createHeap({ heap: MIB, verify: 'full' });
   const node = heap.defineRecord('Node', NODE);
   const m = heap.attach();
   let kept = NULL;
@@ -220,7 +220,7 @@ async function stale() {
 /** The main thread leaves in the middle of things. */
 async function exitMain({ options, at, code }) {
   const heap = await createHeap({
-    heapBytes: 8 * MIB,
+    heap: 8 * MIB,
     ...options,
     stress: { delayMs: { mark: 5, plan: 5, compact: 5, batch: 3 } },
   });
@@ -241,7 +241,7 @@ async function exitMain({ options, at, code }) {
 
 /** A mutator thread leaves in the middle of things: the heap goes on. */
 async function exitThread({ options, phase }) {
-  const heap = await createHeap({ heapBytes: 8 * MIB, ...options, stress: { delayMs: { batch: 2 } } });
+  const heap = await createHeap({ heap: 8 * MIB, ...options, stress: { delayMs: { batch: 2 } } });
   const node = heap.defineRecord('Node', NODE);
   const m = heap.attach();
   for (let i = 0; i < 3; i++) {
@@ -263,7 +263,7 @@ async function exitThread({ options, phase }) {
 
 /** Threads are terminated while they run or rest; later cycles, new threads and close() do not wait for them. */
 async function terminate({ options, job, rounds }) {
-  const heap = await createHeap({ heapBytes: 16 * MIB, trigger: 0.3, ...options });
+  const heap = await createHeap({ heap: 16 * MIB, trigger: 0.3, ...options });
   const node = heap.defineRecord('Node', NODE);
   const m = heap.attach();
   for (let i = 0; i < rounds; i++) {
@@ -294,7 +294,7 @@ async function terminate({ options, job, rounds }) {
 }
 
 async function threads({ options, count }) {
-  const heap = await createHeap({ heapBytes: 16 * MIB, trigger: 0.1, verify: true, ...options });
+  const heap = await createHeap({ heap: 16 * MIB, trigger: 0.1, verify: 'full', ...options });
   const node = heap.defineRecord('Node', NODE);
   const all = Array.from({ length: count }, (_, i) => spawnMutator(heap, node, 'lists', { seed: i }));
   const results = await Promise.all(all.map(({ message }) => message));
@@ -310,7 +310,7 @@ async function threads({ options, count }) {
 
 /** Four threads make garbage as fast as they can in a heap that is mostly empty: nobody may be told that memory ran out. */
 async function thrash({ options }) {
-  const heap = await createHeap({ heapBytes: 2 * MIB, ...options });
+  const heap = await createHeap({ heap: 2 * MIB, ...options });
   const node = heap.defineRecord('Node', NODE);
   const all = Array.from({ length: 4 }, (_, i) => spawnMutator(heap, node, 'garbage', { seed: i }));
   const results = await Promise.all(all.map(({ message }) => message));
@@ -326,7 +326,7 @@ async function thrash({ options }) {
 
 /** Main ends and nobody closed the heap. */
 async function neverClosed() {
-  const heap = await createHeap({ heapBytes: MIB });
+  const heap = await createHeap({ heap: MIB });
   heap.attach();
   process.on('exit', () => writeSync(1, 'exit\n'));
 }
@@ -357,7 +357,7 @@ if (isMainThread) {
     creatorThread,
   });
 } else if (workerData.job === 'create') {
-  const heap = await createHeap({ heapBytes: 8 * MIB, stress: { delayMs: { batch: 2 } } });
+  const heap = await createHeap({ heap: 8 * MIB, stress: { delayMs: { batch: 2 } } });
   const node = heap.defineRecord('Node', NODE);
   const m = heap.attach();
   m.run(() => {

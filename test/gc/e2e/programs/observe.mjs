@@ -143,7 +143,7 @@ function checkPages(events, cycle, report) {
 const scenarios = {
   /** Three threads mutate, cycles run, and everything that is told is compared. */
   async timeline({ options, cycles = 3 }) {
-    const heap = await createHeap({ heapBytes: 8 * MIB, trigger: 0.3, ...options });
+    const heap = await createHeap({ heap: 8 * MIB, trigger: 0.3, ...options });
     const { collector } = heap.options;
     const reports = [];
     const starts = [];
@@ -276,7 +276,7 @@ const scenarios = {
 
   /** Nobody traces: no page of the rings is touched. Then somebody does: as much as the two threads need. */
   async off({ options }) {
-    const heap = await createHeap({ heapBytes: 16 * MIB, ...options });
+    const heap = await createHeap({ heap: 16 * MIB, ...options });
     const { traces } = heap.share().arena.geometry;
     const touched = () => {
       const first = (addressOf(new Uint8Array(heap.memory.buffer)) + traces) / 4096;
@@ -333,7 +333,7 @@ const scenarios = {
           setTimeout(resolve, 5);
         });
     };
-    const fixed = { heapBytes: MIB, largeObjectBytes: 2 ** 31, trigger: 0.95 };
+    const fixed = { heap: MIB, largeObject: 2 ** 31, trigger: 0.95 };
     await withHeap(fixed, async (_, m, bytes) => {
       m.run(() => m.collect());
       m.run(() => {
@@ -344,13 +344,13 @@ const scenarios = {
       m.run(() => m.allocateArray(bytes, 100_000));
       await until(heap, 1);
     });
-    await withHeap({ ...fixed, nonMovingBytes: 4 * MIB }, async (heap, m, bytes) => {
+    await withHeap({ ...fixed, nonMoving: 4 * MIB }, async (heap, m, bytes) => {
       m.run(() => m.allocatePinnedArray(bytes, 3 * MIB));
       await until(heap, 1);
       m.adjustExternalBytes(2 ** 30);
       await until(heap, 2);
     });
-    await withHeap({ heapBytes: 16 * MIB, idleCollectMs: 50 }, async (heap, m, bytes) => {
+    await withHeap({ heap: 16 * MIB, idleCollectMs: 50 }, async (heap, m, bytes) => {
       m.run(() => {
         for (let i = 0; i < 30; i++) m.allocateArray(bytes, 100_000);
       });
@@ -361,7 +361,7 @@ const scenarios = {
 
   /** What dies in the non-moving space is counted: two objects with pages of their own, and three in cells. */
   async freed() {
-    const heap = await createHeap({ heapBytes: 4 * MIB });
+    const heap = await createHeap({ heap: 4 * MIB });
     const freed = [];
     heap.on('cycle', ({ nonMovingFreed }) => freed.push(nonMovingFreed));
     const bytes = heap.defineArray('Bytes', 'u8');
@@ -388,7 +388,7 @@ const scenarios = {
       let failing;
       try {
         failing = await createHeap({
-          heapBytes: 4 * MIB,
+          heap: 4 * MIB,
           log: 'cycles',
           stress: { injection: [{ call: 'mremap', thread: 'collector', nth, errno: 12 }] },
         });
@@ -411,7 +411,7 @@ const scenarios = {
 
   /** The main thread is busy in run() all the time: lines appear all the same. */
   async log({ options }) {
-    const heap = await createHeap({ heapBytes: 4 * MIB, log: 'cycles', ...options });
+    const heap = await createHeap({ heap: 4 * MIB, log: 'cycles', ...options });
     const m = heap.attach();
     m.run(() => {
       for (let i = 0; i < 5; i++) m.collect();

@@ -18,7 +18,7 @@ const MIB = 1024 * KIB;
 
 /** A table of persistent handles that is smaller than a page: pinned objects of its size are still found by a flip. */
 async function smallHandleTable(options) {
-  const heap = await createHeap({ heapBytes: 4 * MIB, persistentSlots: 16, ...options });
+  const heap = await createHeap({ heap: 4 * MIB, persistentSlots: 16, ...options });
   const node = heap.defineRecord('Node', { next: 'ref', value: 'i32' });
   const pads = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`pad${i}`, 'i32']));
   const big = heap.defineRecord('Big', { next: 'ref', ...pads });
@@ -46,7 +46,7 @@ async function smallHandleTable(options) {
 
 /** Large objects that only the non-moving space can hold, one garbage after the other. */
 async function largerThanHeap(options) {
-  const heap = await createHeap({ heapBytes: MIB, nonMovingBytes: 8 * MIB, ...options });
+  const heap = await createHeap({ heap: MIB, nonMoving: 8 * MIB, ...options });
   const bytes = heap.defineArray('Bytes', 'u8');
   const m = heap.attach();
   m.run(() =>
@@ -72,9 +72,9 @@ async function largerThanHeap(options) {
 /** Room in the non-moving space serves large objects when the heap itself is full of live ones. */
 async function heapFull(options) {
   const heap = await createHeap({
-    heapBytes: MIB,
-    nonMovingBytes: 2 * MIB,
-    largeObjectBytes: 64 * KIB,
+    heap: MIB,
+    nonMoving: 2 * MIB,
+    largeObject: 64 * KIB,
     ...options,
   });
   const bytes = heap.defineArray('Bytes', 'u8');
@@ -95,8 +95,8 @@ async function heapFull(options) {
 /** What one kind of object has used can be used by the other once it is free. */
 async function partsGiveWay(options) {
   const heap = await createHeap({
-    heapBytes: 4 * MIB,
-    nonMovingBytes: 2 * MIB,
+    heap: 4 * MIB,
+    nonMoving: 2 * MIB,
     persistentSlots: 1000,
     ...options,
   });
@@ -141,7 +141,7 @@ const RELEASE = 1;
 /** A cycle that is given up while it clears weak references: until the next one is over, weak references to live objects give them. */
 async function abandonedWhileClearing(options) {
   const heap = await createHeap({
-    heapBytes: 8 * MIB,
+    heap: 8 * MIB,
     safepointTimeoutMs: 250,
     ...options,
     stress: { delayMs: { plan: 60 } },
@@ -199,8 +199,8 @@ async function abandonedWhileClearing(options) {
 /** Two million small pinned objects, in thousands of pages of a kind: the search for a free cell is not one through all of them. */
 async function manyPages(options) {
   const heap = await createHeap({
-    heapBytes: 8 * MIB,
-    nonMovingBytes: 64 * MIB,
+    heap: 8 * MIB,
+    nonMoving: 64 * MIB,
     collector: 'none',
     ...options,
   });

@@ -231,81 +231,75 @@ async function handles({ options, count }) {
 
 /** The space is full: pinned objects are refused, large ones go to the heap; what has died makes room again. */
 async function full({ options }) {
-  return withHeap(
-    { heapBytes: 16 * MIB, nonMovingBytes: 2 * MIB, persistentSlots: 1000, ...options },
-    (heap, m) => {
-      const types = defineTypes(heap);
-      return m.run(() => {
-        const pins = [];
-        let error;
-        try {
-          for (;;) pins.push(m.persist(m.allocatePinnedArray(types.bytes, 100_000)));
-        } catch (e) {
-          error = e;
-        }
-        assert(isTospaceError(error, 'ERR_OUT_OF_MEMORY'), `${error}`);
-        assert(
-          /non-moving/.test(error.message) && /nonMovingBytes/.test(error.hint),
-          `${error.message} ${error.hint}`,
-        );
-        assert(pins.length === 20, `${pins.length} arrays of 100 000 bytes fit into 2 MiB`);
-        const large = m.local(m.allocateArray(types.refs, 200_000));
-        assert(!m.isPinned(m.get(large)), 'a large array falls back to the heap');
-        m.setElement(m.get(large), 199_999, make(m, types.node, 7));
-        const tooLarge = thrownBy(() => m.allocatePinnedArray(types.bytes, 3 * MIB));
-        assert(isTospaceError(tooLarge, 'ERR_OUT_OF_MEMORY'), `${tooLarge}`);
-        // Half of them die: as many fit again, of the other kind too.
-        for (const handle of pins.splice(0, 10)) handle.close();
-        const again = [];
-        for (let i = 0; i < 10; i++) again.push(m.persist(m.allocatePinnedArray(types.bytes, 100_000)));
-        for (const handle of [...pins.splice(0), ...again.splice(0)]) handle.close();
-        const refs = m.local(m.allocatePinnedArray(types.refs, 450_000));
-        m.setElement(m.get(refs), 449_999, make(m, types.node, 8));
-        m.collect();
-        check(m, types.node, m.getElement(m.get(refs), 449_999), 8, 'the last element');
-        check(m, types.node, m.getElement(m.get(large), 199_999), 7, 'the last element of the moving one');
-        // A dead array fills the space, live ones the heap: a large array waits for the collection that makes room where it can be made.
-        m.set(refs, NULL);
-        const live = m.local(m.allocateArray(types.refs, 4000));
-        for (let i = 0; ; i++) {
-          const small = m.tryAllocateArray(types.bytes, 60_000);
-          if (small === NULL) break;
-          m.setElement(m.get(live), i, small);
-        }
-        m.collect();
-        m.persist(m.allocatePinnedArray(types.bytes, 1_900_000)).close();
-        const waited = m.allocateArray(types.bytes, 1_000_000);
-        assert(m.isPinned(waited), 'there was no room for it in the heap');
-        return true;
-      });
-    },
-  );
+  return withHeap({ heap: 16 * MIB, nonMoving: 2 * MIB, persistentSlots: 1000, ...options }, (heap, m) => {
+    const types = defineTypes(heap);
+    return m.run(() => {
+      const pins = [];
+      let error;
+      try {
+        for (;;) pins.push(m.persist(m.allocatePinnedArray(types.bytes, 100_000)));
+      } catch (e) {
+        error = e;
+      }
+      assert(isTospaceError(error, 'ERR_OUT_OF_MEMORY'), `${error}`);
+      assert(
+        /non-moving/.test(error.message) && /nonMoving/.test(error.hint),
+        `${error.message} ${error.hint}`,
+      );
+      assert(pins.length === 20, `${pins.length} arrays of 100 000 bytes fit into 2 MiB`);
+      const large = m.local(m.allocateArray(types.refs, 200_000));
+      assert(!m.isPinned(m.get(large)), 'a large array falls back to the heap');
+      m.setElement(m.get(large), 199_999, make(m, types.node, 7));
+      const tooLarge = thrownBy(() => m.allocatePinnedArray(types.bytes, 3 * MIB));
+      assert(isTospaceError(tooLarge, 'ERR_OUT_OF_MEMORY'), `${tooLarge}`);
+      // Half of them die: as many fit again, of the other kind too.
+      for (const handle of pins.splice(0, 10)) handle.close();
+      const again = [];
+      for (let i = 0; i < 10; i++) again.push(m.persist(m.allocatePinnedArray(types.bytes, 100_000)));
+      for (const handle of [...pins.splice(0), ...again.splice(0)]) handle.close();
+      const refs = m.local(m.allocatePinnedArray(types.refs, 450_000));
+      m.setElement(m.get(refs), 449_999, make(m, types.node, 8));
+      m.collect();
+      check(m, types.node, m.getElement(m.get(refs), 449_999), 8, 'the last element');
+      check(m, types.node, m.getElement(m.get(large), 199_999), 7, 'the last element of the moving one');
+      // A dead array fills the space, live ones the heap: a large array waits for the collection that makes room where it can be made.
+      m.set(refs, NULL);
+      const live = m.local(m.allocateArray(types.refs, 4000));
+      for (let i = 0; ; i++) {
+        const small = m.tryAllocateArray(types.bytes, 60_000);
+        if (small === NULL) break;
+        m.setElement(m.get(live), i, small);
+      }
+      m.collect();
+      m.persist(m.allocatePinnedArray(types.bytes, 1_900_000)).close();
+      const waited = m.allocateArray(types.bytes, 1_000_000);
+      assert(m.isPinned(waited), 'there was no room for it in the heap');
+      return true;
+    });
+  });
 }
 
 /** An array that is larger than the heap, and fits into the non-moving space once the last one is dead. */
 async function largerThanHeap({ options }) {
-  return withHeap(
-    { heapBytes: MIB, nonMovingBytes: 4 * MIB, persistentSlots: 1000, ...options },
-    (heap, m) => {
-      const types = defineTypes(heap);
-      return m.run(() => {
-        for (let i = 0; i < 5; i++) {
-          const ref = m.allocateArray(types.bytes, 3 * MIB);
-          assert(m.isPinned(ref), 'it does not fit into the heap');
-          assert(m.u8[ref + 8 + 2 * MIB] === 0, 'it is zeroed');
-          m.u8[ref + 8 + 2 * MIB] = 1;
-        }
-        const refused = thrownBy(() => m.allocateArray(types.bytes, 5 * MIB));
-        assert(isTospaceError(refused, 'ERR_OUT_OF_MEMORY'), `${refused}`);
-        return true;
-      });
-    },
-  );
+  return withHeap({ heap: MIB, nonMoving: 4 * MIB, persistentSlots: 1000, ...options }, (heap, m) => {
+    const types = defineTypes(heap);
+    return m.run(() => {
+      for (let i = 0; i < 5; i++) {
+        const ref = m.allocateArray(types.bytes, 3 * MIB);
+        assert(m.isPinned(ref), 'it does not fit into the heap');
+        assert(m.u8[ref + 8 + 2 * MIB] === 0, 'it is zeroed');
+        m.u8[ref + 8 + 2 * MIB] = 1;
+      }
+      const refused = thrownBy(() => m.allocateArray(types.bytes, 5 * MIB));
+      assert(isTospaceError(refused, 'ERR_OUT_OF_MEMORY'), `${refused}`);
+      return true;
+    });
+  });
 }
 
 /** Memory of dead large objects is with the system again after the cycle that finds them dead. */
 async function givenBack({ options }) {
-  return withHeap({ heapBytes: 16 * MIB, nonMovingBytes: 64 * MIB, ...options }, (heap, m) => {
+  return withHeap({ heap: 16 * MIB, nonMoving: 64 * MIB, ...options }, (heap, m) => {
     const types = defineTypes(heap);
     return m.run(() => {
       m.collect(true);
@@ -341,7 +335,7 @@ async function abandoned({ options, call, request, from, to }) {
   let given = 0;
   for (let nth = from; nth <= to; nth++) {
     const heap = await createHeap({
-      heapBytes: 4 * MIB,
+      heap: 4 * MIB,
       ...options,
       stress: {
         // Time for allocation between remark and flip.

@@ -32,7 +32,7 @@ function checkBytes(m, ref, seed, length) {
 
 /** Arrays of exactly these sizes in bytes, header included, between garbage, through several collections. */
 function sizes({ options }) {
-  return withHeap({ heapBytes: 8 * 1024 * 1024, largeObjectBytes: 2 ** 31, ...options }, (heap, m) => {
+  return withHeap({ heap: 8 * 1024 * 1024, largeObject: 2 ** 31, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const refs = heap.defineRefArray('Refs');
     const all = [];
@@ -77,15 +77,15 @@ function sizes({ options }) {
 
 /** An array that is the whole heap, byte for byte. */
 function wholeHeap({ options }) {
-  return withHeap({ heapBytes: 1024 * 1024, largeObjectBytes: 2 ** 31, ...options }, (heap, m) => {
+  return withHeap({ heap: 1024 * 1024, largeObject: 2 ** 31, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
-    const length = heap.heapBytes - 8;
+    const length = heap.options.heap - 8;
     m.run(() => {
       for (let round = 0; round < 3; round++) {
         m.scope(() => {
           const local = m.local(m.allocateArray(bytes, length));
           writeBytes(m, m.get(local), round);
-          assert(heap.stats().usedBytes === heap.heapBytes, 'the heap is not full');
+          assert(heap.stats().usedBytes === heap.options.heap, 'the heap is not full');
           m.collect(round === 1);
           checkBytes(m, m.get(local), round, length);
           const error = thrownBy(() => m.allocateArray(bytes, 0));
@@ -115,16 +115,16 @@ function wholeHeap({ options }) {
 
 /** Small objects up to the heap's last byte, then all of them alive through collections. */
 function lastByte({ options, objectBytes }) {
-  return withHeap({ heapBytes: 1024 * 1024, ...options }, (heap, m) => {
+  return withHeap({ heap: 1024 * 1024, ...options }, (heap, m) => {
     const fields = { next: 'ref', value: 'i32' };
     for (let i = 16; i < objectBytes; i += 8) fields[`pad${i}`] = 'f64';
     const type = heap.defineRecord('Sized', fields);
     assert(type.bytes === objectBytes, `a record of ${type.bytes} bytes`);
-    const count = heap.heapBytes / objectBytes;
+    const count = heap.options.heap / objectBytes;
     m.run(() => {
       m.scope(() => {
         const head = buildList(m, type, count);
-        assert(heap.stats().usedBytes === heap.heapBytes, 'the heap is not full');
+        assert(heap.stats().usedBytes === heap.options.heap, 'the heap is not full');
         checkList(m, type, head, count);
         for (let i = 0; i < 3; i++) {
           m.collect();
@@ -150,14 +150,14 @@ function lastByte({ options, objectBytes }) {
 
 /** More than half of the heap in one array: it slides down over itself. */
 function overHalf({ options }) {
-  return withHeap({ heapBytes: 512 * 1024, largeObjectBytes: 2 ** 31, ...options }, (heap, m) => {
+  return withHeap({ heap: 512 * 1024, largeObject: 2 ** 31, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const refs = heap.defineRefArray('Refs');
     m.run(() => {
-      const size = Math.floor(heap.heapBytes * 0.7);
+      const size = Math.floor(heap.options.heap * 0.7);
       for (let round = 0; round < 4; round++) {
         m.scope(() => {
-          m.allocateArray(bytes, Math.floor(heap.heapBytes / 5) + round * 13);
+          m.allocateArray(bytes, Math.floor(heap.options.heap / 5) + round * 13);
           const small = m.local(m.allocateArray(bytes, 100));
           writeBytes(m, m.get(small), 5);
           const big = m.local(
@@ -190,7 +190,7 @@ function overHalf({ options }) {
 
 /** Cycles over a heap with nothing alive, with one object, and with everything alive. */
 function extremes({ options }) {
-  return withHeap({ heapBytes: 2 * 1024 * 1024, ...options }, async (heap, m, reports) => {
+  return withHeap({ heap: 2 * 1024 * 1024, ...options }, async (heap, m, reports) => {
     const type = heap.defineRecord('Node', { next: 'ref', value: 'i32' });
     m.run(() => {
       // Never allocated from, garbage only, and twice in a row.
@@ -240,7 +240,7 @@ function extremes({ options }) {
 /** Compaction is held back, so that the mutator meets nearly every page by a fault, in random order, reading and writing. */
 function faults({ options, pages, batchMs }) {
   return withHeap(
-    { heapBytes: pages * PAGE * 3, trigger: 0.95, ...options, stress: { delayMs: { batch: batchMs } } },
+    { heap: pages * PAGE * 3, trigger: 0.95, ...options, stress: { delayMs: { batch: batchMs } } },
     (heap, m) => {
       const ints = heap.defineArray('Ints', 'i32');
       const refs = heap.defineRefArray('Refs');
@@ -284,7 +284,7 @@ function faults({ options, pages, batchMs }) {
 
 /** Nobody touches the heap while the window is open. */
 function noFault({ options }) {
-  return withHeap({ heapBytes: 16 * 1024 * 1024, ...options }, (heap, m) => {
+  return withHeap({ heap: 16 * 1024 * 1024, ...options }, (heap, m) => {
     const type = heap.defineRecord('Node', { next: 'ref', value: 'i32' });
     m.run(() => {
       m.scope(() => {

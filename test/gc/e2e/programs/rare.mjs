@@ -25,7 +25,7 @@ function ask(control) {
 
 /** The page-table entry of an installed page goes away while the window is open, as reclaim or a collapse may have it. */
 async function retracted() {
-  const heap = await createHeap({ heapBytes: 64 * 2 ** 20, stress: { delayMs: { close: 1000 } } });
+  const heap = await createHeap({ heap: 64 * 2 ** 20, stress: { delayMs: { close: 1000 } } });
   const { geometry, control, worker } = inside(heap);
   const bytes = heap.defineArray('Bytes', 'u8');
   const m = heap.attach();
@@ -52,8 +52,8 @@ async function abandonedTrim() {
   // The first registrations are rehearsals and warm-up.
   for (let nth = 9; nth <= 18; nth++) {
     const heap = await createHeap({
-      heapBytes: 4 * 2 ** 20,
-      verify: true,
+      heap: 4 * 2 ** 20,
+      verify: 'full',
       stress: {
         injection: [{ call: 'ioctl', request: UFFDIO_REGISTER, thread: 'collector', nth, errno: 12 }],
       },
@@ -81,7 +81,7 @@ async function abandonedTrim() {
 /** A worker is terminated while it waits at a safepoint for a pause to end. */
 async function terminatedAtSafepoint() {
   const heap = await createHeap({
-    heapBytes: 8 * 2 ** 20,
+    heap: 8 * 2 ** 20,
     stress: { injection: [{ call: 'mremap', thread: 'collector', nth: 1, every: true, delayMs: 100 }] },
   });
   const { control, thread } = inside(heap);

@@ -14,7 +14,7 @@ import {
 
 /** A heap with the types that the scenarios use, and one mutator that runs `body` in a scope. */
 async function withHeap(options, body) {
-  const heap = await createHeap({ heapBytes: 4 * 2 ** 20, ...options });
+  const heap = await createHeap({ heap: 4 * 2 ** 20, ...options });
   const reports = [];
   heap.on('cycle', (report) => reports.push(report));
   heap.on('abandoned', (error) => {
@@ -357,7 +357,7 @@ async function identity(options) {
 
 /** Guards are registered and asked for by several threads at once; each object comes back exactly once. */
 async function manyThreads({ threads = 3, objects = 3000, ...options }) {
-  const heap = await createHeap({ heapBytes: 16 * 2 ** 20, trigger: 0.1, ...options });
+  const heap = await createHeap({ heap: 16 * 2 ** 20, trigger: 0.1, ...options });
   const types = defineTypes(heap);
   const workers = Array.from({ length: threads }, (_, index) => {
     const worker = new Worker(new URL(import.meta.url), {

@@ -8,7 +8,7 @@ const PAGE = 4096;
 /** One thread faults on page 0, whose installation is held up; then another on a page far away. Who is served first? */
 async function slowPage({ options }) {
   const heap = await createHeap({
-    heapBytes: 4 * 1024 * 1024,
+    heap: 4 * 1024 * 1024,
     ...options,
     // The sweep comes after both: only servers serve.
     stress: { delayedPage: 0, delayMs: { install: 900, compact: 2500 } },

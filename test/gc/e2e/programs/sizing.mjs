@@ -39,7 +39,7 @@ function peak(m, bytes, refs, mib) {
 
 /** The memory of a peak goes back to the system while the program goes on with little. */
 async function afterPeak({ options }) {
-  return withHeap({ heapBytes: 256 * MIB, minHeapBytes: 8 * MIB, ...options }, async (heap, m) => {
+  return withHeap({ heap: 256 * MIB, minHeap: 8 * MIB, ...options }, async (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const refs = heap.defineRefArray('Refs');
     const node = heap.defineRecord('Node', NODE);
@@ -68,39 +68,35 @@ async function afterPeak({ options }) {
 
 /** The same for a program that stops using the heap altogether. */
 async function idle({ options }) {
-  return withHeap(
-    { heapBytes: 256 * MIB, minHeapBytes: 8 * MIB, idleCollectMs: 200, ...options },
-    async (heap, m) => {
-      const bytes = heap.defineArray('Bytes', 'u8');
-      const refs = heap.defineRefArray('Refs');
-      const node = heap.defineRecord('Node', NODE);
-      const head = m.run(() => {
-        const list = buildList(m, node, 1000);
-        peak(m, bytes, refs, 120);
-        return list;
-      });
-      const before = heap.stats();
-      const expected = heap.options.collector === 'concurrent' ? 1 : 2;
-      for (let i = 0; i < 1000 && heap.stats().sizing.idleCycles < expected; i++) await later(20);
-      while (control(heap)[layout.CTL_CYCLES_ASKED] !== control(heap)[layout.CTL_CYCLES_DONE])
-        await later(10);
-      const after = heap.stats();
-      await later(1200);
-      const still = heap.stats();
-      m.run(() => checkList(m, node, head, 1000));
-      return {
-        peak: before.sharedBytes,
-        after: after.sharedBytes,
-        idleCycles: after.sizing.idleCycles,
-        idleCyclesLater: still.sizing.idleCycles,
-      };
-    },
-  );
+  return withHeap({ heap: 256 * MIB, minHeap: 8 * MIB, idleCollectMs: 200, ...options }, async (heap, m) => {
+    const bytes = heap.defineArray('Bytes', 'u8');
+    const refs = heap.defineRefArray('Refs');
+    const node = heap.defineRecord('Node', NODE);
+    const head = m.run(() => {
+      const list = buildList(m, node, 1000);
+      peak(m, bytes, refs, 120);
+      return list;
+    });
+    const before = heap.stats();
+    const expected = heap.options.collector === 'concurrent' ? 1 : 2;
+    for (let i = 0; i < 1000 && heap.stats().sizing.idleCycles < expected; i++) await later(20);
+    while (control(heap)[layout.CTL_CYCLES_ASKED] !== control(heap)[layout.CTL_CYCLES_DONE]) await later(10);
+    const after = heap.stats();
+    await later(1200);
+    const still = heap.stats();
+    m.run(() => checkList(m, node, head, 1000));
+    return {
+      peak: before.sharedBytes,
+      after: after.sharedBytes,
+      idleCycles: after.sizing.idleCycles,
+      idleCyclesLater: still.sizing.idleCycles,
+    };
+  });
 }
 
 /** A thread that computes inside run() is not stopped for an idle collection. */
 async function busyIsNotIdle() {
-  return withHeap({ heapBytes: 64 * MIB, idleCollectMs: 50 }, (heap, m) => {
+  return withHeap({ heap: 64 * MIB, idleCollectMs: 50 }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     m.run(() => {
       churn(m, bytes, 2);
@@ -113,7 +109,7 @@ async function busyIsNotIdle() {
 
 /** A program whose needs do not change gives nothing back that it takes again. */
 async function steady() {
-  return withHeap({ heapBytes: 256 * MIB, minHeapBytes: 16 * MIB }, (heap, m) => {
+  return withHeap({ heap: 256 * MIB, minHeap: 16 * MIB }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const node = heap.defineRecord('Node', NODE);
     return m.run(() => {
@@ -132,7 +128,7 @@ async function steady() {
 
 /** The soft limit refuses nothing: all of the capacity can be filled with live data. */
 async function fillAll({ options }) {
-  return withHeap({ heapBytes: 64 * MIB, minHeapBytes: MIB, ...options }, (heap, m) => {
+  return withHeap({ heap: 64 * MIB, minHeap: MIB, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const refs = heap.defineRefArray('Refs');
     return m.run(() => {
@@ -153,7 +149,7 @@ async function fillAll({ options }) {
 
 /** Cycles begin by themselves, and are predicted. */
 async function predicts() {
-  return withHeap({ heapBytes: 64 * MIB, minHeapBytes: 16 * MIB }, async (heap, m, reports) => {
+  return withHeap({ heap: 64 * MIB, minHeap: 16 * MIB }, async (heap, m, reports) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const node = heap.defineRecord('Node', NODE);
     m.run(() => {
@@ -169,7 +165,7 @@ async function predicts() {
 /** The cycle takes longer than the room lasts: allocation is slowed down, and afterwards it is not. */
 async function paced({ options }) {
   return withHeap(
-    { heapBytes: 64 * MIB, ...options, stress: { delayMs: { plan: 100 } } },
+    { heap: 64 * MIB, ...options, stress: { delayMs: { plan: 100 } } },
     async (heap, m, reports) => {
       const bytes = heap.defineArray('Bytes', 'u8');
       const words = control(heap);
@@ -200,7 +196,7 @@ async function paced({ options }) {
 
 /** Out of memory as a value and as an exception; the heap stays usable. */
 async function atTheLimit({ options }) {
-  return withHeap({ heapBytes: 8 * MIB, ...options }, (heap, m) => {
+  return withHeap({ heap: 8 * MIB, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const node = heap.defineRecord('Node', NODE);
     const big = heap.defineRecordLayout('Big', 4096, [8]);
@@ -241,7 +237,7 @@ async function atTheLimit({ options }) {
 
 /** Sixteen threads fill the heap to the last object, drop it all, and do it again. */
 async function threads({ count, options }) {
-  return withHeap({ heapBytes: 16 * MIB, ...options }, async (heap, m) => {
+  return withHeap({ heap: 16 * MIB, ...options }, async (heap, m) => {
     const node = heap.defineRecord('Node', NODE);
     const rounds = 3;
     const full = new Int32Array(new SharedArrayBuffer(4 * rounds));
@@ -294,7 +290,7 @@ function fillInTurns({ shared, node, full, count, rounds }) {
 
 /** Memory outside the heap makes cycles come, whatever little is allocated in it. */
 async function external({ options }) {
-  return withHeap({ heapBytes: 64 * MIB, ...options }, async (heap, m) => {
+  return withHeap({ heap: 64 * MIB, ...options }, async (heap, m) => {
     const node = heap.defineRecord('Node', NODE);
     const other = new Worker(new URL(import.meta.url), {
       workerData: { shared: heap.share(), takes: 40 * MIB },

@@ -85,7 +85,7 @@ async function fileIds(graph) {
 
 /** A graph made by hand, all of whose answers are written down here. */
 async function known({ options }) {
-  const heap = await createHeap({ heapBytes: 4 * MIB, ...options });
+  const heap = await createHeap({ heap: 4 * MIB, ...options });
   const Cache = heap.defineRecord('Cache', { table: 'ref', size: 'i32', spare: 'ref' });
   const Table = heap.defineRefArray('Table');
   const Entry = heap.defineRecord('Entry', { value: 'ref', next: 'ref' });
@@ -269,7 +269,7 @@ async function known({ options }) {
 
 /** Objects found dead wait in queues, weak maps and intern tables are objects, a file may be a stream, and threads have a group each. */
 async function tables({ options }) {
-  await withHeap({ heapBytes: 4 * MIB, ...options }, async (heap, m) => {
+  await withHeap({ heap: 4 * MIB, ...options }, async (heap, m) => {
     const Node = heap.defineRecord('Node', { next: 'ref' });
     const graph = m.run(() => {
       const map = HeapWeakMap.create(m, heap.defineWeakMap());
@@ -318,7 +318,7 @@ async function random({ options, rounds, seed }) {
   process.stderr.write(`seed ${seed}\n`);
   const rnd = new Random(seed);
   let objects = 0;
-  await withHeap({ heapBytes: 4 * MIB, ...options }, async (heap, m) => {
+  await withHeap({ heap: 4 * MIB, ...options }, async (heap, m) => {
     const Two = heap.defineRecord('Two', { number: 'i32', a: 'ref', b: 'ref' });
     const Weak = heap.defineWeakRecord('Weak', { strong: 'ref', number: 'i32' });
     const Pair = heap.defineEphemeron('Pair', { strong: 'ref', number: 'i32' });
@@ -508,7 +508,7 @@ function spawn(data) {
 
 /** Two threads build lists and replace whole ones by whole ones; a third collects. Every snapshot sees whole lists. */
 async function mutators({ options, snapshots }) {
-  const heap = await createHeap({ heapBytes: 8 * MIB, trigger: 0.3, ...options });
+  const heap = await createHeap({ heap: 8 * MIB, trigger: 0.3, ...options });
   const node = heap.defineRecord('Node', { next: 'ref', number: 'i32' });
   const ring = heap.defineRefArray('Ring');
   const flags = new Int32Array(new SharedArrayBuffer(64));
@@ -554,7 +554,7 @@ async function mutators({ options, snapshots }) {
 /** A thread that does not stop. */
 async function timeout({ options }) {
   const heap = await createHeap({
-    heapBytes: 4 * MIB,
+    heap: 4 * MIB,
     safepointWarnMs: 50,
     safepointTimeoutMs: 200,
     ...options,
@@ -584,7 +584,7 @@ async function timeout({ options }) {
 
 /** A thread is terminated while it looks: the others run on, and look themselves. */
 async function terminated({ options }) {
-  const heap = await createHeap({ heapBytes: 4 * MIB, ...options });
+  const heap = await createHeap({ heap: 4 * MIB, ...options });
   const flags = new Int32Array(new SharedArrayBuffer(64));
   const m = heap.attach({ name: 'main' });
   const looking = spawn({ shared: heap.share(), flags, job: 'looking', name: 'looking' });
@@ -602,7 +602,7 @@ async function terminated({ options }) {
 
 /** The heap is closed while another thread looks at it. */
 async function closing({ options }) {
-  const heap = await createHeap({ heapBytes: 64 * MIB, ...options });
+  const heap = await createHeap({ heap: 64 * MIB, ...options });
   const node = heap.defineRecord('Node', { next: 'ref', number: 'i32' });
   const flags = new Int32Array(new SharedArrayBuffer(64));
   const m = heap.attach({ name: 'main' });
@@ -626,7 +626,7 @@ async function closing({ options }) {
 
 /** What is refused. */
 async function misuse({ options }) {
-  await withHeap({ heapBytes: 4 * MIB, ...options }, async (heap, m) => {
+  await withHeap({ heap: 4 * MIB, ...options }, async (heap, m) => {
     const Node = heap.defineRecord('Node', { next: 'ref' });
     const kept = m.run(() => m.persist(m.allocate(Node)));
     const small = thrownBy(() => heap.snapshot({ maxBytes: 1000 }));
@@ -682,7 +682,7 @@ const kept_address = (m, kept) => m.run(() => kept.get());
 
 /** Which objects of two snapshots are the same. */
 async function ids({ options }) {
-  await withHeap({ heapBytes: 4 * MIB, ...options }, async (heap, m) => {
+  await withHeap({ heap: 4 * MIB, ...options }, async (heap, m) => {
     const Node = heap.defineRecord('Node', { next: 'ref' });
     const [plain, hashed, pinned, twinA, twinB] = m.run(() => {
       for (let i = 0; i < 1000; i++) m.allocate(Node);
@@ -721,7 +721,7 @@ async function ids({ options }) {
 
 /** A million objects, a list as long as that among them. */
 async function many({ options, count }) {
-  return withHeap({ heapBytes: 128 * MIB, ...options }, async (heap, m) => {
+  return withHeap({ heap: 128 * MIB, ...options }, async (heap, m) => {
     const Node = heap.defineRecord('Node', { next: 'ref', other: 'ref' });
     m.run(() =>
       m.scope(() => {

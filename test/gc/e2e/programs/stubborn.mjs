@@ -34,7 +34,7 @@ function spawn(shared, node, flags, job, phase) {
 
 async function timeout({ options, phase, named = true }) {
   const heap = await createHeap({
-    heapBytes: 4 * MIB,
+    heap: 4 * MIB,
     trigger: 0.95,
     safepointWarnMs: 60,
     safepointTimeoutMs: 250,
@@ -91,7 +91,7 @@ async function timeout({ options, phase, named = true }) {
 
 /** Without a limit a collection waits as long as it takes. */
 async function never() {
-  const heap = await createHeap({ heapBytes: 4 * MIB, safepointWarnMs: 20, safepointTimeoutMs: 0 });
+  const heap = await createHeap({ heap: 4 * MIB, safepointWarnMs: 20, safepointTimeoutMs: 0 });
   const node = heap.defineRecord('Node', NODE);
   const flags = new Int32Array(new SharedArrayBuffer(64));
   const stubborn = spawn(heap.share(), node, flags, 'stubborn', 0);

@@ -42,7 +42,7 @@ function spawn(data) {
 async function terminations({ options, rounds, seed }) {
   process.stderr.write(`seed ${seed}\n`);
   const random = new Random(seed);
-  const heap = await createHeap({ heapBytes: 8 * MIB, trigger: 0.3, typeMapBytes: MIB, ...options });
+  const heap = await createHeap({ heap: 8 * MIB, trigger: 0.3, typeMaps: MIB, ...options });
   const abandoned = [];
   heap.on('abandoned', (error) => abandoned.push(String(error)));
   const types = { node: heap.defineRecord('Node', NODE), refs: heap.defineRefArray('Refs') };
@@ -122,7 +122,7 @@ async function terminations({ options, rounds, seed }) {
 /** A thread that is terminated while it is blocked in a fault: it ends when the page is there, and nobody else waits for that. */
 async function inFault({ options }) {
   const heap = await createHeap({
-    heapBytes: 8 * MIB,
+    heap: 8 * MIB,
     ...options,
     // The walk takes one installation after the other: it is in a fault at any moment for seconds.
     stress: { delayMs: { compact: 600, install: 300 } },
@@ -148,7 +148,7 @@ async function inFault({ options }) {
 
 /** More threads than there are records die without any cycle in between: attaching makes room for itself. */
 async function fullTable() {
-  const heap = await createHeap({ heapBytes: MIB });
+  const heap = await createHeap({ heap: MIB });
   const types = { node: heap.defineRecord('Node', NODE) };
   const { worker, ready } = spawn({ shared: heap.share(), types, job: 'many' });
   await ready;
@@ -161,7 +161,7 @@ async function fullTable() {
 
 /** A borrowed handle: both threads use one slot; it ends with its owner's, also by the owner's death. */
 async function borrowed() {
-  const heap = await createHeap({ heapBytes: MIB, verify: true });
+  const heap = await createHeap({ heap: MIB, verify: 'full' });
   const types = { node: heap.defineRecord('Node', NODE) };
   const m = heap.attach();
   const { worker, ready } = spawn({ shared: heap.share(), types, job: 'lend' });

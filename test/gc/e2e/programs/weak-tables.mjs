@@ -25,7 +25,7 @@ function defineTypes(heap) {
 }
 
 async function withHeap(options, body) {
-  const heap = await createHeap({ heapBytes: 16 * 2 ** 20, ...options });
+  const heap = await createHeap({ heap: 16 * 2 ** 20, ...options });
   heap.on('abandoned', (error) => {
     throw error;
   });
@@ -197,7 +197,7 @@ const entryReuse = (options) =>
 
 /** Threads share a map and a table: one canonical object for each content, one value for each key. */
 async function shared({ threads = 3, rounds = 400, seed, ...options }) {
-  const heap = await createHeap({ heapBytes: 32 * 2 ** 20, trigger: 0.1, ...options });
+  const heap = await createHeap({ heap: 32 * 2 ** 20, trigger: 0.1, ...options });
   const types = defineTypes(heap);
   const m = heap.attach();
   const contents = 300;

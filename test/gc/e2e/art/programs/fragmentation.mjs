@@ -28,7 +28,7 @@ function fragment(heap, { smallBytes, hugeBytes, rounds, keepEvery, fits }) {
           m.shadowStack.truncate(m.shadowStack.depth - 1);
         }
         small += count;
-        assert(count * smallBytes > heap.heapBytes * 0.8, `the heap was full after ${count}`);
+        assert(count * smallBytes > heap.options.heap * 0.8, `the heap was full after ${count}`);
         // Before anything is dropped only the non-moving space can take it.
         if (!fits) {
           const refused = thrownBy(() => m.allocateArray(bytes, hugeBytes));

@@ -18,7 +18,7 @@ async function fillUp(heap, { threads, times }) {
   // Empty again: most of it is there for one.
   m.run(() => {
     m.collect();
-    m.allocateArray(types.refs, Math.floor(heap.heapBytes / 4) - 4096);
+    m.allocateArray(types.refs, Math.floor(heap.options.heap / 4) - 4096);
   });
   m.detach();
   return { most: Math.max(...lengths), times: times * threads };

@@ -1,0 +1,149 @@
+// What must compile, and what must not: checked by `npm run typecheck`, never run. A line under @ts-expect-error that compiles is an error.
+import {
+  createHeap,
+  type HeapAccess,
+  type HeapOptions,
+  type Local,
+  type Mutator,
+  NULL,
+  parseOptions,
+  type RecordType,
+  type Ref,
+} from 'tospace';
+import { expectTypeOf } from 'vitest';
+
+export function references(heap: HeapAccess, m: Mutator): void {
+  const Cell = heap.defineRecord('Cell', { next: 'ref', value: 'i32', weight: 'f64', tag: 'u8' });
+  const Other = heap.defineRecord('Other', { next: 'ref', value: 'i32' });
+  const Bytes = heap.defineArray('Bytes', 'u8');
+  const cell = m.allocate(Cell);
+  const other = m.allocate(Other);
+
+  // A number is no reference, and a reference no handle.
+  expectTypeOf<number>().not.toExtend<Ref>();
+  expectTypeOf<Ref>().not.toExtend<Local>();
+  expectTypeOf<Local>().not.toExtend<Ref>();
+  expectTypeOf(cell).toEqualTypeOf<Ref<'Cell'>>();
+  expectTypeOf(m.asRef(4096)).toEqualTypeOf<Ref>();
+  // @ts-expect-error a number is no reference
+  m.local(4096);
+  // @ts-expect-error a reference is no handle
+  m.get(cell);
+  // @ts-expect-error a handle is no reference: read it first
+  m.setRef(cell, Cell.offset.next, m.local(other));
+
+  // What a field holds.
+  m.setRef(cell, Cell.offset.next, other);
+  m.setI32(cell, Cell.offset.value, 1);
+  m.setF64(cell, Cell.offset.weight, 1);
+  m.setU8(cell, Cell.offset.tag, 1);
+  m.addI32(cell, Cell.offset.value, 1);
+  m.atomicStoreRef(cell, Cell.offset.next, NULL);
+  // @ts-expect-error a reference is not read as a number
+  m.getI32(cell, Cell.offset.next);
+  // @ts-expect-error a number is not read as a reference
+  m.getRef(cell, Cell.offset.value);
+  // @ts-expect-error a store without its barrier
+  m.setI32(cell, Cell.offset.next, other);
+  // @ts-expect-error the wrong width
+  m.getI32(cell, Cell.offset.weight);
+  // @ts-expect-error the wrong width
+  m.addI32(cell, Cell.offset.tag, 1);
+  // @ts-expect-error there is no such field
+  m.getI32(cell, Cell.offset.size);
+
+  // Whose field it is, as far as the type of the reference is known.
+  m.getI32(other, Other.offset.value);
+  // @ts-expect-error a field of another type
+  m.getI32(other, Cell.offset.value);
+  // @ts-expect-error a field of another type
+  m.setRef(cell, Other.offset.next, NULL);
+  const next = m.getRef(cell, Cell.offset.next);
+  expectTypeOf(next).toEqualTypeOf<Ref>();
+  m.getI32(next, Cell.offset.value);
+  m.getI32(next, Other.offset.value);
+  m.getI32(m.asRef(8), 8);
+  m.getI32(cell, 8);
+
+  // Handles keep what is known.
+  const held = m.local(cell);
+  expectTypeOf(held).toEqualTypeOf<Local<'Cell'>>();
+  m.setRef(m.get(held), Cell.offset.next, other);
+  // @ts-expect-error a field of another type
+  m.getI32(m.get(held), Other.offset.value);
+  // @ts-expect-error a handle of another type
+  m.set(held, other);
+  m.set(held, NULL);
+  m.set(held, next);
+  const any = m.local(NULL);
+  m.set(any, cell);
+  m.set(any, other);
+
+  // What is allocated how.
+  expectTypeOf(m.allocateArray(Bytes, 8)).toEqualTypeOf<Ref<'Bytes'>>();
+  // @ts-expect-error an array has a length
+  m.allocate(Bytes);
+  // @ts-expect-error a record has none
+  m.allocateArray(Cell, 1);
+  m.allocate({ id: heap.defineRecordLayout('Closure', 40, [8, 16]), bytes: 40 });
+  // @ts-expect-error there is no such kind of field
+  heap.defineRecord('Wrong', { a: 'string' });
+  // @ts-expect-error references have arrays of their own
+  heap.defineArray('Wrong', 'ref');
+}
+
+export function weak(heap: HeapAccess, m: Mutator): void {
+  const Weak = heap.defineWeakRecord('Weak', { name: 'ref' });
+  const Entry = heap.defineEphemeron('Entry');
+  const record = m.allocate(Weak);
+  m.getRef(record, Weak.offset.name);
+  // @ts-expect-error a weak field has operations of its own
+  m.getRef(record, Weak.offset.referent);
+  // @ts-expect-error a weak field has operations of its own
+  m.setRef(m.allocate(Entry), Entry.offset.value, record);
+}
+
+export function descriptors(heap: HeapAccess, m: Mutator): void {
+  type CellType = RecordType<{ next: 'ref'; value: 'i32' }, 'Cell'>;
+  const Cell: CellType = heap.defineRecord('Cell', { next: 'ref', value: 'i32' });
+  const names: RecordType<'next' | 'value'> = Cell;
+  const plain: RecordType = Cell;
+  m.getI32(m.allocate(names), names.offset.value);
+  m.getI32(m.allocate(plain), plain.offset.value!);
+  // @ts-expect-error the shape is another
+  const wrong: RecordType<{ next: 'ref'; value: 'f64' }, 'Cell'> = Cell;
+  void wrong;
+}
+
+export async function options(): Promise<void> {
+  await createHeap({
+    heap: 4096 * 64,
+    minHeap: '256KiB',
+    safepointTimeoutMs: '2s',
+    verify: 'phase',
+    servers: 'auto',
+  });
+  await createHeap({ ...parseOptions(process.env.TOSPACE ?? ''), trigger: 0.5 });
+  // @ts-expect-error no unit
+  await createHeap({ heap: '256' });
+  // @ts-expect-error not a unit of sizes
+  await createHeap({ heap: '256MB' });
+  // @ts-expect-error not a unit of durations
+  await createHeap({ idleCollectMs: '5min' });
+  // @ts-expect-error verify has levels
+  await createHeap({ verify: true });
+  // @ts-expect-error unknown
+  await createHeap({ heapBytes: 1 });
+  const heap = await createHeap();
+  expectTypeOf(heap.options.heap).toEqualTypeOf<number>();
+  expectTypeOf(heap.options.minHeap).toEqualTypeOf<number>();
+  expectTypeOf(heap.options.safepointTimeoutMs).toEqualTypeOf<number>();
+  expectTypeOf(heap.options.servers).toEqualTypeOf<number>();
+  expectTypeOf(heap.options.trigger).toEqualTypeOf<number | 'auto'>();
+  expectTypeOf(heap.options.collector).toEqualTypeOf<'concurrent' | 'stop-the-world' | 'none'>();
+  expectTypeOf<HeapOptions['collector']>().toEqualTypeOf<
+    'concurrent' | 'stop-the-world' | 'none' | 'auto' | undefined
+  >();
+  // @ts-expect-error what really runs is not for changing
+  heap.options.heap = 1;
+}
