@@ -4,7 +4,8 @@ export { TospaceError, type ErrorCode } from './errors.ts';
 export type { CycleReport } from './gc/cycle.ts';
 export { formatCycle } from './gc/cycle-log.ts';
 export type { CycleStart } from './gc/events.ts';
-export { type AttachOptions, attachHeap, Heap, HeapAccess, type SharedHeap } from './gc/heap.ts';
+export { Heap } from './gc/heap.ts';
+export { type AttachOptions, attachHeap, HeapAccess, type SharedHeap } from './gc/heap-access.ts';
 export {
   type HeapEntryDetail,
   type HeapEntryList,

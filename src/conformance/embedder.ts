@@ -4,7 +4,8 @@
 // Two rules hold for every call but those marked as safepoints: it must not allocate, collect or poll, so that the kit may hold references
 // in variables meanwhile; and it is made inside `mutator.run`.
 
-import type { Heap, HeapAccess } from '../gc/heap.ts';
+import type { Heap } from '../gc/heap.ts';
+import type { HeapAccess } from '../gc/heap-access.ts';
 import type { HeapOptions } from '../gc/options.ts';
 import type { Mutator } from '../heap/mutator.ts';
 import type { Ref } from '../heap/ref.ts';

@@ -1,10 +1,7 @@
 // The heap as a program holds it: creates the arena and the crew, hands out mutators, and closes in an order that leaves nobody asleep.
 
-import { EventEmitter } from 'node:events';
 import { TospaceError } from '../errors.ts';
-import { Arena, type ArenaHandle } from '../heap/arena.ts';
-import { CheckedMutator } from '../heap/checked-mutator.ts';
-import { CycleRequests } from '../heap/cycle-requests.ts';
+import { Arena } from '../heap/arena.ts';
 import {
   CTL_CLOSING,
   CTL_CYCLES_ASKED,
@@ -14,30 +11,12 @@ import {
   HEAP_OPEN,
   T_STATE,
   T_TID,
-  THREAD_FREE,
   THREAD_RUNNING,
   THREAD_STOPPED,
   W_STATE,
   WORKER_ARMED,
 } from '../heap/layout.ts';
-import { defineInternTableTypes, type InternTableTypes } from '../heap/intern-table.ts';
-import { Mutator } from '../heap/mutator.ts';
-import type { ThreadHost } from '../heap/thread.ts';
 import { waitWhile } from '../heap/spin.ts';
-import { type Tables, Tables as TablesClass } from '../heap/tables.ts';
-import {
-  type ElementKind,
-  type EphemeronType,
-  type NoFields,
-  type RawArrayType,
-  type RecordType,
-  type RefArrayType,
-  type Shape,
-  TypeRegistry,
-  type WeakRecordType,
-} from '../heap/types.ts';
-import { defineWeakMapTypes, type WeakMapTypes } from '../heap/weak-map.ts';
-import type { WasmMemory } from '../heap/webassembly.ts';
 import {
   check,
   createLibcKernel,
@@ -47,260 +26,19 @@ import {
   type Userfaultfd,
 } from '../uffd/index.ts';
 import { Crew } from './crew.ts';
-import type { CycleReport } from './cycle.ts';
-import type { CycleStart, HeapEvent } from './events.ts';
+import type { HeapEvent } from './events.ts';
 import { atExit } from './exit.ts';
 import { failStop } from './fail-stop.ts';
-import type { HeapGraph } from './inspect/graph.ts';
-import { type SnapshotOptions, takeSnapshot } from './inspect/index.ts';
 import { kernelModule } from './kernels.ts';
 import { announce, type HeapListener, NULL_LISTENER } from './listener.ts';
-import {
-  type HeapOptions,
-  markStackEntries,
-  OPTIONS_VARIABLE,
-  type ResolvedOptions,
-  resolveOptions,
-} from './options.ts';
-import { type HeapMode, openUserfaultfd, readMode, type StartMode } from './mode.ts';
+import { type HeapOptions, markStackEntries, OPTIONS_VARIABLE, resolveOptions } from './options.ts';
+import { openUserfaultfd } from './mode.ts';
 import { tryPriority } from './pause-priority.ts';
-import { bindLocksOf, Peers } from './peers.ts';
-import { type HeapStatistics, readStatistics } from './statistics.ts';
-import { TraceRecorder } from './trace.ts';
-import { endDeadInspection } from './world-lock.ts';
+import { Peers } from './peers.ts';
+import { HeapAccess, type SharedHeap } from './heap-access.ts';
 
 /** Milliseconds that workers may take to stop when the process exits; then it is ended without them. */
 const EXIT_TIMEOUT_MS = 10_000;
-
-/** What another thread needs to attach to a heap. Can be posted to it. */
-export interface SharedHeap {
-  readonly arena: ArenaHandle;
-  readonly options: ResolvedOptions;
-  readonly workers: number;
-  readonly mode: StartMode;
-}
-
-export interface AttachOptions {
-  /** What reports call the thread; 20 bytes of UTF-8 are kept. */
-  readonly name?: string;
-}
-
-interface HeapEvents {
-  /** A cycle has begun. */
-  start: [start: CycleStart];
-  /** A cycle is over. */
-  cycle: [report: CycleReport];
-  /** A cycle was given up before it moved anything: the kernel refused a step, or a thread did not reach a safepoint (ERR_TIMEOUT). */
-  abandoned: [error: Error];
-}
-
-/** One thread's way to a heap that it, or another thread, created. */
-export class HeapAccess extends EventEmitter<HeapEvents> {
-  /** What the heap was created with, every option with its value. `formatOptions` makes one line of it. */
-  readonly options: ResolvedOptions;
-  protected readonly kernel: Kernel;
-  protected readonly tables: Tables;
-  protected readonly workers: number;
-  protected readonly mutators: Set<Mutator> = new Set();
-  readonly #types: TypeRegistry;
-  readonly #arena: ArenaHandle;
-  readonly #start: StartMode;
-
-  constructor(kernel: Kernel, shared: SharedHeap, tables: Tables) {
-    super();
-    this.kernel = kernel;
-    this.options = shared.options;
-    this.workers = shared.workers;
-    this.tables = tables;
-    this.#arena = shared.arena;
-    this.#start = shared.mode;
-    this.#types = new TypeRegistry(tables);
-    bindLocksOf(this.#threads);
-  }
-
-  get #threads(): { kernel: Kernel; tables: Tables; workers: number } {
-    return { kernel: this.kernel, tables: this.tables, workers: this.workers };
-  }
-
-  /** What another thread needs: post it there, and call `attachHeap` with it. */
-  share(): SharedHeap {
-    return { arena: this.#arena, options: this.options, workers: this.workers, mode: this.#start };
-  }
-
-  /**
-   * What really runs, and why where it is not what was asked for: kind of userfaultfd, placement of servers, a collector that `auto` chose.
-   * @throws TospaceError ERR_STATE when the heap is closed.
-   */
-  get mode(): HeapMode {
-    this.#assertOpen();
-    return readMode({ ...this.#threads, options: this.options, start: this.#start });
-  }
-
-  /** The shared memory, for WebAssembly modules that import it. */
-  get memory(): WasmMemory {
-    return this.tables.memory;
-  }
-
-  /** Registers a type of records. Register once and post the descriptor to other threads. @throws TospaceError ERR_TYPE */
-  defineRecord<const Name extends string, const Fields extends Shape>(
-    name: Name,
-    fields: Fields,
-  ): RecordType<Fields, Name> {
-    this.#assertOpen();
-    return this.#types.record(name, fields);
-  }
-
-  /** Registers a type of records with a layout of the embedder's own; returns its type id. @throws TospaceError ERR_TYPE */
-  defineRecordLayout(name: string, bytes: number, refOffsets: readonly number[]): number {
-    this.#assertOpen();
-    return this.#types.recordLayout(name, bytes, refOffsets);
-  }
-
-  /**
-   * Registers a type of records whose field `referent` is weak: it does not keep its object alive, and is null from the moment the
-   * object is found dead. Other fields are as in any record. Access it by `mutator.getWeak` and `setWeak`. @throws TospaceError ERR_TYPE
-   */
-  defineWeakRecord<const Name extends string, const Fields extends Shape = NoFields>(
-    name: Name,
-    fields: Fields = {} as Fields,
-  ): WeakRecordType<Fields, Name> {
-    this.#assertOpen();
-    return this.#types.weakRecord(name, fields);
-  }
-
-  /**
-   * Registers a type of ephemerons: the object in the field `value` lives while the ephemeron and the object in `key` do, even if it
-   * refers to the key itself; both fields are null from the moment the key is found dead. Access them by `mutator.getKey`, `getValue`
-   * and `setEphemeron`. @throws TospaceError ERR_TYPE
-   */
-  defineEphemeron<const Name extends string, const Fields extends Shape = NoFields>(
-    name: Name,
-    fields: Fields = {} as Fields,
-  ): EphemeronType<Fields, Name> {
-    this.#assertOpen();
-    return this.#types.ephemeron(name, fields);
-  }
-
-  /** Registers what weak maps are made of: once, for all of them. See HeapWeakMap. */
-  defineWeakMap(): WeakMapTypes {
-    this.#assertOpen();
-    return defineWeakMapTypes(this.#types);
-  }
-
-  /** Registers what intern tables are made of: once, for all of them. See InternTable. */
-  defineInternTable(): InternTableTypes {
-    this.#assertOpen();
-    return defineInternTableTypes(this.#types);
-  }
-
-  /** Registers a type of arrays of references. */
-  defineRefArray<const Name extends string>(name: Name): RefArrayType<Name> {
-    this.#assertOpen();
-    return this.#types.refArray(name);
-  }
-
-  /** Registers a type of arrays of raw data. */
-  defineArray<const Name extends string>(name: Name, element: ElementKind): RawArrayType<Name> {
-    this.#assertOpen();
-    return this.#types.rawArray(name, element);
-  }
-
-  /**
-   * Attaches the calling thread. It begins in a safe region: touch the heap inside `mutator.run(() => …)`.
-   * @param options.name what reports call the thread, 20 bytes of it; default: `thread` and the kernel's id of it.
-   * @throws TospaceError ERR_STATE when the heap is closed or 64 threads are attached.
-   */
-  attach({ name }: AttachOptions = {}): Mutator {
-    this.#assertOpen();
-    const peers = new Peers(this.#threads);
-    const host: ThreadHost = {
-      tid: this.kernel.gettid(),
-      name,
-      currentCpu: () => this.kernel.getcpu(),
-      assertCollectorAlive: () => {
-        try {
-          peers.assertAlive();
-        } catch (error) {
-          // It may have died in the middle of a pause: no thread may look at the heap again.
-          failStop(this.kernel, 'a thread that waits for the collector', error);
-        }
-        if (Atomics.load(this.tables.control, CTL_INSPECTOR_TID) === host.tid) {
-          throw new TospaceError(
-            'ERR_STATE',
-            'this thread has stopped all threads, and would wait for itself',
-            {
-              hint: 'Do not run as a mutator inside whileStopped; read objects through heap.memory.',
-            },
-          );
-        }
-        endDeadInspection(this.tables.control, peers);
-      },
-    };
-    const { stress, verify, collector } = this.options;
-    const checked = verify === 'full';
-    if (collector !== 'none') this.#makeRoomForThread(host, peers);
-    const options = {
-      collectEveryAllocation: stress.collectEveryAllocation ?? 0,
-      collectEverySafepoint: stress.collectEverySafepoint ?? 0,
-      largeObjectBytes: this.options.largeObject,
-      faultSamples: collector === 'concurrent' ? this.options.faultSamples : 0,
-      checked,
-      collects: collector !== 'none',
-    };
-    const forget = (): void => {
-      this.mutators.delete(mutator);
-    };
-    const mutator = new (checked ? CheckedMutator : Mutator)(this.tables, host, options, forget);
-    this.mutators.add(mutator);
-    return mutator;
-  }
-
-  /** Where all thread records are taken, and some by threads that have ended: lets a cycle release those. */
-  #makeRoomForThread(host: ThreadHost, peers: Peers): void {
-    const { threads, control } = this.tables;
-    if (threads.some((thread) => Atomics.load(thread, T_STATE) === THREAD_FREE)) return;
-    if (threads.every((thread) => thread[T_TID] === 0 || peers.threadExists(thread[T_TID]!))) return;
-    new CycleRequests(control, host).collect(false, (wait) => wait(), 'threads');
-  }
-
-  /** What the heap has done so far. Some 100 µs: not for hot paths. @throws TospaceError ERR_STATE when the heap is closed. */
-  stats(): HeapStatistics {
-    this.#assertOpen();
-    const held = [...this.#arena.memfds, this.#arena.nonMovingMemfd].map((fd) =>
-      check(this.kernel.fileBlocks(fd), 'fstat', 'asking for the memory of the heap'),
-    );
-    const sharedBytes = held.reduce((sum, bytes) => sum + bytes, 0);
-    return readStatistics(this.tables, this.workers, sharedBytes);
-  }
-
-  /**
-   * Records what the collector, the fault servers and the mutators do from now on, on one clock, until the recorder is closed.
-   * @throws TospaceError ERR_STATE when the heap is closed.
-   */
-  trace(): TraceRecorder {
-    this.#assertOpen();
-    return new TraceRecorder(this.tables, this.workers);
-  }
-
-  /**
-   * The graph of all objects that are reachable now: who refers to whom, who retains how much, what keeps an object alive. It is a copy,
-   * so that whoever looks at it keeps nobody waiting. While it is made all threads stand still, some 0.4 s for a million objects; a cycle
-   * that is under way is waited for first. Nothing is collected. Any thread may call it, under any collector; inside `run` it is a safepoint.
-   * @throws TospaceError ERR_TIMEOUT when a thread, which the message names, did not stop within `safepointTimeoutMs`; ERR_OUT_OF_MEMORY
-   * when the graph would take more than `maxBytes`; ERR_STATE when the heap is closed, before or meanwhile; ERR_VERIFY when it is damaged.
-   */
-  snapshot(options: SnapshotOptions = {}): HeapGraph {
-    this.#assertOpen();
-    const { kernel, tables, workers, mutators } = this;
-    return takeSnapshot({ kernel, tables, workers, mutators, options: this.options }, options);
-  }
-
-  #assertOpen(): void {
-    if (Atomics.load(this.tables.control, CTL_HEAP_STATE) !== HEAP_OPEN) {
-      throw new TospaceError('ERR_STATE', 'the heap is closed', { hint: 'Create a new one.' });
-    }
-  }
-}
 
 /** A heap, as its creator holds it. */
 export class Heap extends HeapAccess {
@@ -491,13 +229,4 @@ export class Heap extends HeapAccess {
       );
     this.#uffd?.close();
   }
-}
-
-/** Attaches this thread's view to a heap of another thread of the same process. */
-export function attachHeap(shared: SharedHeap): HeapAccess {
-  return new HeapAccess(
-    createLibcKernel(),
-    shared,
-    new TablesClass(shared.arena.memory, shared.arena.geometry),
-  );
 }

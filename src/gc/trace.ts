@@ -2,14 +2,8 @@
 
 import { type CycleCause, CAUSES } from '../heap/causes.ts';
 import { monotonicOffsetMs } from '../heap/clock.ts';
-import {
-  CTL_TRACES,
-  MAX_THREADS,
-  NAME_WORDS,
-  PAGE_LOG2,
-  T_NAME,
-  TRACE_RECORD_WORDS,
-} from '../heap/layout.ts';
+import { CTL_TRACES, MAX_THREADS, NAME_WORDS, PAGE_LOG2, T_NAME } from '../heap/layout.ts';
+import { TRACE_RECORD_WORDS } from '../heap/trace-layout.ts';
 import type { Tables } from '../heap/tables.ts';
 import { readName } from '../heap/thread-name.ts';
 import {

@@ -35,11 +35,11 @@ import {
   REFS_WORDS,
   SHADOW_SLOTS,
   THREAD_BYTES,
-  TRACE_BYTES,
   TYPE_ENTRY_LOG2,
   TYPE_TEXT_BYTES,
   WORKER_BYTES,
 } from './layout.ts';
+import { TRACE_BYTES } from './trace-layout.ts';
 
 export const KIB = 1024;
 export const MIB: number = 1024 * KIB;

@@ -15,16 +15,14 @@
 // ring's head is complete. The one behind it may be half written: it overwrites the oldest, which a reader must not use then.
 
 import { monotonicOffsetMs } from './clock.ts';
+import { CTL_TRACES, MAX_THREADS, NAME_WORDS } from './layout.ts';
 import {
-  CTL_TRACES,
-  MAX_THREADS,
-  NAME_WORDS,
   TRACE_HEAD_BYTES,
   TRACE_HEADS_BYTES,
   TRACE_RECORD_WORDS,
   TRACE_THREAD_EVENTS,
   TRACE_WORKER_EVENTS,
-} from './layout.ts';
+} from './trace-layout.ts';
 import type { Tables } from './tables.ts';
 
 // Kinds of events, with their codes and arguments. Numbers in traces mean the lists below by their index.

@@ -12,10 +12,10 @@ import {
   NULL_GUARD_BYTES,
   SHADOW_SLOTS,
   THREAD_BYTES,
-  TRACE_BYTES,
   TYPE_TEXT_BYTES,
   WORKER_BYTES,
 } from '#src/heap/layout.js';
+import { TRACE_BYTES } from '#src/heap/trace-layout.js';
 import { forSeeds } from '../support/random.ts';
 
 const WASM_PAGE = 64 * KIB;

@@ -3,15 +3,13 @@ import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { TraceRecorder } from '#src/gc/trace.js';
 import { CAUSES, causeBit, mostPressing } from '#src/heap/causes.js';
 import { monotonicOffsetMs } from '#src/heap/clock.js';
+import { CTL_TRACES, MAX_THREADS, T_NAME } from '#src/heap/layout.js';
 import {
-  CTL_TRACES,
-  MAX_THREADS,
-  T_NAME,
   TRACE_BYTES,
   TRACE_HEADS_BYTES,
   TRACE_THREAD_EVENTS,
   TRACE_WORKER_EVENTS,
-} from '#src/heap/layout.js';
+} from '#src/heap/trace-layout.js';
 import { writeName } from '#src/heap/thread-name.js';
 import * as trace from '#src/heap/trace-ring.js';
 import { ArenaHarness } from '../support/arena-harness.ts';

@@ -179,6 +179,7 @@ export class ArenaHarness {
       worker: 0,
       workers: 2,
       record: this.tables.workers[0],
+      options: { stress: {} },
       reach: () => {},
       countPages: () => {},
       trace: new TraceRing(this.tables, MAX_THREADS),

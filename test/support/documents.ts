@@ -78,28 +78,31 @@ export function commandsOf(document: string): CommandLine[] {
   const text = read(document);
   return [...text.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(({ 1: block, index }) => {
     const first = text.slice(0, index).split('\n').length + 1;
-    return block!.split('\n').flatMap((written, i) =>
-      written
-        .replace(/(^|\s)#.*$/, '')
-        .replace(/\s[<>]\s*\S+/g, '')
-        .split('&&')
-        .map((command) =>
-          (command.match(/"[^"]*"|'[^']*'|\S+/g) ?? []).map((word) => word.replace(/^(["'])(.*)\1$/, '$2')),
-        )
-        .filter((words) => words.length > 0)
-        .map((words) => {
-          const end = words.findIndex((word) => !/^[A-Z_]+=/.test(word));
-          const variables = words.slice(0, end).map((word) => {
-            const at = word.indexOf('=');
-            return [word.slice(0, at), word.slice(at + 1)] as const;
-          });
-          return {
-            document,
-            line: first + i,
-            variables: Object.fromEntries(variables),
-            words: words.slice(end),
-          };
-        }),
-    );
+    return block!
+      .replace(/\\\n/g, ' ')
+      .split('\n')
+      .flatMap((written, i) =>
+        written
+          .replace(/(^|\s)#.*$/, '')
+          .replace(/\s[<>]\s*\S+/g, '')
+          .split('&&')
+          .map((command) =>
+            (command.match(/"[^"]*"|'[^']*'|\S+/g) ?? []).map((word) => word.replace(/^(["'])(.*)\1$/, '$2')),
+          )
+          .filter((words) => words.length > 0)
+          .map((words) => {
+            const end = words.findIndex((word) => !/^[A-Z_]+=/.test(word));
+            const variables = words.slice(0, end).map((word) => {
+              const at = word.indexOf('=');
+              return [word.slice(0, at), word.slice(at + 1)] as const;
+            });
+            return {
+              document,
+              line: first + i,
+              variables: Object.fromEntries(variables),
+              words: words.slice(end),
+            };
+          }),
+      );
   });
 }

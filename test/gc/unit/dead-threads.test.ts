@@ -27,7 +27,7 @@ const h = new ArenaHarness();
 const NOBODY = 2 ** 22 + 7;
 const INDEX = 9;
 const record = h.tables.threads[INDEX]!;
-const options = { safepointWarnMs: 1000, safepointTimeoutMs: 5000 };
+const options = { safepointWarnMs: 1000, safepointTimeoutMs: 5000, stress: {} };
 
 beforeEach(() => {
   h.reset();

@@ -15,7 +15,13 @@ import { ArenaHarness } from '../../support/arena-harness.ts';
 
 const SELF = 1000;
 const BATCH = 3;
-const options = { pausePriority: 'auto', verify: false, safepointWarnMs: 1000, safepointTimeoutMs: 60 };
+const options = {
+  pausePriority: 'auto',
+  verify: 'off',
+  stress: {},
+  safepointWarnMs: 1000,
+  safepointTimeoutMs: 60,
+};
 
 /** Policy and priority of every thread; calls on a thread in `refused` fail with the errno. */
 const policies = new Map<number, readonly [policy: number, priority: number]>();
@@ -104,7 +110,7 @@ describe('the threads of a pause', () => {
 test.each([
   ['the kernel refuses', () => refused.set(SELF, EPERM), {}, -EPERM],
   ['it is not wanted', () => {}, { pausePriority: 'keep' }, 0],
-  ['a verifier makes pauses long', () => {}, { verify: true }, 0],
+  ['a verifier makes pauses long', () => {}, { verify: 'full' }, 0],
 ])('nothing is raised where %s', (_, prepare, given, told) => {
   prepare();
   const priority = create(given);
