@@ -5,6 +5,7 @@ import { Latencies, type LatencyCounts } from '../support/latencies.ts';
 import { monotonicMs } from '../support/monotonic.ts';
 import type { Client } from './client.ts';
 import { serveCommands } from './commands.ts';
+import type { Shape } from './content.ts';
 import { copyClient, type CopyClientInput } from './copy-client.ts';
 import { GcObserver } from './gc-pauses.ts';
 import { heapClient, type HeapClientInput } from './heap-client.ts';
@@ -15,7 +16,7 @@ export interface ClientInput {
   readonly thread: number;
   readonly threads: number;
   readonly seed: number;
-  readonly entries: number;
+  readonly shape: Shape;
   /** Says when requests are due, in the phase at a fixed rate. */
   readonly metronome: MessagePort;
   readonly side: HeapClientInput | CopyClientInput | MessageClientInput;
@@ -39,14 +40,14 @@ export interface PhaseReport {
   readonly latencies: LatencyCounts;
 }
 
-const { thread, threads, seed, entries, metronome, side } = workerData as ClientInput;
+const { thread, threads, seed, shape, metronome, side } = workerData as ClientInput;
 const pauses = new GcObserver();
 const client = createClient();
 
 function createClient(): Client {
-  const stream = new RequestStream(seed, thread, entries);
+  const stream = new RequestStream(seed, thread, shape);
   if (side.side === 'heap') return heapClient(side, stream, thread, threads);
-  return side.side === 'copies' ? copyClient(side, stream) : new MessageClient(side, stream);
+  return side.side === 'copies' ? copyClient(side, stream, shape) : new MessageClient(side, stream);
 }
 
 async function phase(run: (latencies: Latencies) => Promise<void>): Promise<PhaseReport> {

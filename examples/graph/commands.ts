@@ -24,12 +24,17 @@ export class CommandedThread {
   /** Rejects when the thread is over: nobody waits for an answer that cannot come. */
   readonly #over: Promise<never>;
 
-  constructor(file: string, workerData: unknown, transferList: readonly TransferListItem[]) {
+  /** @param limitMib of its V8 heap; V8's default where it holds nothing large */
+  constructor(
+    file: string,
+    workerData: unknown,
+    transferList: readonly TransferListItem[],
+    limitMib?: number,
+  ) {
     this.#worker = new Worker(new URL(file, import.meta.url), {
       workerData,
       transferList: [...transferList],
-      // The default follows the size of the machine; this one is out of the way on any.
-      resourceLimits: { maxOldGenerationSizeMb: 4096 },
+      ...(limitMib === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: limitMib } }),
     });
     this.#over = once(this.#worker, 'exit').then(([status]) => {
       throw new Error(`a thread of the example ended with status ${status}`);

@@ -6,7 +6,7 @@ export const LINKS = 4;
 export const HOPS = 8;
 
 const TEXT_UNITS_MIN = 16;
-const TEXT_UNITS_MASK = 127;
+const TEXT_UNITS_MASK = 511;
 /** The longest text. */
 export const TEXT_UNITS_MAX: number = TEXT_UNITS_MIN + TEXT_UNITS_MASK;
 const LOWER_CASE_A = 97;
@@ -18,9 +18,24 @@ export function mix(x: number): number {
   return (h ^ (h >>> 16)) >>> 0;
 }
 
+/** What the contents depend on. */
+export interface Shape {
+  readonly entries: number;
+  /** 1 is evenly. */
+  readonly skew: number;
+}
+
+/** A key for 32 random bits: small keys come up more often, the more so the greater the skew. */
+export function skewedKey(bits: number, { entries, skew }: Shape): number {
+  const unit = bits / 2 ** 32;
+  let part = unit;
+  for (let i = 1; i < skew; i++) part *= unit;
+  return Math.floor(part * entries);
+}
+
 /** The key that link number `link` of `key` leads to. */
-export function linkOf(key: number, link: number, entries: number): number {
-  return mix(key * LINKS + link + 1) % entries;
+export function linkOf(key: number, link: number, shape: Shape): number {
+  return skewedKey(mix(key * LINKS + link + 1), shape);
 }
 
 /** The link that a walk takes in its n-th hop: two bits of the path for each. */

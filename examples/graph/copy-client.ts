@@ -3,22 +3,22 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { Cache } from './cache.ts';
 import { type Client, DirectClient } from './client.ts';
+import type { Shape } from './content.ts';
 import { ObjectCache } from './object-cache.ts';
 import type { RequestStream } from './requests.ts';
 
 export interface CopyClientInput {
   readonly side: 'copies';
-  readonly entries: number;
   /** To every other thread. */
   readonly peers: readonly MessagePort[];
 }
 
-export function copyClient({ entries, peers }: CopyClientInput, stream: RequestStream): Client {
+export function copyClient({ peers }: CopyClientInput, stream: RequestStream, shape: Shape): Client {
   let copy: ObjectCache | undefined;
   /** Updates that the others have not been told of: a key and what is added, in turns. */
   let untold: number[] = [];
   const graph = (): ObjectCache => {
-    copy ??= new ObjectCache(entries);
+    copy ??= new ObjectCache(shape);
     return copy;
   };
   const cache: Cache = {

@@ -1,5 +1,10 @@
 // The pauses that V8 made for its own collections in the calling thread, as Node reports them.
-import { constants, type NodeGCPerformanceDetail, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
+import {
+  constants,
+  type NodeGCPerformanceDetail,
+  type PerformanceEntry,
+  PerformanceObserver,
+} from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Until what a busy thread did not yet report has been reported: entries are made in its event loop. */

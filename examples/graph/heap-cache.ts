@@ -26,6 +26,7 @@ import {
   linkAt,
   linkOf,
   textLength,
+  type Shape,
   textSeed,
   textUnit,
   visit,
@@ -38,7 +39,7 @@ type ValueType = RecordType<'updates' | 'sum' | 'text'>;
 
 /** What a thread needs to find the cache. Can be posted. */
 export interface SharedCache {
-  readonly entries: number;
+  readonly shape: Shape;
   readonly index: SharedHandle;
   readonly types: {
     readonly index: RefArrayType;
@@ -49,7 +50,7 @@ export interface SharedCache {
 }
 
 /** Registers the types, and allocates the index. The calling thread must stay attached for as long as others use it. */
-export function createHeapCache(heap: Heap, mutator: Mutator, entries: number): SharedCache {
+export function createHeapCache(heap: Heap, mutator: Mutator, shape: Shape): SharedCache {
   const types = {
     index: heap.defineRefArray('graph.Index'),
     entry: heap.defineRecord('graph.Entry', {
@@ -63,8 +64,8 @@ export function createHeapCache(heap: Heap, mutator: Mutator, entries: number): 
     value: heap.defineRecord('graph.Value', { updates: 'i32', sum: 'i32', text: 'ref' }),
     text: heap.defineArray('graph.Text', 'u8'),
   };
-  const index = mutator.run(() => mutator.persist(mutator.allocateArray(types.index, entries)).share());
-  return { entries, index, types };
+  const index = mutator.run(() => mutator.persist(mutator.allocateArray(types.index, shape.entries)).share());
+  return { shape, index, types };
 }
 
 export class HeapCache implements Cache {
@@ -96,31 +97,30 @@ export class HeapCache implements Cache {
     );
   }
 
-  /** Makes every n-th entry, without links. */
-  build(first: number, step: number): void {
+  /** Makes a part of the entries, without links and values: so all entries lie together, and a walk touches few pages. */
+  build(part: number, parts: number): void {
     const m = this.#m;
-    const { entries, types } = this.#shared;
-    for (let key = first; key < entries; key += step) {
-      const depth = m.shadowStack.depth;
-      const value = m.local(this.#makeValue(key, 0, 0));
+    const { shape, types } = this.#shared;
+    const end = partBegin(part + 1, parts, shape);
+    for (let key = partBegin(part, parts, shape); key < end; key++) {
       const entry = m.allocate(types.entry);
       m.setI32(entry, types.entry.offset.key, key);
-      m.setRef(entry, types.entry.offset.value, m.get(value));
-      m.shadowStack.truncate(depth);
       m.setElement(m.get(this.#index), key, entry);
     }
   }
 
-  /** Links every n-th entry, when all have been made. */
-  link(first: number, step: number): void {
+  /** Gives the entries of a part their links and values, when all entries have been made. */
+  link(part: number, parts: number): void {
     const m = this.#m;
-    const { entries, types } = this.#shared;
-    for (let key = first; key < entries; key += step) {
-      m.safepoint();
+    const { shape, types } = this.#shared;
+    const end = partBegin(part + 1, parts, shape);
+    for (let key = partBegin(part, parts, shape); key < end; key++) {
+      const value = this.#makeValue(key, 0, 0);
       const index = m.get(this.#index);
       const entry = m.getElement(index, key);
+      m.setRef(entry, types.entry.offset.value, value);
       for (let i = 0; i < LINKS; i++)
-        m.setRef(entry, types.entry.offset.link0 + 4 * i, m.getElement(index, linkOf(key, i, entries)));
+        m.setRef(entry, types.entry.offset.link0 + 4 * i, m.getElement(index, linkOf(key, i, shape)));
     }
   }
 
@@ -160,11 +160,11 @@ export class HeapCache implements Cache {
 
   readAll(): StateReport {
     const m = this.#m;
-    const { entries, types } = this.#shared;
+    const { shape, types } = this.#shared;
     const { offset } = types.entry;
     let checksum = 0;
     let wrong = 0;
-    for (let key = 0; key < entries; key++) {
+    for (let key = 0; key < shape.entries; key++) {
       m.safepoint();
       const entry = m.getElement(m.get(this.#index), key);
       const value = m.atomicLoadRef(entry, offset.value);
@@ -173,7 +173,7 @@ export class HeapCache implements Cache {
       let right = m.getI32(entry, offset.key) === key && this.#isValue(key, value);
       for (let i = 0; i < LINKS; i++) {
         const linked = m.getRef(entry, offset.link0 + 4 * i);
-        if (m.getI32(linked, offset.key) !== linkOf(key, i, entries)) right = false;
+        if (m.getI32(linked, offset.key) !== linkOf(key, i, shape)) right = false;
       }
       if (!right) wrong++;
     }
@@ -210,4 +210,8 @@ export class HeapCache implements Cache {
     for (let i = 0; i < length; i++) if (u8[text + HEADER_BYTES + i] !== textUnit(seed, i)) return false;
     return true;
   }
+}
+
+function partBegin(part: number, parts: number, { entries }: Shape): number {
+  return Math.floor((entries * part) / parts);
 }

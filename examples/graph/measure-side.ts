@@ -11,7 +11,7 @@ import type { FloodCommand, PacedCommand, PhaseReport } from './client-thread.ts
 import { addPauses, type GcPauses } from './gc-pauses.ts';
 import type { MetronomeInput, Ticks } from './metronome.ts';
 import { Model } from './model.ts';
-import { burstOf, COLLECT_EVERY_MS, type GraphOptions, TICK_MS, warmUpOf } from './options.ts';
+import { burstOf, floodMs, type GraphOptions, TICK_MS, warmUpOf } from './options.ts';
 import { openSide, type Side, type SideName, v8UsedBytes } from './sides.ts';
 
 /** The phases in which hiccups are counted. */
@@ -96,13 +96,13 @@ export async function measureSide(name: SideName, options: GraphOptions): Promis
     const ticks: Ticks = { count, everyMs: TICK_MS };
     const command: PacedCommand = { ticks: count, burst: burstOf(options) };
     metronome.postMessage(ticks);
-    return await whileCollecting(side, askAll<PhaseReport>(side, 'paced', command));
+    return await askAll<PhaseReport>(side, 'paced', command);
   });
   meter.enter(FLOOD);
   const flood = await phase(side, () => {
     const command: FloodCommand = {
       count: Number.MAX_SAFE_INTEGER,
-      untilMs: monotonicMs() + options.seconds * 500,
+      untilMs: monotonicMs() + floodMs(options),
     };
     return askAll<PhaseReport>(side, 'flood', command);
   });
@@ -152,25 +152,6 @@ async function phase(side: Side, run: () => Promise<PhaseReport[]>): Promise<Omi
 async function takePauses(side: Side): Promise<GcPauses> {
   const owner = side.owner === undefined ? [] : [side.owner.ask<GcPauses>('pauses')];
   return addPauses(await Promise.all([...owner, askAll<GcPauses>(side, 'pauses')]).then((all) => all.flat()));
-}
-
-/** Asks for collections now and then, while the work is under way. @throws TospaceError when one was given up */
-async function whileCollecting<T>(side: Side, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const failed = new Promise<never>((_, reject) => {
-    timer = setInterval(() => {
-      try {
-        side.collect();
-      } catch (error) {
-        reject(error as Error);
-      }
-    }, COLLECT_EVERY_MS);
-  });
-  try {
-    return await Promise.race([work, failed]);
-  } finally {
-    clearInterval(timer);
-  }
 }
 
 async function check(side: Side, model: Model): Promise<Check> {

@@ -1,21 +1,21 @@
 // What all sides must arrive at. Updates of one entry commute, and a walk's path does not depend on them: so the answers of a thread, and
 // the state after all updates, follow from how many requests each thread made, whatever the order among threads was.
-import { entryChecksum, HOPS, linkAt, linkOf, mix, visit } from './content.ts';
+import { entryChecksum, HOPS, linkAt, linkOf, mix, type Shape, visit } from './content.ts';
 import type { GraphOptions } from './options.ts';
 import { RequestStream } from './requests.ts';
 
 export class Model {
-  readonly #entries: number;
+  readonly #shape: Shape;
   readonly #updates: Int32Array;
   readonly #sums: Int32Array;
   readonly #threads: { readonly stream: RequestStream; made: number; answers: number }[];
 
-  constructor({ entries, threads, seed }: GraphOptions) {
-    this.#entries = entries;
+  constructor({ entries, skew, threads, seed }: GraphOptions) {
+    this.#shape = { entries, skew };
     this.#updates = new Int32Array(entries);
     this.#sums = new Int32Array(entries);
     this.#threads = Array.from({ length: threads }, (_, thread) => ({
-      stream: new RequestStream(seed, thread, entries),
+      stream: new RequestStream(seed, thread, this.#shape),
       made: 0,
       answers: 0,
     }));
@@ -28,7 +28,7 @@ export class Model {
       for (; thread.made < requests[i]!; thread.made++) {
         stream.advance();
         if (!stream.isUpdate) {
-          thread.answers = addAnswer(thread.answers, walk(stream.key, stream.argument, this.#entries));
+          thread.answers = addAnswer(thread.answers, walk(stream.key, stream.argument, this.#shape));
           continue;
         }
         this.#updates[stream.key]!++;
@@ -44,7 +44,7 @@ export class Model {
 
   stateChecksum(): number {
     let checksum = 0;
-    for (let key = 0; key < this.#entries; key++)
+    for (let key = 0; key < this.#shape.entries; key++)
       checksum = (checksum + entryChecksum(key, this.#updates[key]!, this.#sums[key]!)) | 0;
     return checksum >>> 0;
   }
@@ -55,11 +55,11 @@ export function addAnswer(checksum: number, seen: number): number {
   return mix(checksum ^ seen);
 }
 
-function walk(key: number, path: number, entries: number): number {
+function walk(key: number, path: number, shape: Shape): number {
   let seen = visit(0, key);
   let at = key;
   for (let hop = 0; hop < HOPS; hop++) {
-    at = linkOf(at, linkAt(path, hop), entries);
+    at = linkOf(at, linkAt(path, hop), shape);
     seen = visit(seen, at);
   }
   return seen;

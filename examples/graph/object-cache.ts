@@ -1,6 +1,16 @@
 // The cache of V8's objects: one thread can reach it.
 import type { Cache, StateReport } from './cache.ts';
-import { entryChecksum, HOPS, isText, linkAt, linkOf, makeText, textSeed, visit } from './content.ts';
+import {
+  entryChecksum,
+  HOPS,
+  isText,
+  linkAt,
+  linkOf,
+  makeText,
+  type Shape,
+  textSeed,
+  visit,
+} from './content.ts';
 
 interface Value {
   readonly updates: number;
@@ -33,11 +43,13 @@ function follow(entry: Entry, link: number): Entry {
 
 export class ObjectCache implements Cache {
   wrong = 0;
+  readonly #shape: Shape;
   readonly #entries: Entry[];
 
-  constructor(entries: number) {
+  constructor(shape: Shape) {
+    this.#shape = shape;
     const none = undefined as unknown as Entry;
-    this.#entries = Array.from({ length: entries }, (_, key) => ({
+    this.#entries = Array.from({ length: shape.entries }, (_, key) => ({
       key,
       value: makeValue(key, 0, 0),
       link0: none,
@@ -46,10 +58,10 @@ export class ObjectCache implements Cache {
       link3: none,
     }));
     for (const entry of this.#entries) {
-      entry.link0 = this.#entries[linkOf(entry.key, 0, entries)]!;
-      entry.link1 = this.#entries[linkOf(entry.key, 1, entries)]!;
-      entry.link2 = this.#entries[linkOf(entry.key, 2, entries)]!;
-      entry.link3 = this.#entries[linkOf(entry.key, 3, entries)]!;
+      entry.link0 = this.#entries[linkOf(entry.key, 0, shape)]!;
+      entry.link1 = this.#entries[linkOf(entry.key, 1, shape)]!;
+      entry.link2 = this.#entries[linkOf(entry.key, 2, shape)]!;
+      entry.link3 = this.#entries[linkOf(entry.key, 3, shape)]!;
     }
   }
 
@@ -84,7 +96,7 @@ export class ObjectCache implements Cache {
       checksum = (checksum + entryChecksum(key, updates, sum)) | 0;
       let right = entry.key === key && isText(textSeed(key, updates), text);
       for (let i = 0; i < 4; i++) {
-        if (follow(entry, i).key !== linkOf(key, i, this.#entries.length)) right = false;
+        if (follow(entry, i).key !== linkOf(key, i, this.#shape)) right = false;
       }
       if (!right) wrong++;
     }

@@ -2,16 +2,17 @@
 import { getHeapStatistics } from 'node:v8';
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { serveCommands } from './commands.ts';
+import type { Shape } from './content.ts';
 import { GcObserver } from './gc-pauses.ts';
 import type { AnswerMessage, RequestMessage } from './message-client.ts';
 import { ObjectCache } from './object-cache.ts';
 
 export interface OwnerInput {
-  readonly entries: number;
+  readonly shape: Shape;
   readonly clients: readonly MessagePort[];
 }
 
-const { entries, clients } = workerData as OwnerInput;
+const { shape, clients } = workerData as OwnerInput;
 const pauses = new GcObserver();
 let cache: ObjectCache | undefined;
 
@@ -32,7 +33,7 @@ function answer(requests: RequestMessage): AnswerMessage {
 
 serveCommands({
   make: () => {
-    cache = new ObjectCache(entries);
+    cache = new ObjectCache(shape);
     for (const client of clients)
       client.on('message', (requests: RequestMessage) => client.postMessage(answer(requests)));
   },

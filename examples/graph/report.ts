@@ -5,7 +5,7 @@ import { spreadOf, writeTable, writeUs } from '../support/samples.ts';
 import { writeSize } from '../support/sizes.ts';
 import { addPauses, type GcPauses } from './gc-pauses.ts';
 import type { Check, PhaseResult, SideResult } from './measure-side.ts';
-import { burstOf, COLLECT_EVERY_MS, type GraphOptions, TICK_MS } from './options.ts';
+import { burstOf, floodMs, type GraphOptions, TICK_MS } from './options.ts';
 import type { GraphReport } from './run.ts';
 import { SIDE_NAMES, SIDE_TITLES, type SideName } from './sides.ts';
 
@@ -117,15 +117,15 @@ export function describe(report: GraphReport): string {
   );
   return [
     writeMachine(machine),
-    `${entries} entries, ${threads} threads, ${rounds} × (${seconds} s at ${rate} requests/s, ${seconds / 2} s without a rate); all in ${writeUs(wallMs * 1000)}.`,
+    `${entries} entries, ${threads} threads, ${rounds} × (${seconds} s at ${rate} requests/s, ${Number((floodMs(options) / 1000).toFixed(2))} s without a rate); all in ${writeUs(wallMs * 1000)}.`,
     '',
     writeTable(
       ['', ...SIDE_NAMES.map((side) => SIDE_TITLES[side])],
       rows.map(({ name, cells }) => [name, ...cells]),
     ),
     '',
-    `At a fixed rate ${burstOf(options)} requests become due in every thread every ${TICK_MS} ms, and latencies count from then. A cycle of tospace is`,
-    `asked for every ${COLLECT_EVERY_MS} ms. Without a rate, messages carry ${batch} requests. Its own pauses and stalls are since its heap was created.`,
+    `At a fixed rate ${burstOf(options)} requests become due in every thread every ${TICK_MS} ms, and latencies count from then. Without a rate, messages`,
+    `carry ${batch} requests. Pauses and stalls of tospace are of the whole run. V8's and the machine's are in the two phases.`,
     ...wrong,
     isRight(report) ? 'All checksums are equal to the model of the requests.' : 'CHECKSUMS DIFFER.',
     '',

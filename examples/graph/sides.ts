@@ -5,7 +5,7 @@ import { createHeap, type HeapStatistics } from 'tospace';
 import type { ClientInput } from './client-thread.ts';
 import { CommandedThread } from './commands.ts';
 import { createHeapCache } from './heap-cache.ts';
-import { type GraphOptions, heapOptions } from './options.ts';
+import { type GraphOptions, heapOptions, v8LimitMib } from './options.ts';
 import type { OwnerInput } from './owner.ts';
 
 export const SIDE_NAMES = ['heap', 'messages', 'copies'] as const;
@@ -21,8 +21,6 @@ export interface Side {
   readonly clients: readonly CommandedThread[];
   /** Has the graph, where the clients have not. */
   readonly owner: CommandedThread | undefined;
-  /** Runs a collection of the managed heap, if there is one, and waits for it. */
-  collect(): void;
   stats(): HeapStatistics | undefined;
   close(): Promise<void>;
 }
@@ -42,22 +40,30 @@ export function openSide(
 }
 
 function startClients(
-  { threads, seed, entries }: GraphOptions,
+  { threads, seed, entries, skew }: GraphOptions,
   metronome: readonly MessagePort[],
   side: (thread: number) => ClientSide,
 ): CommandedThread[] {
   return metronome.map((port, thread) => {
     const { input, ports } = side(thread);
-    const workerData: ClientInput = { thread, threads, seed, entries, metronome: port, side: input };
-    return new CommandedThread('./client-thread.js', workerData, [port, ...ports]);
+    const workerData: ClientInput = {
+      thread,
+      threads,
+      seed,
+      shape: { entries, skew },
+      metronome: port,
+      side: input,
+    };
+    const limitMib = input.side === 'copies' ? v8LimitMib(entries) : undefined;
+    return new CommandedThread('./client-thread.js', workerData, [port, ...ports], limitMib);
   });
 }
 
 async function openHeap(options: GraphOptions, metronome: readonly MessagePort[]): Promise<Side> {
   const heap = await createHeap(heapOptions(options));
-  // This thread never touches the graph. It holds the handle of the index, and asks for collections.
+  // This thread never touches the graph. It holds the handle of the index.
   const mutator = heap.attach({ name: 'graph main' });
-  const cache = createHeapCache(heap, mutator, options.entries);
+  const cache = createHeapCache(heap, mutator, options);
   const shared = heap.share();
   const clients = startClients(options, metronome, () => ({
     input: { side: 'heap', shared, cache },
@@ -66,7 +72,6 @@ async function openHeap(options: GraphOptions, metronome: readonly MessagePort[]
   return {
     clients,
     owner: undefined,
-    collect: () => mutator.run(() => mutator.collect()),
     stats: () => heap.stats(),
     close: async () => {
       for (const client of clients) await client.ask('close');
@@ -79,8 +84,9 @@ async function openHeap(options: GraphOptions, metronome: readonly MessagePort[]
 function openMessages(options: GraphOptions, metronome: readonly MessagePort[]): Side {
   const channels = metronome.map(() => new MessageChannel());
   const ownerPorts = channels.map(({ port1 }) => port1);
-  const ownerData: OwnerInput = { entries: options.entries, clients: ownerPorts };
-  const owner = new CommandedThread('./owner.js', ownerData, ownerPorts);
+  const { entries, skew } = options;
+  const ownerData: OwnerInput = { shape: { entries, skew }, clients: ownerPorts };
+  const owner = new CommandedThread('./owner.js', ownerData, ownerPorts, v8LimitMib(entries));
   const clients = startClients(options, metronome, (thread) => {
     const port = channels[thread]!.port2;
     return { input: { side: 'messages', owner: port, batch: options.batch }, ports: [port] };
@@ -98,7 +104,7 @@ function openCopies(options: GraphOptions, metronome: readonly MessagePort[]): S
     }
   }
   const clients = startClients(options, metronome, (thread) => ({
-    input: { side: 'copies', entries: options.entries, peers: peers[thread]! },
+    input: { side: 'copies', peers: peers[thread]! },
     ports: peers[thread]!,
   }));
   return withoutHeap(clients, undefined);
@@ -108,7 +114,6 @@ function withoutHeap(clients: readonly CommandedThread[], owner: CommandedThread
   return {
     clients,
     owner,
-    collect: () => {},
     stats: () => undefined,
     close: async () => {
       for (const thread of owner === undefined ? clients : [...clients, owner]) await thread.end();
