@@ -20,12 +20,14 @@ const KINDS: Readonly<Record<number, string>> = {
 export interface GcPauses {
   readonly count: number;
   readonly totalMs: number;
+  /** Mark-compacts among them: those that deal with the whole heap of a thread. */
+  readonly majors: number;
   readonly worstMs: number;
   /** Of the worst one; empty when there was none. */
   readonly worstKind: string;
 }
 
-export const NO_PAUSES: GcPauses = { count: 0, totalMs: 0, worstMs: 0, worstKind: '' };
+export const NO_PAUSES: GcPauses = { count: 0, totalMs: 0, majors: 0, worstMs: 0, worstKind: '' };
 
 /** Of several threads, or rounds, together. */
 export function addPauses(all: readonly GcPauses[]): GcPauses {
@@ -34,6 +36,7 @@ export function addPauses(all: readonly GcPauses[]): GcPauses {
     return {
       count: a.count + b.count,
       totalMs: a.totalMs + b.totalMs,
+      majors: a.majors + b.majors,
       worstMs: worst.worstMs,
       worstKind: worst.worstKind,
     };
@@ -63,7 +66,13 @@ export class GcObserver {
       const { duration } = entry;
       // The types know the detail of no entry.
       const kind = (entry as { detail?: NodeGCPerformanceDetail }).detail?.kind ?? 0;
-      const one = { count: 1, totalMs: duration, worstMs: duration, worstKind: KINDS[kind] ?? String(kind) };
+      const one = {
+        count: 1,
+        totalMs: duration,
+        majors: kind === constants.NODE_PERFORMANCE_GC_MAJOR ? 1 : 0,
+        worstMs: duration,
+        worstKind: KINDS[kind] ?? String(kind),
+      };
       this.#pauses = addPauses([this.#pauses, one]);
     }
   }

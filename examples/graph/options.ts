@@ -23,7 +23,7 @@ export interface GraphOptions {
 const DEFAULTS: GraphOptions = {
   entries: 500_000,
   threads: 4,
-  seconds: 9,
+  seconds: 8,
   rounds: 1,
   rate: 60_000,
   batch: 32,

@@ -70,10 +70,15 @@ export function tableRows({ results, options }: GraphReport): Row[] {
       latency('  latency max', 'maxUs'),
       row('  worst pause by V8', (rounds) => writePause(addPauses(rounds.map((one) => one[phase].v8Pauses)))),
       row('  all pauses by V8', (rounds) => writePauses(addPauses(rounds.map((one) => one[phase].v8Pauses)))),
-      row('  cycles of tospace', (rounds) => {
-        const cycles = rounds.reduce((sum, one) => sum + one[phase].cycles, 0);
-        return rounds[0]?.heap === undefined ? none : String(cycles);
-      }),
+      // Cycles of tospace, or mark-compacts of V8.
+      row('  collections of the whole graph', (rounds) =>
+        String(
+          rounds.reduce(
+            (sum, one) => sum + (one.heap === undefined ? one[phase].v8Pauses.majors : one[phase].cycles),
+            0,
+          ),
+        ),
+      ),
       row('  hiccups of the machine, max', (rounds) =>
         writeUs(Latencies.summarise(rounds.map((one) => one[phase].hiccups)).maxUs),
       ),
