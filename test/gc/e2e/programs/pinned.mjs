@@ -249,7 +249,8 @@ async function full({ options }) {
       assert(pins.length === 20, `${pins.length} arrays of 100 000 bytes fit into 2 MiB`);
       const large = m.local(m.allocateArray(types.refs, 200_000));
       assert(!m.isPinned(m.get(large)), 'a large array falls back to the heap');
-      m.setElement(m.get(large), 199_999, make(m, types.node, 7));
+      const seventh = make(m, types.node, 7);
+      m.setElement(m.get(large), 199_999, seventh);
       const tooLarge = thrownBy(() => m.allocatePinnedArray(types.bytes, 3 * MIB));
       assert(isTospaceError(tooLarge, 'ERR_OUT_OF_MEMORY'), `${tooLarge}`);
       // Half of them die: as many fit again, of the other kind too.
@@ -258,7 +259,8 @@ async function full({ options }) {
       for (let i = 0; i < 10; i++) again.push(m.persist(m.allocatePinnedArray(types.bytes, 100_000)));
       for (const handle of [...pins.splice(0), ...again.splice(0)]) handle.close();
       const refs = m.local(m.allocatePinnedArray(types.refs, 450_000));
-      m.setElement(m.get(refs), 449_999, make(m, types.node, 8));
+      const eighth = make(m, types.node, 8);
+      m.setElement(m.get(refs), 449_999, eighth);
       m.collect();
       check(m, types.node, m.getElement(m.get(refs), 449_999), 8, 'the last element');
       check(m, types.node, m.getElement(m.get(large), 199_999), 7, 'the last element of the moving one');
