@@ -84,7 +84,10 @@ async function heapFull(options) {
     m.scope(() => {
       const all = m.local(m.allocateArray(refs, 1000));
       // Nearly all of the heap, in pieces that are not large.
-      for (let i = 0; i < 50; i++) m.setElement(m.get(all), i, m.allocateArray(bytes, 16 * KIB));
+      for (let i = 0; i < 50; i++) {
+        const array = m.allocateArray(bytes, 16 * KIB);
+        m.setElement(m.get(all), i, array);
+      }
       for (let i = 0; i < 100; i++) m.allocateArray(bytes, 512 * KIB);
     }),
   );

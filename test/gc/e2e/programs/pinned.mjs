@@ -96,7 +96,10 @@ async function addresses({ options, cycles, seed }) {
       for (let i = 0; i < 60; i++) add(i);
       for (let cycle = 0; cycle < cycles; cycle++) {
         // Old neighbours die, so that what is referred to moves.
-        for (let k = 0; k < 200; k++) m.setElement(m.get(churn), random.int(200), make(m, types.node, -k));
+        for (let k = 0; k < 200; k++) {
+          const node = make(m, types.node, -k);
+          m.setElement(m.get(churn), random.int(200), node);
+        }
         for (let k = 0; k < 6; k++) {
           const [{ handle }] = pins.splice(random.int(pins.length), 1);
           handle.close();
