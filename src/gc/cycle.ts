@@ -152,10 +152,9 @@ export class World {
 
   /**
    * As {@link paused}, for the pauses that are meant to be short: in them the scheduler lets nobody go first. Not where a verifier makes
-   * them long.
+   * them long (pause-priority.ts).
    */
   pausedBriefly<T>(kind: number, body: () => T): T {
-    if (this.#context.options.verify) return this.paused(kind, body);
     this.#priority.raise();
     try {
       return this.paused(kind, body);

@@ -86,5 +86,9 @@ export function tryPriority(kernel: Kernel): number {
   // The program runs this thread under a policy of its own.
   if (before !== SCHED_OTHER) return Math.min(before, 0);
   const raised = kernel.schedSetScheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, COLLECTOR_PRIORITY);
-  return raised < 0 ? raised : kernel.schedSetScheduler(0, SCHED_OTHER, 0);
+  if (raised < 0) return raised;
+  const lowered = kernel.schedSetScheduler(0, SCHED_OTHER, 0);
+  // RLIMIT_RTPRIO without CAP_SYS_NICE: a thread may be raised, but the flag stays for good. Without it, children would be raised as well.
+  if (lowered < 0) kernel.schedSetScheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, 0);
+  return lowered;
 }

@@ -14,6 +14,7 @@ import {
   MAX_THREADS,
   PAUSE_FLIP,
   PAUSE_FULL,
+  PAUSE_INSPECT,
   PAUSE_NONE,
   PAUSE_REMARK,
   T_BUFFER,
@@ -238,7 +239,8 @@ export class MutatorThread {
     resumeRunning(this.#control, this.record, parked, this.#stillWaiting);
     const end = performance.now();
     this.#pauses[kind]?.record((end - start) * 1e6);
-    this.#noteLongest((end - start) * 1e6);
+    // A look at the heap is no part of the next cycle.
+    if (kind !== PAUSE_INSPECT) this.#noteLongest((end - start) * 1e6);
     this.trace.span(TRACE_STOPPED, kind, start, end);
     return kind === PAUSE_FLIP;
   }

@@ -120,9 +120,16 @@ export const STEP_WORK = 9;
 export const STEP_VERIFY = 10;
 export const STEP_RESUME = 11;
 
-/** Kinds of pause: PAUSE_… is the index. */
-export type PauseKind = 'remark' | 'flip' | 'full' | 'verify';
-export const PAUSES: readonly (PauseKind | undefined)[] = [undefined, 'remark', 'flip', 'full', 'verify'];
+/** Kinds of pause: PAUSE_… is the index. `snapshot` is no pause of the collector's: a thread looks at the heap. */
+export type PauseKind = 'remark' | 'flip' | 'full' | 'verify' | 'snapshot';
+export const PAUSES: readonly (PauseKind | undefined)[] = [
+  undefined,
+  'remark',
+  'flip',
+  'full',
+  'verify',
+  'snapshot',
+];
 
 /** `completed`: it has compacted the heap. `abandoned`: it moved nothing. `cancelled`: the heap was closed under it. */
 export type CycleOutcome = 'completed' | 'abandoned' | 'cancelled';

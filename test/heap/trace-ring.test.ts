@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { TraceRecorder } from '#src/gc/trace.js';
 import { CAUSES, causeBit, mostPressing } from '#src/heap/causes.js';
 import { monotonicOffsetMs } from '#src/heap/clock.js';
-import { CTL_TRACES, MAX_THREADS, T_NAME } from '#src/heap/layout.js';
+import { CTL_TRACES, MAX_THREADS, PAUSE_INSPECT, T_NAME } from '#src/heap/layout.js';
 import {
   TRACE_BYTES,
   TRACE_HEADS_BYTES,
@@ -68,6 +68,7 @@ test('every event comes back as it was written, on the clock of the reader', () 
   collector.span(trace.TRACE_PAGES, 0, 6, 7, 32, 16);
   server.span(trace.TRACE_FAULT, trace.FAULT_OUTCOMES.indexOf('late'), 7, 8, nonMovingPage, 2, 3);
   mutator.span(trace.TRACE_STOPPED, trace.PAUSES.indexOf('full'), 8, 9);
+  mutator.span(trace.TRACE_STOPPED, PAUSE_INSPECT, 8.25, 8.5);
   mutator.span(trace.TRACE_STALL, trace.STALL_REASONS.indexOf('pace'), 9, 10);
   mutator.span(trace.TRACE_DETACHED, 0, 11, 11);
   writeName(h.tables.threads[THREAD]!, T_NAME, 'the second one');
@@ -110,6 +111,7 @@ test('every event comes back as it was written, on the clock of the reader', () 
       eagain: 3,
     },
     { ...at('mutator 3 first', 8000, 1000), type: 'stopped', pause: 'full' },
+    { ...at('mutator 3 first', 8250, 250), type: 'stopped', pause: 'snapshot' },
     { ...at('mutator 3 first', 9000, 1000), type: 'stall', reason: 'pace' },
     { ...at('mutator 3 first', 11000, 0), type: 'detached' },
     { ...at('mutator 3 the second one', now, 0), type: 'attached' },

@@ -10,7 +10,15 @@ import {
   THREAD_RUNNING,
   THREAD_SAFE,
 } from '#src/heap/layout.js';
-import { createLibcKernel, EPERM, ESRCH, type Kernel, SCHED_FIFO, SCHED_OTHER } from '#src/uffd/index.js';
+import {
+  createLibcKernel,
+  EPERM,
+  ESRCH,
+  type Kernel,
+  SCHED_FIFO,
+  SCHED_OTHER,
+  SCHED_RESET_ON_FORK,
+} from '#src/uffd/index.js';
 import { ArenaHarness } from '../../support/arena-harness.ts';
 
 const SELF = 1000;
@@ -27,6 +35,9 @@ const options = {
 const policies = new Map<number, readonly [policy: number, priority: number]>();
 const refused = new Map<number, number>();
 const order: string[] = [];
+/** Threads with SCHED_RESET_ON_FORK, and whether, without CAP_SYS_NICE, they cannot lose it. */
+const flagged = new Set<number>();
+let flagStays = false;
 const POLICY_BITS = 0xff;
 
 const kernel: Kernel = {
@@ -38,6 +49,10 @@ const kernel: Kernel = {
     const tid = given || SELF;
     if (refused.has(tid)) return -refused.get(tid)!;
     if (!policies.has(tid)) return -ESRCH;
+    const flag = (policy & SCHED_RESET_ON_FORK) !== 0;
+    if (flagStays && flagged.has(tid) && !flag) return -EPERM;
+    if (flag) flagged.add(tid);
+    else flagged.delete(tid);
     policies.set(tid, [policy & POLICY_BITS, priority]);
     order.push(`${tid} ${policy & POLICY_BITS}`);
     return 0;
@@ -62,6 +77,8 @@ beforeEach(() => {
   }
   policies.clear();
   refused.clear();
+  flagged.clear();
+  flagStays = false;
   policies.set(SELF, [SCHED_OTHER, 0]);
   thread(0, 1, THREAD_RUNNING);
   thread(1, 2, THREAD_SAFE);
@@ -111,6 +128,7 @@ describe('the threads of a pause', () => {
 
 test.each([
   ['the kernel refuses', () => refused.set(SELF, EPERM), {}, -EPERM],
+  ['RLIMIT_RTPRIO allows what cannot be taken back whole', () => (flagStays = true), {}, -EPERM],
   ['it is not wanted', () => {}, { pausePriority: 'keep' }, 0],
   ['a verifier makes pauses long', () => {}, { verify: 'full' }, 0],
 ])('nothing is raised where %s', (_, prepare, given, told) => {
@@ -120,6 +138,16 @@ test.each([
   priority.raise();
   expect([1, 4, SELF].map((tid) => policies.get(tid))).toEqual([NORMAL, NORMAL, NORMAL]);
   expect(h.control[CTL_PAUSE_PRIORITY]).toBe(told);
+});
+
+test('the collector of a heap that does not verify is raised while a brief pause lasts, one that does is not', () => {
+  for (const record of h.tables.threads) record[T_STATE] = THREAD_SAFE;
+  const during = (given: object): unknown => {
+    const world = new World(h.context({ options: { ...options, ...given }, workers: 0 }));
+    return world.pausedBriefly(PAUSE_FLIP, () => policies.get(SELF)![0]);
+  };
+  expect([during({}), during({ verify: 'phase' })]).toEqual([SCHED_FIFO, SCHED_OTHER]);
+  expect(policies.get(SELF)).toEqual(NORMAL);
 });
 
 test('a thread that does not come to its safepoint loses its priority before anybody gives it up', () => {
@@ -139,6 +167,7 @@ test('a thread that does not come to its safepoint loses its priority before any
   } finally {
     kernel.tgkill = get;
   }
+  expect(order).toContain(`1 ${SCHED_FIFO}`);
   expect(seen.length).toBeGreaterThan(0);
   for (const one of seen) expect(one).toEqual([1, NORMAL, NORMAL]);
 });
