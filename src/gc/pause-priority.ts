@@ -21,9 +21,10 @@ const COLLECTOR_PRIORITY = 2;
 export class PausePriority {
   readonly #context: WorkerContext;
   readonly #self: number;
-  /** Thread ids that are raised, the collector's last. */
-  readonly #raised = new Int32Array(MAX_THREADS + 1);
+  /** Ids of mutators that are raised. */
+  readonly #raised = new Int32Array(MAX_THREADS);
   #count = 0;
+  #selfRaised = false;
 
   /** On the collector's thread. Tries it out on the thread itself; CTL_PAUSE_PRIORITY tells how that went. */
   constructor(context: WorkerContext) {
@@ -36,16 +37,19 @@ export class PausePriority {
     control[CTL_PAUSE_PRIORITY] = result === 0 ? 1 : result;
   }
 
-  /** Raises the collector and all running mutators. */
+  /**
+   * Raises the collector and all running mutators. The collector first: a mutator that waits for its CPU, once raised, would take it away
+   * before anybody is asked to stop.
+   */
   raise(): void {
-    const { control, tables } = this.#context;
+    const { control, kernel, tables } = this.#context;
     if (control[CTL_PAUSE_PRIORITY] !== 1) return;
+    this.#selfRaised ||= setPolicy(kernel, this.#self, SCHED_FIFO | SCHED_RESET_ON_FORK, COLLECTOR_PRIORITY);
+    if (!this.#selfRaised) return;
     for (const i of tables.attached()) {
       const thread = tables.threads[i]!;
-      if (Atomics.load(thread, T_STATE) === THREAD_RUNNING)
-        this.#raiseThread(thread[T_TID]!, MUTATOR_PRIORITY);
+      if (Atomics.load(thread, T_STATE) === THREAD_RUNNING) this.#raiseMutator(thread[T_TID]!);
     }
-    this.#raiseThread(this.#self, COLLECTOR_PRIORITY);
   }
 
   /** Lowers whom `raise` raised, the collector last. Twice does nothing. */
@@ -59,16 +63,21 @@ export class PausePriority {
       if (result < 0 && result !== -ESRCH) this.#raised[left++] = tid;
     }
     this.#count = left;
+    if (this.#selfRaised) this.#selfRaised = !setPolicy(kernel, this.#self, SCHED_OTHER, 0);
   }
 
-  #raiseThread(tid: number, priority: number): void {
+  #raiseMutator(tid: number): void {
     const { kernel } = this.#context;
     if (tid === 0 || this.#count === this.#raised.length) return;
     if (kernel.schedGetScheduler(tid) !== SCHED_OTHER) return;
     // What cannot be raised stays as it is: the pause is longer, and right all the same.
-    if (kernel.schedSetScheduler(tid, SCHED_FIFO | SCHED_RESET_ON_FORK, priority) === 0)
+    if (setPolicy(kernel, tid, SCHED_FIFO | SCHED_RESET_ON_FORK, MUTATOR_PRIORITY))
       this.#raised[this.#count++] = tid;
   }
+}
+
+function setPolicy(kernel: Kernel, tid: number, policy: number, priority: number): boolean {
+  return kernel.schedSetScheduler(tid, policy, priority) === 0;
 }
 
 /** Raises the calling thread and lowers it again. Returns 0, or why that could not be done, as -errno. */

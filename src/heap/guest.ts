@@ -88,6 +88,7 @@ export interface GuestAbi {
 export interface GuestMutator {
   safepoint(): void;
   collect(): void;
+  asRef(address: number): Ref;
   assertReference(ref: Ref): void;
   assertSlot(ref: Ref, offset: number): void;
   assertRaw(ref: Ref, offset: number, bytes: number): void;
@@ -153,6 +154,8 @@ export function guestAbi(
     return allocation.allocate(type, bytes, length, check(type, bytes, length), throws);
   };
 
+  // What a guest holds was read by the guest: nobody here saw it.
+  const ref = (address: number): Ref => mutator.asRef(address);
   const functions: GuestImports = Object.freeze({
     thread: record,
     // Under verify and stress every poll counts: the thread's state is 1 while it runs.
@@ -179,24 +182,25 @@ export function guestAbi(
       });
     },
     copyElements: (source: number, at: number, target: number, to: number, count: number) =>
-      mutator.copyElements(source as Ref, at, target as Ref, to, count),
+      mutator.copyElements(ref(source), at, ref(target), to, count),
     fillElements: (array: number, begin: number, end: number, value: number) =>
-      mutator.fillElements(array as Ref, begin, end, value as Ref),
-    getWeak: (ref: number) => mutator.getWeak(ref as Ref),
-    setWeak: (ref: number, referent: number) => mutator.setWeak(ref as Ref, referent as Ref),
-    getKey: (ref: number) => mutator.getKey(ref as Ref),
-    getValue: (ref: number) => mutator.getValue(ref as Ref),
-    setEphemeron: (ref: number, key: number, value: number) =>
-      mutator.setEphemeron(ref as Ref, key as Ref, value as Ref),
-    identityHash: (ref: number) => mutator.identityHash(ref as Ref),
-    guard: (ref: number, queue: number) => {
+      mutator.fillElements(ref(array), begin, end, ref(value)),
+    getWeak: (object: number) => mutator.getWeak(ref(object)),
+    setWeak: (object: number, referent: number) => mutator.setWeak(ref(object), ref(referent)),
+    getKey: (object: number) => mutator.getKey(ref(object)),
+    getValue: (object: number) => mutator.getValue(ref(object)),
+    setEphemeron: (object: number, key: number, value: number) =>
+      mutator.setEphemeron(ref(object), ref(key), ref(value)),
+    identityHash: (object: number) => mutator.identityHash(ref(object)),
+    guard: (object: number, queue: number) => {
       mutator.assertRoots();
-      mutator.guard(ref as Ref, queue);
+      mutator.guard(ref(object), queue);
     },
     nextFinalizable: (queue: number) => mutator.nextFinalizable(queue),
-    checkRef: (ref: number) => mutator.assertReference(ref as Ref),
-    checkSlot: (ref: number, offset: number) => mutator.assertSlot(ref as Ref, offset),
-    checkRaw: (ref: number, offset: number, bytes: number) => mutator.assertRaw(ref as Ref, offset, bytes),
+    checkRef: (object: number) => mutator.assertReference(ref(object)),
+    checkSlot: (object: number, offset: number) => mutator.assertSlot(ref(object), offset),
+    checkRaw: (object: number, offset: number, bytes: number) =>
+      mutator.assertRaw(ref(object), offset, bytes),
   });
   return Object.freeze({
     version: GUEST_ABI_VERSION,

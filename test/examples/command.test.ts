@@ -1,10 +1,15 @@
 // What the command lines of all examples have in common.
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { readSize, writeSize } from '#examples/support/sizes.js';
 import { fitSizes } from '#examples/support/memory.js';
 import { runCommand } from '../support/child.ts';
 import { exampleUnread } from './run.ts';
+
+const examples = fileURLToPath(new URL('../../examples', import.meta.url));
+const NAMES = readdirSync(examples).filter((name) => existsSync(join(examples, name, 'main.ts')));
 
 const script = fileURLToPath(new URL('../../scripts/example.mjs', import.meta.url));
 
@@ -22,7 +27,7 @@ test.each([[], ['no-such-example'], ['support'], ['..']])(
   async (...args) => {
     const { status, stderr } = await runCommand(process.execPath, [script, ...args]);
     expect(status).toBe(2);
-    expect(stderr).toMatch(/one of: mirror, realloc, swap, wasm-guest$/m);
+    expect(stderr).toMatch(new RegExp(`one of: ${NAMES.join(', ')}$`, 'm'));
   },
 );
 

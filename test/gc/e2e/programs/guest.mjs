@@ -51,11 +51,16 @@ const scenarios = {
     }),
 
   /** A workload as a guest. */
-  workload: ({ name, scale, options }) =>
+  workload: ({ name, scale, options, atMostAgain }) =>
     withHeap(options, (heap) => {
       const mutator = heap.attach();
       let operations = 0;
-      const checksum = runWorkload(name, heap, mutator, scale, () => operations++);
+      let checksum = runWorkload(name, heap, mutator, scale, () => operations++);
+      // Again, where a cycle was to come between and the collector was late: it must read the same.
+      for (let again = 0; again < atMostAgain && heap.stats().cycles === 0; again++) {
+        const next = runWorkload(name, heap, mutator, scale, () => {});
+        if (next !== checksum) checksum = NaN;
+      }
       const { cycles } = heap.stats();
       mutator.detach();
       return { checksum, operations, cycles };
@@ -70,7 +75,7 @@ const scenarios = {
         mutator.detach();
         return sums;
       });
-    const [guest, checked] = [await all(false), await all(true)];
+    const [guest, checked] = [await all('off'), await all('full')];
     return Object.fromEntries(names.map((name, i) => [name, { guest: guest[i], checked: checked[i] }]));
   },
 
