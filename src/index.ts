@@ -50,6 +50,7 @@ export { InternTable, type InternTableTypes } from './heap/intern-table.ts';
 export { Mutator } from './heap/mutator.ts';
 export { Persistent, type SharedHandle } from './heap/persistent.ts';
 export { type Local, NULL, type Offset, type Ref } from './heap/ref.ts';
+export type { Synchronous } from './heap/synchronous.ts';
 export type {
   CycleOutcome,
   FaultOutcome,

@@ -12,6 +12,7 @@
 //   safepoint  a concurrent one waits for the runtime
 //   history    all of it at random; a failure is run again on heaps with less and less freedom, until it passes
 
+import { TospaceError } from '../errors.ts';
 import { type CheckContext, count, type Outcome } from './checks/check.ts';
 import { CHECK_BY_NAME } from './checks/index.ts';
 import { CONCURRENT, CONFIGURATIONS, type ConfigurationName, LADDER } from './configurations.ts';
@@ -21,11 +22,11 @@ import { type CheckName, type CheckReport, CHECKS, type ConformanceReport } from
 import { runJob } from './runner.ts';
 
 export interface ConformanceOptions {
-  /** Of all that is random. Default: another one every time; the report says which. */
+  /** Of all that is random: an integer from 0 to 2³¹ - 1. Default: another one every time; the report says which. */
   readonly seed?: number;
   /** Histories on each concurrent heap, and a factor for the other checks. Default 1; for a night, 1000. */
   readonly effort?: number;
-  /** Which checks to run. Default: all. */
+  /** Which checks to run, at least one. Default: all. */
   readonly checks?: readonly CheckName[];
   /** Called after each check. */
   readonly onCheck?: (report: CheckReport) => void;
@@ -50,6 +51,7 @@ const WIDTH = 2;
 
 /**
  * Runs the checks on a runtime. Takes some seconds; every check has a process of its own, so that no mistake harms this one.
+ * @throws TospaceError ERR_OPTION when an option is wrong, or `embedder.module` is no URL.
  * @throws Error when the embedder's module does not load or a hook throws where nothing is wrong with the heap.
  */
 export async function conformance<Runtime, Types>(
@@ -58,7 +60,8 @@ export async function conformance<Runtime, Types>(
 ): Promise<ConformanceReport> {
   const { effort = 1, checks = CHECKS, timeoutMs = 120_000, onCheck } = options;
   const seed = options.seed ?? Math.floor(Math.random() * 1e9);
-  const { module } = embedder;
+  const module = embedder?.module;
+  assertUsable({ module, seed, effort, checks, timeoutMs });
   const running = new Map<CheckName, Promise<CheckReport>>();
   const free = new Slots(WIDTH);
   for (const check of CHECKS.filter((name) => checks.includes(name))) {
@@ -71,6 +74,30 @@ export async function conformance<Runtime, Types>(
   const reports = await Promise.all(running.values());
   const mistakes = [...new Set(reports.flatMap(({ findings }) => findings.map(({ mistake }) => mistake)))];
   return { embedder: embedder.name, passed: mistakes.length === 0, seed, checks: reports, mistakes };
+}
+
+/** Without this a wrong option would make checks do nothing, and pass. */
+function assertUsable(given: Omit<Settings, 'free'> & { readonly checks: readonly CheckName[] }): void {
+  const { module, seed, effort, checks, timeoutMs } = given;
+  const isInteger = (value: number, low: number): boolean =>
+    Number.isInteger(value) && value >= low && value < 2 ** 31;
+  const rules: [right: boolean, what: string, rule: string][] = [
+    [URL.canParse(module), 'embedder.module', 'the import.meta.url of the module that exports the embedder'],
+    [isInteger(seed, 0), 'seed', 'an integer from 0 to 2147483647'],
+    [isInteger(effort, 1), 'effort', 'an integer from 1'],
+    [isInteger(timeoutMs, 1), 'timeoutMs', 'an integer of milliseconds from 1'],
+    [
+      Array.isArray(checks) && checks.length > 0 && checks.every((name) => CHECKS.includes(name)),
+      'checks',
+      `a list of at least one of ${CHECKS.join(', ')}`,
+    ],
+  ];
+  for (const [right, what, rule] of rules) {
+    if (right) continue;
+    throw new TospaceError('ERR_OPTION', `${what} is not allowed as it is given`, {
+      hint: `${what} must be ${rule}.`,
+    });
+  }
 }
 
 interface Settings extends Omit<CheckContext, 'at'> {

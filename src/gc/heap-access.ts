@@ -172,10 +172,15 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   /**
    * Attaches the calling thread. It begins in a safe region: touch the heap inside `mutator.run(() => …)`.
    * @param options.name what reports call the thread, 20 bytes of it; default: `thread` and the kernel's id of it.
-   * @throws TospaceError ERR_STATE when the heap is closed or 64 threads are attached.
+   * @throws TospaceError ERR_STATE when the heap is closed or 64 threads are attached; ERR_OPTION when the name is no string.
    */
   attach({ name }: AttachOptions = {}): Mutator {
     this.#assertOpen();
+    if (name !== undefined && typeof name !== 'string') {
+      throw new TospaceError('ERR_OPTION', `name: ${String(name)} is not a name of a thread`, {
+        hint: "Call attach({ name: 'a string' }), or attach().",
+      });
+    }
     const peers = new Peers(this.#threads);
     const host: ThreadHost = {
       tid: this.kernel.gettid(),
@@ -266,11 +271,26 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   }
 }
 
-/** Attaches this thread's view to a heap of another thread of the same process. */
+/**
+ * Attaches this thread's view to a heap of another thread of the same process. Its events are told to the thread that created the heap
+ * alone: to listen here throws ERR_STATE.
+ * @throws TospaceError ERR_OPTION when `shared` does not come from `heap.share()`.
+ */
 export function attachHeap(shared: SharedHeap): HeapAccess {
-  return new HeapAccess(
-    createLibcKernel(),
-    shared,
-    new TablesClass(shared.arena.memory, shared.arena.geometry),
-  );
+  if (shared?.arena?.geometry === undefined) {
+    throw new TospaceError('ERR_OPTION', 'shared is not what heap.share() returns', {
+      hint: 'Post heap.share() to this thread, and call attachHeap with what arrives.',
+    });
+  }
+  const { memory, geometry } = shared.arena;
+  const heap = new HeapAccess(createLibcKernel(), shared, new TablesClass(memory, geometry));
+  (heap as EventEmitter).on('newListener', refuseListener);
+  return heap;
+}
+
+/** A listener that is never called would be a silent mistake. */
+function refuseListener(event: string): never {
+  throw new TospaceError('ERR_STATE', `"${event}" is not told to this thread`, {
+    hint: 'Listen on the thread that created the heap; here, use stats() or trace().',
+  });
 }

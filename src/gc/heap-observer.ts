@@ -75,7 +75,13 @@ export class HeapObserver {
   #observing = false;
   #scheduled: NodeJS.Immediate | undefined;
 
+  /** @throws TospaceError ERR_OPTION when `callback` is no function. */
   constructor(callback: (list: HeapEntryList, observer: HeapObserver) => void) {
+    if (typeof callback !== 'function') {
+      throw new TospaceError('ERR_OPTION', `${inspect(callback)} is no callback of a HeapObserver`, {
+        hint: 'Call new HeapObserver((list) => { list.getEntries() }).',
+      });
+    }
     this.#callback = callback;
   }
 

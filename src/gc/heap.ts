@@ -30,7 +30,7 @@ import type { HeapEvent } from './events.ts';
 import { atExit } from './exit.ts';
 import { failStop } from './fail-stop.ts';
 import { kernelModule } from './kernels.ts';
-import { announce, type HeapListener, NULL_LISTENER } from './listener.ts';
+import { announce, type HeapListener } from './listener.ts';
 import { type HeapOptions, markStackEntries, OPTIONS_VARIABLE, resolveOptions } from './options.ts';
 import { openUserfaultfd } from './mode.ts';
 import { tryPriority } from './pause-priority.ts';
@@ -42,8 +42,8 @@ const EXIT_TIMEOUT_MS = 10_000;
 
 /** A heap, as its creator holds it. */
 export class Heap extends HeapAccess {
-  /** Hears of cycles, phases and pauses, before the events of this EventEmitter are emitted. Default: one that hears nothing. */
-  listener: HeapListener = NULL_LISTENER;
+  /** Hears of cycles, phases and pauses, before the events of this EventEmitter are emitted. Default: nobody. */
+  listener: HeapListener | undefined;
   readonly #arena: Arena;
   readonly #uffd: Userfaultfd | undefined;
   readonly #stop: StopSignal;

@@ -28,9 +28,6 @@ export interface HeapListener {
   cycleAbandoned?(error: Error): void;
 }
 
-/** Hears nothing. */
-export const NULL_LISTENER: HeapListener = Object.freeze({});
-
 /** Message of the channel `tospace:cycle:start`. */
 export interface CycleStartMessage {
   readonly heap: Heap;
@@ -70,7 +67,7 @@ export function announce(heap: Heap, event: HeapEvent): void {
       break;
     case 'abandoned': {
       const error = decodeError(event.error) as Error;
-      heap.listener.cycleAbandoned?.(error);
+      heap.listener?.cycleAbandoned?.(error);
       heap.emit('abandoned', error);
       if (abandonedChannel.hasSubscribers) abandonedChannel.publish({ heap, error });
     }
@@ -79,7 +76,7 @@ export function announce(heap: Heap, event: HeapEvent): void {
 
 function announceStart(heap: Heap, start: CycleStart, offsetMs: number): void {
   shift(start, offsetMs);
-  heap.listener.cycleStarted?.(start);
+  heap.listener?.cycleStarted?.(start);
   heap.emit('start', start);
   if (startChannel.hasSubscribers) startChannel.publish({ heap, start });
 }
@@ -88,7 +85,7 @@ function announceEnd(heap: Heap, report: CycleReport, offsetMs: number): void {
   shift(report, offsetMs);
   for (const pause of report.pauses) shift(pause, offsetMs);
   const { listener } = heap;
-  if (listener.phase !== undefined) {
+  if (listener?.phase !== undefined) {
     let startMs = report.startMs;
     for (const name in report.phasesMs) {
       const durationMs = report.phasesMs[name as PhaseName]!;
@@ -96,8 +93,8 @@ function announceEnd(heap: Heap, report: CycleReport, offsetMs: number): void {
       startMs += durationMs;
     }
   }
-  if (listener.pause !== undefined) for (const pause of report.pauses) listener.pause(pause, report);
-  listener.cycleEnded?.(report);
+  if (listener?.pause !== undefined) for (const pause of report.pauses) listener.pause(pause, report);
+  listener?.cycleEnded?.(report);
   if (pauseChannel.hasSubscribers) {
     for (const pause of report.pauses) pauseChannel.publish({ heap, pause, report });
   }

@@ -191,11 +191,13 @@ function checkStress(stress: unknown): StressOptions {
 
 /** Checks the values of an options object, each by itself. */
 function checkEach(given: HeapOptions): Loose {
-  if (typeof given !== 'object' || given === null) {
-    throw new TospaceError(
-      'ERR_OPTION',
-      `options must be an object, not ${given === null ? 'null' : typeof given}`,
-    );
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new TospaceError('ERR_OPTION', `options must be an object, not ${inspect(given)}`, {
+      hint:
+        typeof given === 'string'
+          ? 'Read an option string by parseOptions(text).'
+          : "Call createHeap({ heap: '64MiB' }), or createHeap().",
+    });
   }
   return Object.fromEntries(
     members(given, 'options').map(([key, value]) => {

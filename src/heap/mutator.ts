@@ -33,6 +33,7 @@ import { type Persistent, PersistentTable, type SharedHandle } from './persisten
 import { type Local, NULL, type Ref } from './ref.ts';
 import { MutatorReferences } from './references.ts';
 import { ShadowStack } from './shadow-stack.ts';
+import type { Synchronous } from './synchronous.ts';
 import type { Tables } from './tables.ts';
 import { MutatorThread, type ThreadHost } from './thread.ts';
 import type { ArrayType, HeapType, RecordDescriptor } from './types.ts';
@@ -137,8 +138,8 @@ export class Mutator extends AtomicFields {
     this.#thread.leave();
   }
 
-  /** Runs `body` as a mutator; outside of it the thread is in a safe region. `body` must be synchronous. */
-  run<T>(body: () => T): T {
+  /** Runs `body` as a mutator; outside of it the thread is in a safe region. `body` must be synchronous; an async function does not compile. */
+  run<T>(body: Synchronous<T>): T {
     this.#thread.enter();
     try {
       return body();
@@ -151,7 +152,7 @@ export class Mutator extends AtomicFields {
    * Within `run`: a safe region while `body` runs, which may block and must not touch the heap. References held in variables are
    * stale afterwards.
    */
-  blocking<T>(body: () => T): T {
+  blocking<T>(body: Synchronous<T>): T {
     return this.#thread.blocking(body);
   }
 
@@ -474,7 +475,7 @@ export class Mutator extends AtomicFields {
   }
 
   /** Runs `body` and releases the handles it made. */
-  scope<T>(body: () => T): T {
+  scope<T>(body: Synchronous<T>): T {
     const depth = this.shadowStack.depth;
     try {
       return body();

@@ -5,6 +5,7 @@ import { TospaceError } from '../errors.ts';
 import { Mutator, type MutatorOptions } from './mutator.ts';
 import type { Ref } from './ref.ts';
 import { ReferenceWatch } from './reference-watch.ts';
+import type { Synchronous } from './synchronous.ts';
 import type { Tables } from './tables.ts';
 import type { ThreadHost } from './thread.ts';
 import type { ArrayType, RecordDescriptor } from './types.ts';
@@ -64,21 +65,21 @@ export class WatchedMutator extends Mutator {
     if (--this.#depth === 0) this.#watch.pass('leave');
   }
 
-  override run<T>(body: () => T): T {
+  override run<T>(body: Synchronous<T>): T {
     if (this.#depth > 0) return super.run(body);
     return this.#passing('run', () =>
-      super.run(() => {
+      super.run((() => {
         this.#depth++;
         try {
           return body();
         } finally {
           this.#depth--;
         }
-      }),
+      }) as Synchronous<T>),
     );
   }
 
-  override blocking<T>(body: () => T): T {
+  override blocking<T>(body: Synchronous<T>): T {
     return this.#passing('blocking', () => super.blocking(body));
   }
 

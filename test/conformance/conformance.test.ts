@@ -92,6 +92,22 @@ test('histories alone explain what goes wrong', async () => {
   expect(report.mistakes, describeReport(report)).toEqual(['missed-root']);
 });
 
+test.each<object>([
+  { checks: [] },
+  { checks: ['sizes'] },
+  { effort: 0 },
+  { seed: 'one' },
+  { timeoutMs: 0.5 },
+])('%j would pass without a check, and is refused', async (options) => {
+  await expect(conformance(skeleton, options)).rejects.toMatchObject({ code: 'ERR_OPTION' });
+});
+
+test('an embedder without its module is refused', async () => {
+  const rejected = conformance({ ...skeleton, module: undefined as never }, { checks: ['size'] });
+  await expect(rejected).rejects.toMatchObject({ code: 'ERR_OPTION' });
+  await expect(conformance(undefined as never)).rejects.toMatchObject({ code: 'ERR_OPTION' });
+});
+
 test('a description that does not even load is an error, not a finding', async () => {
   await expect(variant('throws-at-once', ['size'])).rejects.toThrow('no such machine');
 });

@@ -9,6 +9,7 @@ import {
   parseOptions,
   type RecordType,
   type Ref,
+  type Synchronous,
 } from 'tospace';
 import { expectTypeOf } from 'vitest';
 
@@ -90,6 +91,30 @@ export function references(heap: HeapAccess, m: Mutator): void {
   heap.defineRecord('Wrong', { a: 'string' });
   // @ts-expect-error references have arrays of their own
   heap.defineArray('Wrong', 'ref');
+}
+
+export function bodies(m: Mutator): void {
+  expectTypeOf(m.run(() => 1)).toEqualTypeOf<number>();
+  m.scope(() => m.blocking(() => {}));
+  // @ts-expect-error behind an await it would run in a safe region
+  m.run(async () => 1);
+  // @ts-expect-error behind an await its handles would be gone
+  m.scope(async () => {});
+  // @ts-expect-error it would wait for nothing
+  m.blocking(() => Promise.resolve());
+  const passOn = <T>(body: Synchronous<T>): T => m.run(body);
+  expectTypeOf(passOn(() => 'text')).toEqualTypeOf<string>();
+  // @ts-expect-error passed on or not
+  passOn(async () => 1);
+}
+
+export async function events(): Promise<void> {
+  const heap = await createHeap();
+  heap.on('cycle', ({ durationMs }) => expectTypeOf(durationMs).toEqualTypeOf<number>());
+  // @ts-expect-error there is no such event
+  heap.on('cycel', () => {});
+  heap.listener = { pause: ({ totalUs }) => expectTypeOf(totalUs).toEqualTypeOf<number>() };
+  heap.listener = undefined;
 }
 
 export function weak(heap: HeapAccess, m: Mutator): void {

@@ -23,7 +23,7 @@ export interface SnapshotOptions {
 
 export function takeSnapshot(inspector: Inspector, given: SnapshotOptions): HeapGraph {
   const { maxBytes = DEFAULT_MAX_BYTES, whileStopped } = given;
-  if (!(maxBytes >= 1)) {
+  if (!(typeof maxBytes === 'number' && maxBytes >= 1)) {
     throw new TospaceError('ERR_OPTION', `maxBytes: ${maxBytes} is not a number of bytes`, {
       hint: 'maxBytes is the most memory that a graph may take: a positive number.',
     });

@@ -72,6 +72,11 @@ function put(object: Record<string, unknown>, path: readonly string[], value: un
  * @throws TospaceError ERR_OPTION that names the source, the key, and what the value may be.
  */
 export function parseOptions(text: string, source = 'option string'): HeapOptions {
+  if (typeof text !== 'string') {
+    throw new TospaceError('ERR_OPTION', `${source}: ${String(text)} is no text`, {
+      hint: "Call parseOptions(process.env.TOSPACE ?? '').",
+    });
+  }
   const options: Record<string, unknown> = {};
   const seen = new Set<string>();
   if (text.trim() === '') return options;

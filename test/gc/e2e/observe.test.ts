@@ -63,6 +63,16 @@ test('an abandoned cycle is told as one', async () => {
   });
 });
 
+test('wrong calls are typed errors at once, and a listener may be taken away', async () => {
+  expect(await succeed('observe', 'wrongCalls')).toEqual({
+    name: 'ERR_OPTION',
+    shared: 'ERR_OPTION',
+    maxBytes: 'ERR_OPTION',
+    attachedListener: 'ERR_STATE',
+    told: 1,
+  });
+});
+
 test.each(['concurrent', 'stop-the-world'])('the log of the collector %s', async (collector) => {
   const result = await run('observe', 'log', { options: { collector } });
   expect(result.status, describeEnd(result)).toBe(0);

@@ -8,7 +8,7 @@ import type { CycleReport } from '#src/gc/cycle.js';
 import { formatCycle } from '#src/gc/cycle-log.js';
 import type { Heap } from '#src/gc/heap.js';
 import { HeapObserver, type HeapPerformanceEntry } from '#src/gc/heap-observer.js';
-import { announce, NULL_LISTENER } from '#src/gc/listener.js';
+import { announce } from '#src/gc/listener.js';
 import { monotonicOffsetMs } from '#src/heap/clock.js';
 
 const MIB = 2 ** 20;
@@ -53,8 +53,12 @@ test("a cycle in Android's words", () => {
 });
 
 function fakeHeap(): Heap {
-  return Object.assign(new EventEmitter(), { listener: NULL_LISTENER }) as unknown as Heap;
+  return Object.assign(new EventEmitter(), { listener: undefined }) as unknown as Heap;
 }
+
+test('a HeapObserver without a callback is refused at once, not when there is something to tell', () => {
+  expect(() => new HeapObserver(undefined as never)).toThrow(expect.objectContaining({ code: 'ERR_OPTION' }));
+});
 
 test('the listener is told first, then the emitter, then the channels, with times on the clock of this thread', () => {
   const heap = fakeHeap();

@@ -84,6 +84,21 @@ test.each([
   expect(error.message).toContain(key);
 });
 
+test.each([
+  ['heap=64MiB', 'parseOptions'],
+  [null, 'createHeap'],
+  [[], 'createHeap'],
+  [64, 'createHeap'],
+])('options that are %j are refused, with what to write instead', (options, cure) => {
+  const error = refusal(options);
+  expect(error.code).toBe('ERR_OPTION');
+  expect(error.hint).toContain(cure);
+});
+
+test('an option string that is none is refused', () => {
+  expect(() => parseOptions(undefined as never)).toThrow(expect.objectContaining({ code: 'ERR_OPTION' }));
+});
+
 test('what stress leaves out, or sets to undefined, is off', () => {
   const stress = Object.fromEntries(
     [

@@ -409,6 +409,32 @@ const scenarios = {
     throw new Error('no call of mremap was refused');
   },
 
+  /** What is called in a wrong way is an error at once, and a listener may be taken away again. */
+  async wrongCalls() {
+    const heap = await createHeap({ heap: 4 * MIB });
+    const code = (body) => thrownBy(body).code;
+    const codes = {
+      name: code(() => heap.attach({ name: 42 })),
+      shared: code(() => attachHeap({})),
+      maxBytes: code(() => heap.snapshot({ maxBytes: '1' })),
+      attachedListener: code(() => attachHeap(heap.share()).on('cycle', () => {})),
+    };
+    let told = 0;
+    heap.listener = { cycleStarted: () => told++ };
+    const m = heap.attach();
+    const collect = async () => {
+      const over = new Promise((resolve) => heap.once('cycle', resolve));
+      m.run(() => m.collect());
+      await over;
+    };
+    await collect();
+    heap.listener = undefined;
+    await collect();
+    m.detach();
+    await heap.close();
+    return { ...codes, told };
+  },
+
   /** The main thread is busy in run() all the time: lines appear all the same. */
   async log({ options }) {
     const heap = await createHeap({ heap: 4 * MIB, log: 'cycles', ...options });
