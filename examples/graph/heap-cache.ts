@@ -17,6 +17,7 @@ import type {
   Ref,
   RefArrayType,
   SharedHandle,
+  Synchronous,
 } from 'tospace';
 import type { Cache, StateReport } from './cache.ts';
 import {
@@ -87,14 +88,13 @@ export class HeapCache implements Cache {
   }
 
   /** Runs `body` as a mutator: all other methods are called inside. Outside of it the thread is in a safe region. */
-  run<T>(body: () => T): T {
+  run<T>(body: Synchronous<T>): T {
     const m = this.#m;
-    return m.run(() =>
-      m.scope(() => {
-        this.#index = m.local(m.borrow(this.#shared.index).get());
-        return body();
-      }),
-    );
+    const opened = (): T => {
+      this.#index = m.local(m.borrow(this.#shared.index).get());
+      return body();
+    };
+    return m.run((() => m.scope(opened as Synchronous<T>)) as Synchronous<T>);
   }
 
   /** Makes a part of the entries, without links and values: so all entries lie together, and a walk touches few pages. */
