@@ -15,6 +15,7 @@ import { invariant, TospaceError } from '../errors.ts';
 import { STAGING_BYTES } from '../heap/geometry.ts';
 import {
   BATCH_PAGES,
+  COLLECTOR,
   CTL_NON_MOVING_CLOSING,
   CTL_TO_ALIAS,
   PAGE_BYTES,
@@ -26,6 +27,7 @@ import {
   W_EEXIST,
 } from '../heap/layout.ts';
 import { EAGAIN, EEXIST, EFAULT, ENOENT, errnoName } from '../uffd/index.ts';
+import { TRACE_PAGES } from '../heap/trace-ring.ts';
 import type { WorkerContext } from './context.ts';
 import { PageFixer } from './page-fixer.ts';
 import type { PageChecker } from './verify/page-checker.ts';
@@ -71,6 +73,9 @@ export class Builder {
     const { kernels, worker, control } = this.#context;
     const count = kernels.claimPages(page, limit, worker);
     if (count === 0) return 0;
+    const { trace } = this.#context;
+    // A server's pages are in the events of its faults.
+    const start = worker === COLLECTOR && trace.on ? performance.now() : 0;
     const copies = page < this.#copiedPages;
     const stays = page >= this.#nonMovingPage;
     if (stays) {
@@ -88,6 +93,7 @@ export class Builder {
     } else {
       this.mapProcessed(page, count);
     }
+    if (start !== 0) trace.span(TRACE_PAGES, 0, start, performance.now(), page, count);
     this.#context.countPages(count, stays ? 0 : count * PAGE_BYTES);
     return count;
   }

@@ -2,10 +2,13 @@
 
 import type { MessagePort } from 'node:worker_threads';
 import { encodeError } from '../errors.ts';
+import { type CycleCause, mostPressing } from '../heap/causes.ts';
+import { monotonicOffsetMs } from '../heap/clock.ts';
 import {
   CTL_ABANDONED,
   CTL_ABANDONED_TICKET,
   CTL_ALLOC_EPOCH,
+  CTL_CAUSES,
   CTL_CLOSING,
   CTL_CYCLE,
   CTL_CYCLES_ASKED,
@@ -21,6 +24,8 @@ import { publishTimeout } from '../heap/safepoint-timeout.ts';
 import { ConcurrentCollector } from './concurrent.ts';
 import type { WorkerContext } from './context.ts';
 import { CycleCancelled, type CycleReport, isSurvivable, isTimeout, World } from './cycle.ts';
+import { CycleClock } from './cycle-clock.ts';
+import { logAbandoned, logCycle } from './cycle-log.ts';
 import type { HeapEvent } from './events.ts';
 import { NonMoving } from './non-moving.ts';
 import { Governor } from './governor.ts';
@@ -61,14 +66,16 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
   const collector =
     options.collector === 'concurrent' ? new ConcurrentCollector(parts) : new StopTheWorldCollector(parts);
   // Code is compiled when it first runs. Let that be now, on an empty heap, and not in somebody's first pauses.
-  for (let i = 0; i < WARM_UP_CYCLES; i++) collector.cycle(false);
+  for (let i = 0; i < WARM_UP_CYCLES; i++) collector.cycle(false, new CycleClock(context, 'idle'));
   governor.arm();
+  const offsetMs = monotonicOffsetMs();
   const post = (event: HeapEvent): void => events?.postMessage(event);
 
   Atomics.store(control, CTL_PHASE, PHASE_IDLE);
   Atomics.store(record, W_STATE, WORKER_ARMED);
   Atomics.notify(record, W_STATE);
   let checkedAt = performance.now();
+  let cause: CycleCause = 'collect';
   while (!closing()) {
     const done = Atomics.load(control, CTL_CYCLES_DONE);
     if (Atomics.load(control, CTL_CYCLES_ASKED) === done) {
@@ -87,11 +94,20 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
     const answered = Atomics.load(control, CTL_TRIMS_ASKED);
     const ticket = Atomics.load(control, CTL_CYCLES_ASKED);
     const trims = Atomics.load(control, CTL_TRIMS_ASKED);
+    // After the ticket, which was drawn after its cause was set. None: the cause of this request was set in time for the cycle before, and
+    // that one's cause is it, or was more pressing.
+    cause = mostPressing(Atomics.exchange(control, CTL_CAUSES, 0)) ?? cause;
+    const clock = new CycleClock(context, cause);
+    post({ type: 'start', start: { cycle: control[CTL_CYCLE]!, cause, startMs: clock.startMs }, offsetMs });
     try {
-      const report: CycleReport = collector.cycle(trims !== control[CTL_TRIMS_DONE]);
+      const report: CycleReport = collector.cycle(trims !== control[CTL_TRIMS_DONE], clock);
+      clock.end('completed');
       Atomics.add(control, CTL_CYCLE, 1);
-      post({ type: 'cycle', report });
+      post({ type: 'cycle', report, offsetMs });
+      if (options.log === 'cycles') logCycle(report);
     } catch (error) {
+      clock.end(error instanceof CycleCancelled ? 'cancelled' : 'abandoned');
+      world.pauses.take();
       if (error instanceof CycleCancelled) return;
       // Up to the flip nothing has moved: the heap is as it was. After it, somebody would have to finish the window.
       if (!isSurvivable(control, error)) throw error;
@@ -101,6 +117,7 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
       // Or every further allocation would ask for the next attempt.
       governor.abandoned();
       post({ type: 'abandoned', error: encodeError(error) });
+      if (options.log === 'cycles') logAbandoned(cause, error);
     }
     Atomics.store(control, CTL_PHASE, PHASE_IDLE);
     Atomics.store(control, CTL_TRIMS_DONE, answered);

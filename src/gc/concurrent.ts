@@ -39,10 +39,12 @@ import {
   PHASE_PLAN,
   PHASE_REMARK,
 } from '../heap/layout.ts';
+import { STEP_PLAN, STEP_RETIRE, STEP_ROOTS, STEP_TRACE, STEP_VERIFY } from '../heap/trace-ring.ts';
 import { check } from '../uffd/index.ts';
 import { Builder } from './builder.ts';
 import type { WorkerContext } from './context.ts';
-import { type Collector, type CycleReport, PhaseClock, type World } from './cycle.ts';
+import type { Collector, CycleReport, World } from './cycle.ts';
+import type { CycleClock } from './cycle-clock.ts';
 import type { CollectorParts } from './collector-parts.ts';
 import { clearAttics, type FlipTimes, flipMappings, rehearseFlip } from './flip.ts';
 import type { NonMoving } from './non-moving.ts';
@@ -119,10 +121,9 @@ export class ConcurrentCollector implements Collector {
     this.#governor = governor;
   }
 
-  cycle(release: boolean): CycleReport {
+  cycle(release: boolean, clock: CycleClock): CycleReport {
     const { control, arena } = this.#context;
     const { heap } = arena.geometry;
-    const clock = new PhaseClock();
     this.#world.releaseDeadThreads();
     const usedBytesBefore = Atomics.load(control, CTL_CURSOR) - heap;
     this.#governor.begin();
@@ -146,7 +147,7 @@ export class ConcurrentCollector implements Collector {
     clock.lap('references');
 
     const planKernelMs = planCompaction(this.#context, control[CTL_BLACK_LINE]!);
-    this.#nonMoving.sweep();
+    const nonMovingFreed = this.#nonMoving.sweep();
     this.#governor.planned(control[CTL_COMPACTED_BYTES]!);
     this.#verifier?.afterPlan();
     if (release || this.#context.options.retention === 'release') this.#retention.emptyBack();
@@ -174,6 +175,11 @@ export class ConcurrentCollector implements Collector {
     return {
       cycle: control[CTL_CYCLE]!,
       collector: 'concurrent',
+      cause: clock.cause,
+      startMs: clock.startMs,
+      durationMs: clock.durationMs,
+      freedBytes: flip.fromBytes - flip.usedBytes,
+      nonMovingFreed,
       usedBytesBefore,
       usedBytesAfter: flip.usedBytes,
       liveBytes,
@@ -182,6 +188,8 @@ export class ConcurrentCollector implements Collector {
       remarkCards,
       references,
       phasesMs: clock.phasesMs,
+      pauses: this.#world.pauses.take(),
+      mutatorPauseMaxUs: this.#world.mutatorPauseMaxUs,
       planKernelMs,
       flip: flip.times,
       sizing: this.#governor.report(),
@@ -237,11 +245,16 @@ export class ConcurrentCollector implements Collector {
     const { control } = this.#context;
     return this.#world.paused(PAUSE_REMARK, () => {
       this.#world.retireBuffers();
+      this.#world.pauses.step(STEP_RETIRE);
       const cards = this.#tracer.finish();
       control[CTL_BLACK_LINE] = control[CTL_CURSOR]!;
       this.#nonMoving.drawLine();
       this.#references.begin();
-      this.#verifier?.afterRemark();
+      this.#world.pauses.step(STEP_TRACE);
+      if (this.#verifier !== undefined) {
+        this.#verifier.afterRemark();
+        this.#world.pauses.step(STEP_VERIFY);
+      }
       return cards;
     });
   }
@@ -253,19 +266,30 @@ export class ConcurrentCollector implements Collector {
       this.#world.retireBuffers();
       const fromBytes = control[CTL_CURSOR]! - arena.geometry.heap;
       const usedBytes = planBlack(this.#context);
-      this.#verifier?.beforeFlip(fromBytes);
+      if (this.#verifier !== undefined) {
+        this.#world.pauses.step(STEP_PLAN);
+        this.#verifier.beforeFlip(fromBytes);
+        this.#world.pauses.step(STEP_VERIFY);
+      }
       this.#retention.beginWindow(fromBytes);
       const dirtyBytes = this.#retention.backDirtyBytes;
       const nonMovingBytes = this.#nonMoving.hiddenBytes;
+      this.#world.pauses.step(STEP_PLAN);
       const times = flipMappings(this.#context, { heapBytes: usedBytes, nonMovingBytes }, true);
       // The point of no return: nothing below can fail.
+      this.#world.pauses.flipped(times);
       this.#world.adoptToSpace(usedBytes, dirtyBytes);
       this.#world.forwardRoots();
       this.#nonMoving.openWindow(nonMovingBytes);
       this.#unsettled = false;
       Atomics.store(control, CTL_WINDOW, 1);
-      this.#verifier?.afterFlip();
+      if (this.#verifier !== undefined) {
+        this.#world.pauses.step(STEP_ROOTS);
+        this.#verifier.afterFlip();
+        this.#world.pauses.step(STEP_VERIFY);
+      }
       this.#world.announceRoom();
+      this.#world.pauses.step(STEP_ROOTS);
       return { usedBytes, fromBytes, nonMovingBytes, times };
     });
   }

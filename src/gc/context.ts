@@ -6,12 +6,14 @@ import { Tables } from '../heap/tables.ts';
 import {
   COLLECTOR,
   CTL_PHASE,
+  MAX_THREADS,
   PAGE_LOG2,
   W_BYTES_BUILT,
   W_PAGES,
   W_STATE,
   WORKER_ARMED,
 } from '../heap/layout.ts';
+import { TraceRing } from '../heap/trace-ring.ts';
 import { createLibcKernel, injectFaults, type Kernel, Userfaultfd } from '../uffd/index.ts';
 import { instantiateKernels, type Kernels } from './kernels.ts';
 import type { DelayPoint, ResolvedOptions } from './options.ts';
@@ -56,6 +58,8 @@ export class WorkerContext {
   /** Where the contents of each to-space page begin in from-space. */
   readonly pageSource: Int32Array<SharedArrayBuffer>;
   readonly bytesBuilt: Float64Array<SharedArrayBuffer>;
+  /** Where this worker writes what it does, while somebody traces. */
+  readonly trace: TraceRing;
   readonly #name: 'collector' | 'server';
 
   constructor(setup: WorkerSetup) {
@@ -74,6 +78,7 @@ export class WorkerContext {
     this.worker = worker;
     this.workers = setup.workers;
     this.record = this.tables.workers[worker]!;
+    this.trace = new TraceRing(this.tables, MAX_THREADS + worker);
     bindLocksOf(this);
     const { geometry } = this.tables;
     this.pageSource = this.tables.words(geometry.pageSource, geometry.heapBytes >>> PAGE_LOG2);

@@ -1,11 +1,13 @@
 // The phases of a cycle that both compacting collectors share, and what a cycle reports.
 
 import { TospaceError } from '../errors.ts';
+import type { CycleCause } from '../heap/causes.ts';
 import { finishPendingBlock, retireBuffer } from '../heap/blocks.ts';
 import {
   CTL_ALLOC_EPOCH,
   CTL_CLOSING,
   CTL_CURSOR,
+  CTL_CYCLE,
   CTL_DIRTY_END,
   CTL_FROM_ALIAS,
   CTL_FRONT,
@@ -20,6 +22,8 @@ import {
   T_CURSOR,
   T_LIMIT,
   T_NAME,
+  T_PAUSE_CYCLE,
+  T_PAUSE_NS,
   T_SHADOW_BASE,
   T_SHADOW_TOP,
   T_STATE,
@@ -33,7 +37,10 @@ import { Safepoints } from '../heap/safepoint.ts';
 import { noteTimeout, timeoutError } from '../heap/safepoint-timeout.ts';
 import type { Tables } from '../heap/tables.ts';
 import { readName } from '../heap/thread-name.ts';
+import { STEP_RESUME, STEP_STOP, STEP_VERIFY } from '../heap/trace-ring.ts';
 import type { WorkerContext } from './context.ts';
+import type { CycleClock } from './cycle-clock.ts';
+import { PauseClock, type PauseReport } from './pause-clock.ts';
 import type { FlipTimes } from './flip.ts';
 import type { SizingReport } from './governor.ts';
 import { Peers } from './peers.ts';
@@ -46,6 +53,15 @@ export class CycleCancelled extends Error {}
 export interface CycleReport {
   readonly cycle: number;
   readonly collector: string;
+  /** Why it began: the most pressing of the requests that it answers. */
+  readonly cause: CycleCause;
+  /** When it began: milliseconds, on performance.now() of the thread that created the heap. */
+  readonly startMs: number;
+  /** Milliseconds that it took: the sum of its phases. */
+  readonly durationMs: number;
+  /** Bytes of heap that the flip gave back to allocation, and what died in the non-moving space. */
+  readonly freedBytes: number;
+  readonly nonMovingFreed: { readonly objects: number; readonly bytes: number };
   /** Bytes of the heap in use when the cycle began, and after the flip. */
   readonly usedBytesBefore: number;
   readonly usedBytesAfter: number;
@@ -59,25 +75,16 @@ export interface CycleReport {
   readonly references: ReferenceCounts;
   /** Milliseconds of each phase, in their order. */
   readonly phasesMs: Readonly<Record<string, number>>;
+  /** The pauses as the collector saw them, in their order. */
+  readonly pauses: readonly PauseReport[];
+  /** Microseconds of the longest pause that a mutator saw, as far as mutators had run again and said so; 0: none did. */
+  readonly mutatorPauseMaxUs: number;
   /** Milliseconds of the plan phase that grow with the heap. */
   readonly planKernelMs: number;
   readonly flip: FlipTimes;
   readonly sizing: SizingReport;
   /** Bytes of memory that both memfds hold at the end of the cycle. */
   readonly sharedBytesAfter: number;
-}
-
-/** Milliseconds by name, for the phases of one cycle. */
-export class PhaseClock {
-  readonly phasesMs: Record<string, number> = {};
-  #since = performance.now();
-
-  /** Ends the phase `name`. */
-  lap(name: string): void {
-    const now = performance.now();
-    this.phasesMs[name] = Math.round((now - this.#since) * 1000) / 1000;
-    this.#since = now;
-  }
 }
 
 /** The mutators' buffers, roots and cursor, as the collector handles them while all threads are stopped. */
@@ -88,6 +95,7 @@ export class World {
   #warned = new Set<number>();
   /** The kind of pause being waited for; PAUSE_NONE is a handshake. */
   #awaited = PAUSE_NONE;
+  readonly pauses: PauseClock;
   /** Why patience gave up. */
   #gaveUp: Error = new CycleCancelled();
 
@@ -97,6 +105,7 @@ export class World {
     this.safepoints = new Safepoints(context.control, context.tables.threads, (thread, waitedMs) =>
       this.#wait(thread, waitedMs),
     );
+    this.pauses = new PauseClock(context.trace, context.control);
   }
 
   /**
@@ -107,11 +116,17 @@ export class World {
   stop(kind: number): void {
     this.#warned.clear();
     this.#awaited = kind;
-    if (!this.safepoints.stop(kind)) throw this.#gaveUp;
+    this.pauses.begin(kind);
+    if (!this.safepoints.stop(kind)) {
+      this.pauses.end(STEP_STOP);
+      throw this.#gaveUp;
+    }
+    this.pauses.step(STEP_STOP);
   }
 
   resume(): void {
     this.safepoints.resume();
+    this.pauses.end(STEP_RESUME);
   }
 
   /**
@@ -138,7 +153,10 @@ export class World {
    */
   pausedForVerification(body: () => void): void {
     try {
-      this.paused(PAUSE_VERIFY, body);
+      this.paused(PAUSE_VERIFY, () => {
+        body();
+        this.pauses.step(STEP_VERIFY);
+      });
     } catch (error) {
       if (!isTimeout(error)) throw error;
       process.stderr.write(
@@ -235,6 +253,17 @@ export class World {
     control[CTL_DIRTY_END] = heap + Math.min(dirtyBytes, heapBytes);
   }
 
+  /** Microseconds of the longest pause that a mutator saw in this cycle, as far as they have said. */
+  get mutatorPauseMaxUs(): number {
+    const { tables, control } = this.#context;
+    const cycle = (control[CTL_CYCLE]! + 1) | 0;
+    let ns = 0;
+    for (const thread of tables.threads) {
+      if (Atomics.load(thread, T_PAUSE_CYCLE) === cycle) ns = Math.max(ns, thread[T_PAUSE_NS]!);
+    }
+    return ns / 1000;
+  }
+
   /** Lets stalled allocations try again. */
   announceRoom(): void {
     const { control } = this.#context;
@@ -276,5 +305,5 @@ export function isSurvivable(control: Int32Array, error: unknown): boolean {
 
 export interface Collector {
   /** Runs one cycle. @param release give free memory back. @throws CycleCancelled, or an error before anything has moved. */
-  cycle(release: boolean): CycleReport;
+  cycle(release: boolean, clock: CycleClock): CycleReport;
 }

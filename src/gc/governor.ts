@@ -11,6 +11,7 @@
 
 import {
   CTL_ALLOCATION_RATE,
+  CTL_CAUSES,
   CTL_CURSOR,
   CTL_CYCLES_ASKED,
   CTL_CYCLES_DONE,
@@ -26,6 +27,7 @@ import {
   THREAD_RUNNING,
   THREAD_STOPPED,
 } from '../heap/layout.ts';
+import { causeBit, type CycleCause } from '../heap/causes.ts';
 import { alignUp, MIB } from '../heap/geometry.ts';
 import { ExternalSum } from '../heap/external.ts';
 import { Tables } from '../heap/tables.ts';
@@ -173,11 +175,11 @@ export class Governor {
     // With the rate of now: a program that has become slow need not wait for the end of the room it had when it was fast.
     this.#limit = this.#limitFor(this.#live, this.#used);
     this.#publish();
-    if (cursor > this.#control[CTL_TRIGGER]!) this.#ask();
+    if (cursor > this.#control[CTL_TRIGGER]!) this.#ask('trigger');
     else if (this.#idle(now)) {
       this.#idleAsked = true;
       this.#idleCyclesLeft--;
-      this.#ask();
+      this.#ask('idle');
     }
     return this.#tickMs;
   }
@@ -187,7 +189,8 @@ export class Governor {
     this.#idleCyclesLeft = IDLE_CYCLES[this.#context.options.collector];
   }
 
-  #ask(): void {
+  #ask(cause: CycleCause): void {
+    Atomics.or(this.#control, CTL_CAUSES, causeBit(cause));
     const done = Atomics.load(this.#control, CTL_CYCLES_DONE);
     // Unless somebody asked in the meantime.
     Atomics.compareExchange(this.#control, CTL_CYCLES_ASKED, done, (done + 1) | 0);

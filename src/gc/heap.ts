@@ -1,7 +1,7 @@
 // The heap as a program holds it: creates the arena and the crew, hands out mutators, and closes in an order that leaves nobody asleep.
 
 import { EventEmitter } from 'node:events';
-import { decodeError, TospaceError } from '../errors.ts';
+import { TospaceError } from '../errors.ts';
 import { Arena, type ArenaHandle } from '../heap/arena.ts';
 import { CheckedMutator } from '../heap/checked-mutator.ts';
 import { CycleRequests } from '../heap/cycle-requests.ts';
@@ -46,13 +46,15 @@ import {
 } from '../uffd/index.ts';
 import { Crew } from './crew.ts';
 import type { CycleReport } from './cycle.ts';
-import type { HeapEvent } from './events.ts';
+import type { CycleStart, HeapEvent } from './events.ts';
 import { atExit } from './exit.ts';
 import { failStop } from './fail-stop.ts';
 import { kernelModule } from './kernels.ts';
+import { announce, type HeapListener, NULL_LISTENER } from './listener.ts';
 import { type HeapOptions, markStackEntries, type ResolvedOptions, resolveOptions } from './options.ts';
 import { bindLocksOf, Peers } from './peers.ts';
 import { type HeapStatistics, readStatistics } from './statistics.ts';
+import { TraceRecorder } from './trace.ts';
 
 /** Milliseconds that workers may take to stop when the process exits; then it is ended without them. */
 const EXIT_TIMEOUT_MS = 10_000;
@@ -70,6 +72,8 @@ export interface AttachOptions {
 }
 
 interface HeapEvents {
+  /** A cycle has begun. */
+  start: [start: CycleStart];
   /** A cycle is over. */
   cycle: [report: CycleReport];
   /** A cycle was given up before it moved anything: the kernel refused a step, or a thread did not reach a safepoint (ERR_TIMEOUT). */
@@ -224,7 +228,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     const { threads, control } = this.tables;
     if (threads.some((thread) => Atomics.load(thread, T_STATE) === THREAD_FREE)) return;
     if (threads.every((thread) => thread[T_TID] === 0 || peers.threadExists(thread[T_TID]!))) return;
-    new CycleRequests(control, host).collect(false, (wait) => wait());
+    new CycleRequests(control, host).collect(false, (wait) => wait(), 'threads');
   }
 
   /** What the heap has done so far. Some 100 µs: not for hot paths. @throws TospaceError ERR_STATE when the heap is closed. */
@@ -237,6 +241,15 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     return readStatistics(this.tables, this.workers, sharedBytes);
   }
 
+  /**
+   * Records what the collector, the fault servers and the mutators do from now on, on one clock, until the recorder is closed.
+   * @throws TospaceError ERR_STATE when the heap is closed.
+   */
+  trace(): TraceRecorder {
+    this.#assertOpen();
+    return new TraceRecorder(this.tables, this.workers);
+  }
+
   #assertOpen(): void {
     if (Atomics.load(this.tables.control, CTL_HEAP_STATE) !== HEAP_OPEN) {
       throw new TospaceError('ERR_STATE', 'the heap is closed', { hint: 'Create a new one.' });
@@ -246,6 +259,8 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
 
 /** A heap, as its creator holds it. */
 export class Heap extends HeapAccess {
+  /** Hears of cycles, phases and pauses, before the events of this EventEmitter are emitted. Default: one that hears nothing. */
+  listener: HeapListener = NULL_LISTENER;
   readonly #arena: Arena;
   readonly #uffd: Userfaultfd | undefined;
   readonly #stop: StopSignal;
@@ -309,7 +324,7 @@ export class Heap extends HeapAccess {
         heap.#crew = await Crew.start(
           setup,
           arena.tables,
-          (event) => heap.#onEvent(event as HeapEvent),
+          (event) => announce(heap, event as HeapEvent),
           () => {
             heap.#tellWorkersToStop();
             stop.signal();
@@ -331,11 +346,6 @@ export class Heap extends HeapAccess {
   /** Which kind of userfaultfd serves this heap, undefined when its collector needs none. */
   get userfaultfd(): 'full' | 'user-mode-only' | undefined {
     return this.#uffd?.kind;
-  }
-
-  #onEvent(event: HeapEvent): void {
-    if (event.type === 'cycle') this.emit('cycle', event.report);
-    else this.emit('abandoned', decodeError(event.error) as Error);
   }
 
   #tellWorkersToStop(): void {

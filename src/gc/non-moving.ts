@@ -53,6 +53,9 @@ export class NonMoving {
   readonly #pages: number;
   /** Bytes of the array of persistent handles, which is the first object. */
   readonly #persistentBytes: number;
+  // of the sweep under way
+  #freedObjects = 0;
+  #freedBytes = 0;
 
   constructor(context: WorkerContext) {
     const { tables } = context;
@@ -114,10 +117,15 @@ export class NonMoving {
     this.#context.control[CTL_NON_MOVING_FRESH] = 0;
   }
 
-  /** Between remark and flip, beside mutators: frees what is not marked, and gives pages without objects back to the system. */
-  sweep(): void {
+  /**
+   * Between remark and flip, beside mutators: frees what is not marked, and gives pages without objects back to the system.
+   * @returns what it freed.
+   */
+  sweep(): { objects: number; bytes: number } {
     const { control } = this.#context;
     let live = 0;
+    this.#freedObjects = 0;
+    this.#freedBytes = 0;
     const part = (from: number, to: number): void => {
       for (let page = from; page < to; page += SWEEP_SLICE_PAGES) {
         const end = Math.min(page + SWEEP_SLICE_PAGES, to);
@@ -132,6 +140,7 @@ export class NonMoving {
       control[CTL_NON_MOVING_LIVE] = live;
       control[CTL_NON_MOVING_SWEEPS] = control[CTL_NON_MOVING_SWEEPS]! + 1;
     });
+    return { objects: this.#freedObjects, bytes: this.#freedBytes };
   }
 
   /**
@@ -156,30 +165,41 @@ export class NonMoving {
       const kind = word & SPAN_KIND_MASK;
       const value = word >>> SPAN_VALUE_SHIFT;
       if (kind === SPAN_CELLS) {
-        const objects = this.#keepLive(page);
+        const objects = this.#keepLive(page, value);
         if (objects === 0) this.#free(page, 1);
         live += objects * value;
       } else if (kind === SPAN_FIRST) {
         const at = page * WORDS_PER_PAGE;
+        const was = this.#allocated[at]!;
         this.#allocated[at] = this.#allocated[at]! & (this.#marks[at]! | this.#fresh[at]!);
-        if (this.#allocated[at] === 0) this.#free(page, value);
-        else live += value * PAGE_BYTES;
+        if (this.#allocated[at] === 0) {
+          if (was !== 0) this.#countFreed(1, value * PAGE_BYTES);
+          this.#free(page, value);
+        } else live += value * PAGE_BYTES;
       }
     }
     return live;
   }
 
-  /** Leaves the bits of the page's live objects; returns how many there are. */
-  #keepLive(page: number): number {
+  #countFreed(objects: number, bytes: number): void {
+    this.#freedObjects += objects;
+    this.#freedBytes += bytes;
+  }
+
+  /** Leaves the bits of the page's live objects, which are in cells of `cellBytes`; returns how many there are. */
+  #keepLive(page: number, cellBytes: number): number {
     let objects = 0;
+    let dead = 0;
     const end = (page + 1) * WORDS_PER_PAGE;
     for (let i = page * WORDS_PER_PAGE; i < end; i++) {
       const before = this.#allocated[i]!;
       if (before === 0) continue;
       let bits = before & (this.#marks[i]! | this.#fresh[i]!);
       this.#allocated[i] = bits;
+      for (let gone = before & ~bits; gone !== 0; gone &= gone - 1) dead++;
       for (; bits !== 0; bits &= bits - 1) objects++;
     }
+    this.#countFreed(dead, dead * cellBytes);
     return objects;
   }
 

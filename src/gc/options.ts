@@ -88,6 +88,8 @@ export interface HeapOptions {
   readonly idleCollectMs?: number;
   /** Check the heap at every phase boundary, every page before it is installed, and every operation of a mutator. Slow. */
   readonly verify?: boolean;
+  /** `cycles` writes a line for each cycle to standard error, in Android's form (see formatCycle). Default `none`. */
+  readonly log?: 'none' | 'cycles';
   /** Which kind of userfaultfd to open. Default `auto`: the full kind when allowed. */
   readonly userfaultfd?: 'auto' | 'full' | 'user-mode-only';
   /** Persistent handles that may exist at a time. Default 65 536. */
@@ -134,6 +136,7 @@ export const DEFAULT_OPTIONS: Readonly<Omit<ResolvedOptions, Dependent>> = Objec
   trigger: 'auto',
   idleCollectMs: 5000,
   verify: false,
+  log: 'none',
   userfaultfd: 'auto',
   persistentSlots: 65536,
   typeMapBytes: MIB,
@@ -235,6 +238,7 @@ export function resolveOptions(given: HeapOptions = {}): ResolvedOptions {
   oneOf(loose, 'fill', ['continue', 'copy']);
   oneOf(loose, 'retention', ['recycle', 'release']);
   integer(loose, 'servers', 1, 15);
+  oneOf(loose, 'log', ['none', 'cycles']);
   oneOf(loose, 'placement', ['mutator', 'any']);
   oneOf(loose, 'userfaultfd', ['auto', 'full', 'user-mode-only']);
   integer(loose, 'persistentSlots', 1, 2 ** 24);

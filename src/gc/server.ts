@@ -12,6 +12,8 @@ import {
   PAGE_PROCESSED,
   PAGE_STATE_MASK,
   W_BUSY,
+  W_EAGAIN,
+  W_EEXIST,
   W_FAULTS,
   W_FAULTS_LATE,
   W_FAULTS_SHARED,
@@ -19,11 +21,16 @@ import {
   W_STATE,
   WORKER_ARMED,
 } from '../heap/layout.ts';
+import { FAULT_OUTCOMES, TRACE_FAULT } from '../heap/trace-ring.ts';
 import { FaultReader, serveFaults } from '../uffd/index.ts';
 import { Builder } from './builder.ts';
 import type { WorkerContext, WorkerSetup } from './context.ts';
 import { Peers } from './peers.ts';
 import { createPageChecker } from './verify/page-checker.ts';
+
+const FAULT_BUILT = FAULT_OUTCOMES.indexOf('built');
+const FAULT_SHARED = FAULT_OUTCOMES.indexOf('shared');
+const FAULT_LATE = FAULT_OUTCOMES.indexOf('late');
 
 /** How often an idle server looks whether the collector is still alive, in milliseconds. */
 const PEER_CHECK_MS = 200;
@@ -45,11 +52,12 @@ export function serve(context: WorkerContext, setup: WorkerSetup): void {
   const service = tables.serviceHistogram(context.worker);
   const peers = new Peers(context);
 
-  const handle = (page: number): void => {
+  /** Returns how the fault was served: FAULT_…. */
+  const handle = (page: number): number => {
     record[W_FAULTS] = record[W_FAULTS]! + 1;
     if (builder.claimAndBuild(page, page + 1) === 1) {
       Atomics.store(record, W_HINT, page + 1);
-      return;
+      return FAULT_BUILT;
     }
     switch (context.kernels.pageWord(page) & PAGE_STATE_MASK) {
       case PAGE_MAPPED:
@@ -59,15 +67,33 @@ export function serve(context: WorkerContext, setup: WorkerSetup): void {
         record[W_FAULTS_LATE] = record[W_FAULTS_LATE]! + 1;
         if (uffd.continue(heap + page * PAGE_BYTES, PAGE_BYTES) < 0)
           uffd.wake(heap + page * PAGE_BYTES, PAGE_BYTES);
-        return;
+        return FAULT_LATE;
       case PAGE_PROCESSED:
         record[W_FAULTS_SHARED] = record[W_FAULTS_SHARED]! + 1;
         if (builder.mapsInPlace(page)) builder.mapProcessed(page, 1);
-        return;
+        return FAULT_SHARED;
       default:
         // Being built or mapped: that worker's installation wakes the faulter.
         record[W_FAULTS_SHARED] = record[W_FAULTS_SHARED]! + 1;
+        return FAULT_SHARED;
     }
+  };
+
+  const handleTraced = (page: number): void => {
+    const start = performance.now();
+    const eexist = record[W_EEXIST]!;
+    const eagain = record[W_EAGAIN]!;
+    const how = handle(page);
+    const end = performance.now();
+    context.trace.span(
+      TRACE_FAULT,
+      how,
+      start,
+      end,
+      page,
+      record[W_EEXIST]! - eexist,
+      record[W_EAGAIN]! - eagain,
+    );
   };
 
   Atomics.store(record, W_STATE, WORKER_ARMED);
@@ -93,7 +119,8 @@ export function serve(context: WorkerContext, setup: WorkerSetup): void {
           inHeap || (offset >= nonMoving && offset < hiddenEnd),
           'faults come from the registered parts of the windows',
         );
-        handle(offset >> PAGE_LOG2);
+        if (context.trace.on) handleTraced(offset >> PAGE_LOG2);
+        else handle(offset >> PAGE_LOG2);
       }
       service.record((performance.now() - start) * 1e6);
     },

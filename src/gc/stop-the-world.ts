@@ -19,8 +19,10 @@ import {
   PHASE_MARK,
   PHASE_PLAN,
 } from '../heap/layout.ts';
+import { STEP_WORK, TRACE_PAGES } from '../heap/trace-ring.ts';
 import type { WorkerContext } from './context.ts';
-import { type Collector, type CycleReport, PhaseClock, type World } from './cycle.ts';
+import type { Collector, CycleReport, World } from './cycle.ts';
+import type { CycleClock } from './cycle-clock.ts';
 import type { CollectorParts } from './collector-parts.ts';
 import { clearAttics, flipMappings, rehearseFlip } from './flip.ts';
 import type { NonMoving } from './non-moving.ts';
@@ -65,7 +67,7 @@ export class StopTheWorldCollector implements Collector {
     this.#governor = governor;
   }
 
-  cycle(release: boolean): CycleReport {
+  cycle(release: boolean, clock: CycleClock): CycleReport {
     const { control, arena, options } = this.#context;
     const { heap } = arena.geometry;
     const releases = release || options.retention === 'release';
@@ -74,15 +76,17 @@ export class StopTheWorldCollector implements Collector {
     rehearseFlip(this.#context, false);
 
     this.#world.releaseDeadThreads();
-    const clock = new PhaseClock();
     this.#governor.begin();
     let usedBytesBefore = 0;
     let usedBytes = 0;
     let remarkCards = 0;
     let planKernelMs = 0;
     let references = NO_REFERENCES;
+    let nonMovingFreed = { objects: 0, bytes: 0 };
+    const { pauses } = this.#world;
     const flip = this.#world.paused(PAUSE_FULL, () => {
-      clock.lap('stop');
+      clock.lap('prepare', pauses.startMs);
+      clock.lap('stop', pauses.lastMs);
       this.#world.retireBuffers();
       usedBytesBefore = control[CTL_CURSOR]! - heap;
 
@@ -99,7 +103,7 @@ export class StopTheWorldCollector implements Collector {
       references = this.#references.process();
       clock.lap('references');
       planKernelMs = planCompaction(this.#context, control[CTL_BLACK_LINE]!);
-      this.#nonMoving.sweep();
+      nonMovingFreed = this.#nonMoving.sweep();
       this.#verifier?.afterPlan();
       usedBytes = planBlack(this.#context);
       this.#governor.planned(control[CTL_COMPACTED_BYTES]!);
@@ -118,11 +122,13 @@ export class StopTheWorldCollector implements Collector {
 
       this.#context.enter(PHASE_COMPACT, 'compact');
       this.#compact();
-      clock.lap('compact');
       this.#world.announceRoom();
+      pauses.step(STEP_WORK);
+      clock.lap('compact', pauses.lastMs);
       return times;
     });
 
+    clock.lap('resume', pauses.lastMs);
     this.#governor.flipped(usedBytesBefore, usedBytes);
     this.#governor.compacted();
     this.#context.enter(PHASE_CLOSE, 'close');
@@ -140,6 +146,11 @@ export class StopTheWorldCollector implements Collector {
     return {
       cycle: control[CTL_CYCLE]!,
       collector: 'stop-the-world',
+      cause: clock.cause,
+      startMs: clock.startMs,
+      durationMs: clock.durationMs,
+      freedBytes: usedBytesBefore - usedBytes,
+      nonMovingFreed,
       usedBytesBefore,
       usedBytesAfter: usedBytes,
       liveBytes: control[CTL_COMPACTED_BYTES]!,
@@ -148,6 +159,8 @@ export class StopTheWorldCollector implements Collector {
       remarkCards,
       references,
       phasesMs: clock.phasesMs,
+      pauses: pauses.take(),
+      mutatorPauseMaxUs: this.#world.mutatorPauseMaxUs,
       planKernelMs,
       flip,
       sizing: this.#governor.report(),
@@ -160,11 +173,17 @@ export class StopTheWorldCollector implements Collector {
     const { kernels, control } = this.#context;
     const target = control[CTL_TO_ALIAS]! >>> 0;
     const pages = control[CTL_USED_BYTES]! >> PAGE_LOG2;
+    const { trace } = this.#context;
+    const start = trace.on ? performance.now() : 0;
     if (pages > 0) kernels.buildPages(0, pages, target);
+    if (start !== 0 && pages > 0) trace.span(TRACE_PAGES, 0, start, performance.now(), 0, pages);
     this.#checker?.check(0, pages, target);
     this.#context.countPages(pages, pages * PAGE_BYTES);
     const fixer = new PageFixer(this.#context, this.#checker);
-    for (const [from, to] of this.#nonMoving.usedRuns(this.#nonMoving.usedBytes, BATCH_PAGES))
+    for (const [from, to] of this.#nonMoving.usedRuns(this.#nonMoving.usedBytes, BATCH_PAGES)) {
+      const start = trace.on ? performance.now() : 0;
       fixer.fix(from, to - from);
+      if (start !== 0) trace.span(TRACE_PAGES, 0, start, performance.now(), from, to - from);
+    }
   }
 }

@@ -25,9 +25,12 @@ import { Pace } from './pace.ts';
 import { timeoutOf } from './safepoint-timeout.ts';
 import { Tables } from './tables.ts';
 import type { MutatorThread } from './thread.ts';
+import { STALL_REASONS, TRACE_STALL } from './trace-ring.ts';
 
 /** Objects above this size get pages of their own instead of using up a buffer. */
 const SHARED_BUFFER_MAX_BYTES = BUFFER_BYTES / 8;
+
+const STALLED_FOR_ROOM = STALL_REASONS.indexOf('room');
 
 /** Waits after which an allocation gives up although collections make room: other threads always take it first. */
 const STALLS_MAX = 64;
@@ -113,7 +116,7 @@ export class Allocator {
         if (ticket === undefined || pinned !== 0) return pinned;
         continue;
       }
-      if (collects && this.#blocks.pastTrigger) this.#requests.suggest();
+      if (collects && this.#blocks.pastTrigger) this.#requests.suggest('trigger');
       record[T_BUFFERS] = record[T_BUFFERS]! + 1;
       if (own) {
         this.#allocatedBytes[0] = this.#allocatedBytes[0]! + bytes;
@@ -143,7 +146,7 @@ export class Allocator {
       if (ref !== 0) return ref;
       this.#cause = over ? timeoutOf(this.#control, ticket!) : undefined;
       if (!this.#options.collects || bytes > this.#nonMovingBytes || over) return 0;
-      ticket ??= this.#requests.ask();
+      ticket ??= this.#requests.ask('allocation');
       this.#waitForCycle(seen);
     }
   }
@@ -154,7 +157,7 @@ export class Allocator {
     this.#allocatedBytes[0] = this.#allocatedBytes[0]! + bytes;
     const room = this.#nonMovingBytes - this.#control[CTL_NON_MOVING_LIVE]!;
     if (this.#options.collects && this.#control[CTL_NON_MOVING_SINCE]! > room * NON_MOVING_TRIGGER)
-      this.#requests.suggest();
+      this.#requests.suggest('non-moving');
     return ref;
   }
 
@@ -201,7 +204,7 @@ export class Allocator {
     // A thread that kept the collection from happening would keep the next one from happening too, each time after a long wait.
     this.#cause = over ? timeoutOf(control, ticket) : undefined;
     if (this.#cause !== undefined || (over && (bytes > room || stalls >= STALLS_MAX))) return undefined;
-    const waitFor = over || ticket === undefined ? this.#requests.ask() : ticket;
+    const waitFor = over || ticket === undefined ? this.#requests.ask('allocation') : ticket;
     this.#waitForCycle(seen);
     return waitFor;
   }
@@ -212,6 +215,8 @@ export class Allocator {
     this.#record[T_STALLS] = this.#record[T_STALLS]! + 1;
     this.#thread.blocking(() => this.#requests.waitForChange(CTL_ALLOC_EPOCH, seen));
     this.#thread.assertUsable();
-    this.#stalls.record((performance.now() - start) * 1e6);
+    const end = performance.now();
+    this.#stalls.record((end - start) * 1e6);
+    this.#thread.trace.span(TRACE_STALL, STALLED_FOR_ROOM, start, end);
   }
 }

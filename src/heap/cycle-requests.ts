@@ -2,9 +2,11 @@
 // its cycle began, so that a caller can tell a collection that began after its request from one that was under way.
 
 import { TospaceError } from '../errors.ts';
+import { causeBit, type CycleCause } from './causes.ts';
 import {
   CTL_ABANDONED,
   CTL_ABANDONED_TICKET,
+  CTL_CAUSES,
   CTL_CYCLES_ASKED,
   CTL_CYCLES_DONE,
   CTL_HEAP_STATE,
@@ -30,16 +32,18 @@ export class CycleRequests {
   }
 
   /** Asks for a cycle that begins after this call; returns its ticket. */
-  ask(): number {
+  ask(cause: CycleCause): number {
+    // First: a cycle that answers the ticket then knows why.
+    Atomics.or(this.#control, CTL_CAUSES, causeBit(cause));
     const ticket = (Atomics.add(this.#control, CTL_CYCLES_ASKED, 1) + 1) | 0;
     Atomics.notify(this.#control, CTL_CYCLES_ASKED);
     return ticket;
   }
 
   /** Asks for a cycle unless one is asked for or under way. */
-  suggest(): void {
+  suggest(cause: CycleCause): void {
     if (Atomics.load(this.#control, CTL_CYCLES_ASKED) === Atomics.load(this.#control, CTL_CYCLES_DONE))
-      this.ask();
+      this.ask(cause);
   }
 
   /** True when the cycle of this ticket is over. */
@@ -59,10 +63,10 @@ export class CycleRequests {
    * Asks for a cycle and waits for its end. In a safe region, where `inSafeRegion` takes the thread.
    * @throws TospaceError when the cycle was abandoned: ERR_SYSCALL, or ERR_TIMEOUT that names a thread.
    */
-  collect(release: boolean, inSafeRegion: (body: () => void) => void): void {
+  collect(release: boolean, inSafeRegion: (body: () => void) => void, cause: CycleCause = 'collect'): void {
     const control = this.#control;
     if (release) Atomics.add(control, CTL_TRIMS_ASKED, 1);
-    const ticket = this.ask();
+    const ticket = this.ask(cause);
     let answer = 0;
     inSafeRegion(() => {
       while (!this.isDone(ticket) && Atomics.load(control, CTL_HEAP_STATE) === HEAP_OPEN) {

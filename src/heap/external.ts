@@ -55,6 +55,6 @@ export class ExternalBytes {
     if (this.#unlooked < LOOK_EVERY_BYTES) return;
     this.#unlooked = 0;
     const limitBytes = this.#control[CTL_EXTERNAL_LIMIT_KIB]! * 1024;
-    if (this.#sum.bytes > limitBytes) this.#requests.suggest();
+    if (this.#sum.bytes > limitBytes) this.#requests.suggest('external');
   }
 }

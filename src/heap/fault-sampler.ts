@@ -14,6 +14,7 @@ import {
 import type { ShadowStack } from './shadow-stack.ts';
 import type { Tables } from './tables.ts';
 import { touch } from './touch.ts';
+import { TRACE_SAMPLED_FAULT, TraceRing } from './trace-ring.ts';
 
 /** Pages that are timed after a flip, and roots that are looked at for them. */
 const SAMPLES_PER_FLIP = 8;
@@ -23,6 +24,7 @@ const ROOTS_PER_FLIP = 8;
 const WORDS_PER_ROOT = 16;
 
 export class FaultSampler {
+  readonly #trace: TraceRing;
   readonly #control: Int32Array<SharedArrayBuffer>;
   readonly #pageWords: Int32Array<SharedArrayBuffer>;
   readonly #heap: Int32Array<SharedArrayBuffer>;
@@ -38,6 +40,8 @@ export class FaultSampler {
     this.#heapBase = heap;
     this.#bytes = heapBytes;
     this.#latency = tables.histogram(thread, HISTOGRAM_FAULT);
+    // Of the thread's own ring, on which it writes here and elsewhere.
+    this.#trace = new TraceRing(tables, thread);
   }
 
   sample(roots: ShadowStack): void {
@@ -65,7 +69,9 @@ export class FaultSampler {
     if ((Atomics.load(this.#pageWords, offset >>> PAGE_LOG2) & PAGE_STATE_MASK) === PAGE_MAPPED) return 0;
     const start = performance.now();
     touch(this.#heap, offset >> 2);
-    this.#latency.record((performance.now() - start) * 1e6);
+    const end = performance.now();
+    this.#latency.record((end - start) * 1e6);
+    this.#trace.span(TRACE_SAMPLED_FAULT, 0, start, end, offset >>> PAGE_LOG2);
     return 1;
   }
 }

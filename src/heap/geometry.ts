@@ -34,6 +34,7 @@ import {
   REFS_WORDS,
   SHADOW_SLOTS,
   THREAD_BYTES,
+  TRACE_BYTES,
   TYPE_ENTRY_LOG2,
   WORKER_BYTES,
 } from './layout.ts';
@@ -111,6 +112,8 @@ export interface Geometry {
   readonly cardBuffer: number;
   /** Guards and their queues. */
   readonly references: number;
+  /** Heads and rings of traces. */
+  readonly traces: number;
   readonly tablesBytes: number;
 }
 
@@ -254,6 +257,7 @@ function placeTables(options: GeometryOptions, nonMovingBytes: number, managedBy
     staging: place(MAX_WORKERS * STAGING_BYTES),
     cardBuffer: place(CARD_BUFFER_ENTRIES * 4),
     references: place(REFS_WORDS * 4),
+    traces: place(TRACE_BYTES),
   };
   return { relative, tablesBytes: next };
 }

@@ -308,6 +308,12 @@ export const CTL_LIVE_BYTES = 168;
 /** Cycles that an idle heap began by itself. */
 export const CTL_IDLE_CYCLES = 170;
 
+// line 12: observation
+/** Open recorders of traces: while it is 0, nobody writes to a trace ring. */
+export const CTL_TRACES = 192;
+/** Why cycles were asked for that have not begun yet: bits of heap/causes.ts, set before the ticket is drawn. */
+export const CTL_CAUSES = 193;
+
 export const CTL_WORDS = 1024;
 
 // ---------------------------------------------------------------------------------------------------------------------------
@@ -394,6 +400,11 @@ export const T_PACED_WAITS = 44;
 export const T_PACED_US = 46;
 /** float64: bytes of external memory that this thread registered, less those it took back: negative where others registered them. */
 export const T_EXTERNAL_BYTES = 48;
+// words 56–57: the longest pause that the thread saw in one cycle
+/** 1 + the number of the cycle that it belongs to; 0 before the first. */
+export const T_PAUSE_CYCLE = 56;
+/** Nanoseconds of it. */
+export const T_PAUSE_NS = 57;
 
 export const THREAD_FREE = 0;
 export const THREAD_RUNNING = 1;
@@ -451,3 +462,19 @@ export const WORKER_NONE = 0;
 export const WORKER_ARMED = 1;
 export const WORKER_STOPPED = 2;
 export const WORKER_FAILED = 3;
+
+// ---------------------------------------------------------------------------------------------------------------------------
+// Trace rings: one for every mutator thread's record, then one for every worker (heap/trace-ring.ts). A line for each ring's head comes
+// first, then the rings of the threads, then those of the workers. Memory is taken when somebody traces, and not before.
+
+/** Words of an event: start and end in microseconds as float64, kind and code, three arguments. */
+export const TRACE_RECORD_WORDS = 8;
+export const TRACE_HEAD_BYTES = 64;
+/** Bytes of all heads: 80 lines, in whole pages. */
+export const TRACE_HEADS_BYTES = 8192;
+/** Events that a mutator's ring holds: a cycle makes some ten, pacing up to ten in a millisecond. */
+export const TRACE_THREAD_EVENTS = 2048;
+/** Events that a worker's ring holds: one for every fault, and for every 16 pages of a sweep. */
+export const TRACE_WORKER_EVENTS = 32768;
+/** Bytes of all rings: 8 KiB + 64 × 64 KiB + 16 × 1 MiB. */
+export const TRACE_BYTES = 20979712;

@@ -7,6 +7,9 @@ import type { Histogram } from './histogram.ts';
 import { BUFFER_BYTES, CTL_PACE_US, T_PACED_US, T_PACED_WAITS } from './layout.ts';
 import { Tables } from './tables.ts';
 import type { MutatorThread } from './thread.ts';
+import { STALL_REASONS, TRACE_STALL } from './trace-ring.ts';
+
+const STALLED_BY_PACE = STALL_REASONS.indexOf('pace');
 
 /** Shortest wait: what a timer and a wake-up take anyway is about half of it. */
 const WAIT_MIN_US = 100;
@@ -45,11 +48,13 @@ export class Pace {
     const start = performance.now();
     this.#thread.blocking(() => this.#wait(start + waitUs / 1000));
     this.#thread.assertUsable();
-    const waited = (performance.now() - start) * 1000;
+    const end = performance.now();
+    const waited = (end - start) * 1000;
     const { record } = this.#thread;
     record[T_PACED_WAITS] = record[T_PACED_WAITS]! + 1;
     this.#pacedUs[0] = this.#pacedUs[0]! + waited;
     this.#stalls.record(waited * 1000);
+    this.#thread.trace.span(TRACE_STALL, STALLED_BY_PACE, start, end);
     // Who was held up for longer by the machine than by the pace is not owed a burst for it. Without a pace nothing is owed.
     this.#debtUs = this.on ? Math.max(this.#debtUs - waited, -WAIT_MIN_US) : 0;
     return true;

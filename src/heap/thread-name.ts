@@ -13,7 +13,7 @@ export function writeName(words: Int32Array<SharedArrayBuffer>, at: number, name
 }
 
 /** The name in the words from `at` on; empty when there is none. */
-export function readName(words: Int32Array<SharedArrayBuffer>, at: number): string {
+export function readName(words: Int32Array, at: number): string {
   const bytes = new Uint8Array(words.slice(at, at + NAME_WORDS).buffer);
   const end = bytes.indexOf(0);
   return new TextDecoder().decode(bytes.subarray(0, end < 0 ? MAX_BYTES : end));

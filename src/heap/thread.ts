@@ -3,6 +3,7 @@
 import { invariant, TospaceError } from '../errors.ts';
 import type { Histogram } from './histogram.ts';
 import {
+  CTL_CYCLE,
   CTL_HEAP_STATE,
   CTL_STOP,
   HEAP_CLOSED,
@@ -20,6 +21,8 @@ import {
   T_CURSOR,
   T_LIMIT,
   T_NAME,
+  T_PAUSE_CYCLE,
+  T_PAUSE_NS,
   T_PENDING_BYTES,
   T_SHADOW_BASE,
   T_SHADOW_TOP,
@@ -34,6 +37,7 @@ import {
 import { answerHandshake, park, resumeRunning } from './safepoint.ts';
 import type { Tables } from './tables.ts';
 import { writeName } from './thread-name.ts';
+import { TRACE_DETACHED, TRACE_STOPPED, TraceRing } from './trace-ring.ts';
 
 /** What a mutator needs from its thread and process. */
 export interface ThreadHost {
@@ -50,6 +54,8 @@ export class MutatorThread {
   /** Index of the thread's record. */
   readonly index: number;
   readonly record: Int32Array<SharedArrayBuffer>;
+  /** Where this thread writes what it sees, while somebody traces. */
+  readonly trace: TraceRing;
   readonly #control: Int32Array<SharedArrayBuffer>;
   readonly #host: ThreadHost;
   readonly #pauses: readonly (Histogram | undefined)[];
@@ -78,6 +84,8 @@ export class MutatorThread {
     this.record[T_SHADOW_TOP] = this.record[T_SHADOW_BASE]!;
     this.record[T_PENDING_BYTES] = 0;
     writeName(this.record, T_NAME, host.name ?? `thread ${host.tid}`);
+    this.trace = new TraceRing(tables, this.index);
+    this.trace.attached(this.record, T_NAME);
     Atomics.store(this.record, T_STATE, THREAD_SAFE);
     const pauses: (Histogram | undefined)[] = [];
     pauses[PAUSE_REMARK] = tables.histogram(this.index, HISTOGRAM_REMARK);
@@ -172,11 +180,18 @@ export class MutatorThread {
     // Roots and buffer may only change while no pause looks at them. A heap that is closed, or closes now, does not care any more.
     if (Atomics.load(this.#control, CTL_HEAP_STATE) === HEAP_OPEN && this.#becomeRunning(THREAD_SAFE)) last();
     this.#attached = false;
+    this.#traceDetach();
     park(this.#control, this.record, THREAD_SAFE);
     // Whoever takes the record next is not mistaken for this thread while it attaches. Nothing between the two, and nobody waits by now:
     // a thread that was terminated there would be neither alive nor dead.
     this.record[T_TID] = 0;
     Atomics.store(this.record, T_STATE, THREAD_FREE);
+  }
+
+  #traceDetach(): void {
+    if (!this.trace.on) return;
+    const now = performance.now();
+    this.trace.span(TRACE_DETACHED, 0, now, now);
   }
 
   /** The thread is exiting: it will touch the heap no more, whatever it was in the middle of. */
@@ -221,8 +236,19 @@ export class MutatorThread {
     }
     const start = performance.now();
     resumeRunning(this.#control, this.record, parked, this.#stillWaiting);
-    this.#pauses[kind]?.record((performance.now() - start) * 1e6);
+    const end = performance.now();
+    this.#pauses[kind]?.record((end - start) * 1e6);
+    this.#noteLongest((end - start) * 1e6);
+    this.trace.span(TRACE_STOPPED, kind, start, end);
     return kind === PAUSE_FLIP;
+  }
+
+  /** For the report of the cycle under way. */
+  #noteLongest(ns: number): void {
+    const cycle = (this.#control[CTL_CYCLE]! + 1) | 0;
+    if (this.record[T_PAUSE_CYCLE] === cycle && ns <= this.record[T_PAUSE_NS]!) return;
+    this.record[T_PAUSE_NS] = Math.min(Math.round(ns), 2 ** 31 - 1);
+    this.record[T_PAUSE_CYCLE] = cycle;
   }
 }
 

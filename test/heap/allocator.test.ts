@@ -49,6 +49,7 @@ test('a cycle that ends between the look at the ticket and the look at the epoch
     index: 0,
     blocking: (body: () => void) => body(),
     assertUsable() {},
+    trace: { span() {} },
   } as unknown as MutatorThread;
   const allocator = new Allocator(tables, thread, requests, { stress: false, collects: true });
   expect(allocator.place(64)).toBe(0);

@@ -12,6 +12,7 @@ import {
   NULL_GUARD_BYTES,
   SHADOW_SLOTS,
   THREAD_BYTES,
+  TRACE_BYTES,
   WORKER_BYTES,
 } from '#src/heap/layout.js';
 import { forSeeds } from '../support/random.ts';
@@ -63,6 +64,7 @@ function regions(g: Geometry): [name: string, at: number, bytes: number][] {
     ['markStack', g.markStack, g.markStackBytes],
     ['staging', g.staging, MAX_WORKERS * 65536],
     ['cardBuffer', g.cardBuffer, CARD_BUFFER_ENTRIES * 4],
+    ['traces', g.traces, TRACE_BYTES],
   ];
 }
 

@@ -15,9 +15,11 @@ import {
   CTL_PERSISTENT_TOP,
   CTL_USED_BYTES,
   CTL_WORDS,
+  MAX_THREADS,
   THREAD_BYTES,
 } from '#src/heap/layout.js';
 import type { Tables } from '#src/heap/tables.js';
+import { TraceRing } from '#src/heap/trace-ring.js';
 import { TypeRegistry } from '#src/heap/types.js';
 import { createLibcKernel, type Kernel } from '#src/uffd/index.js';
 
@@ -172,6 +174,7 @@ export class ArenaHarness {
       record: this.tables.workers[0],
       reach: () => {},
       countPages: () => {},
+      trace: new TraceRing(this.tables, MAX_THREADS),
       ...over,
     } as unknown as WorkerContext;
   }

@@ -6,6 +6,7 @@ import { bindLocks, withLock, withRepairableLock } from '#src/heap/lock.js';
 import { Mutator } from '#src/heap/mutator.js';
 import { waitWhile } from '#src/heap/spin.js';
 import { Tables } from '#src/heap/tables.js';
+import { TRACE_SAMPLED_FAULT, TraceRing } from '#src/heap/trace-ring.js';
 import { TypeRegistry } from '#src/heap/types.js';
 import { createLibcKernel } from '#src/uffd/index.js';
 
@@ -62,6 +63,15 @@ const tasks = {
       Atomics.add(shared, 5, 1);
     }
     return claimed;
+  },
+
+  /** Writes events whose duration and argument are their number. */
+  trace() {
+    const ring = new TraceRing(tables, index);
+    awaitGo();
+    for (let i = 0; i < count; i++) ring.span(TRACE_SAMPLED_FAULT, 0, 1000 * i, 1000 * i + i / 1000, i);
+    Atomics.store(shared, QUIT, 1);
+    return count;
   },
 
   register() {

@@ -23,6 +23,7 @@ const BAD: Record<string, readonly unknown[]> = {
   fill: ['zero', 'CONTINUE', null, false],
   retention: ['keep', null, 0],
   servers: [...NOT_INTEGERS, 0, 16],
+  log: ['all', true],
   placement: ['cpu', null, 3],
   minHeapBytes: [...NOT_INTEGERS, 0, 256 * KIB - 4096, 256 * KIB + 1, 256 * MIB + 4096],
   targetUtilisation: [0, 0.09, 0.96, 1, Number.NaN, '0.5', null, 1n],
