@@ -8,6 +8,6 @@ export type Writer = (document: BenchDocument) => string | Promise<string>;
 
 export const OUTPUTS: Readonly<Record<OutputKind, Writer | undefined>> = {
   json: (document) => `${JSON.stringify(document)}\n`,
-  html: undefined,
+  html: async (document) => (await import('../report/report.ts')).reportHtml(document),
   trace: undefined,
 };
