@@ -9,5 +9,8 @@ export type Writer = (document: BenchDocument) => string | Promise<string>;
 export const OUTPUTS: Readonly<Record<OutputKind, Writer | undefined>> = {
   json: (document) => `${JSON.stringify(document)}\n`,
   html: async (document) => (await import('../report/report.ts')).reportHtml(document),
-  trace: undefined,
+  trace: async (document) => {
+    const { chromeTraceText } = await import('../trace/chrome.ts');
+    return chromeTraceText((await import('../trace/document.ts')).tracedProcesses(document));
+  },
 };

@@ -27,7 +27,7 @@ export function linearAxis(
     title,
     min,
     max: end,
-    ticks: ticks.map((value) => ({ value, text: text(value) })),
+    ticks: ticks.map((value) => ({ value, text: value === 0 ? '0' : text(value) })),
     place: (value) => (value - min) / (end - min),
   };
 }

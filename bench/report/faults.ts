@@ -42,7 +42,7 @@ export function faults(document: BenchDocument): Markup {
     el(
       'p',
       {},
-      'Of one process of each configuration, the one with the median wall time. A program that touches a page between the flip and the end of the sweep waits until it is built.',
+      'Of one process of each configuration, the one with the median wall time. A program that touches a page between the flip and the end of the sweep waits until it is built. Latency is the service of each fault where it is from the trace, else what the program timed of a sample.',
     ),
     shown.length === 0
       ? el('p', { class: 'missing' }, 'No configuration that was measured has faults.')
@@ -89,13 +89,7 @@ export function faults(document: BenchDocument): Markup {
                 cells.us(one.latencyUs.p50),
                 cells.us(one.latencyUs.p99),
                 cells.us(one.latencyUs.max),
-                el(
-                  'td',
-                  {},
-                  one.latencyFrom === 'trace'
-                    ? 'each one’s service, traced'
-                    : 'a sample, timed by the program',
-                ),
+                el('td', {}, one.latencyFrom === 'trace' ? 'trace of all' : 'a sample'),
                 one.stallMs === null
                   ? cells.number(null)
                   : el('td', { 'data-ms': one.stallMs }, duration(one.stallMs * 1000)),

@@ -15,6 +15,9 @@ const NAMES: Readonly<Record<string, string>> = {
   max: 'max',
 };
 
+/** Pixels between the points of two configurations. */
+const ASIDE = 4;
+
 export function latencies(document: BenchDocument): Markup {
   return el(
     'section',
@@ -54,9 +57,12 @@ export function latencies(document: BenchDocument): Markup {
             `latency-${kind}`,
             `${kind} latency of ${workload} by percentile`,
             at,
-            shown.map(({ configuration, latency: { [kind]: one } }, index) =>
-              one === null ? null : series(at, index, configuration.id, points(one)),
-            ),
+            shown.map(({ configuration, latency: { [kind]: one } }, index) => {
+              // Side by side, so that no interval hides another's.
+              const aside = (index - (shown.length - 1) / 2) * ASIDE;
+              const beside = { ...at, px: (value: number) => at.px(value) + aside };
+              return one === null ? null : series(beside, index, configuration.id, points(one));
+            }),
           ),
         );
       };

@@ -35,6 +35,11 @@ export function pauses(document: BenchDocument): Markup {
       const rows = all.flatMap(({ configuration, style, pauses: some }) =>
         some
           .filter(({ phase }) => phase === 'total')
+          // Processes without any are told of by another clock: no row of its own for them.
+          .filter(
+            ({ kind, us }, _, totals) =>
+              us.count > 0 || !totals.some((one) => one.kind === kind && one.us.count > 0),
+          )
           .map(({ kind, us }) => ({
             name: `${label(configuration)}: ${kind}`,
             style,

@@ -101,6 +101,7 @@ nav{margin:12px 0}nav a{margin-right:14px;white-space:nowrap}a{color:var(--s0)}
 .problems{border-left:5px solid var(--s7);background:var(--panel);padding:8px 16px}
 ul{padding-left:22px}.standings li{margin:3px 0}
 figure{margin:12px 0;min-width:0}figcaption{font-weight:600;font-size:14px;margin-bottom:2px}
+#machine td{white-space:normal}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(480px,100%),1fr));gap:8px 24px}
 svg{display:block;width:100%;height:auto}
 svg text{fill:var(--ink);font:12.5px system-ui,"Segoe UI","DejaVu Sans",sans-serif}svg text.tick{fill:var(--soft)}
@@ -109,15 +110,16 @@ svg text.title{font-weight:600;fill:var(--soft)}svg text.inside{font-size:11.5px
 .line{fill:none;stroke:var(--c);stroke-width:2}.whisker{stroke:var(--c);stroke-width:1.4}
 .marker{fill:var(--c);stroke:var(--back);stroke-width:.8}
 .bar{fill:var(--c);opacity:.75}.mark{fill:none;stroke:var(--c);stroke-width:1.8}.mark.p99{stroke-dasharray:4 2}.mark.max{stroke-width:2.2}
-.shade{opacity:.45}.lane-back{fill:var(--panel)}.event{stroke:var(--back);stroke-width:.5}
+.shade{opacity:.45}.lane-back{fill:var(--panel)}.event{stroke:var(--back);stroke-width:.5}.event.lane-pages,.event.lane-fault{stroke:none}
+#faults table{font-size:12.5px}#faults th,#faults td{padding-right:8px}
 .legend{list-style:none;padding:0;margin:4px 0 8px;display:flex;flex-wrap:wrap;gap:3px 18px;font-size:13.5px}
 .legend li{display:flex;align-items:center;gap:6px}.legend svg.key{width:34px}.legend svg.swatch{width:14px}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:13.5px;margin:6px 0}
 th,td{text-align:left;padding:4px 12px 4px 0;border-bottom:1px solid var(--rule);vertical-align:top}
 tbody th{font-weight:500}thead th{color:var(--soft);font-weight:600}td{font-variant-numeric:tabular-nums}
-td small{white-space:nowrap}
+td{white-space:nowrap}
 summary{cursor:pointer;font-weight:600;margin:8px 0}
 @media print{body{max-width:none;padding:0;font-size:11.5px}nav{display:none}figure,tr,.plots>*{break-inside:avoid}h2,h3,figcaption,summary{break-after:avoid}
-.scroll{overflow:visible}table{font-size:9.5px}th,td{padding-right:6px}td small{white-space:normal}.plots{grid-template-columns:1fr 1fr}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+.scroll{overflow:visible}table{font-size:9.5px}th,td{padding-right:6px}td{white-space:normal}.plots{grid-template-columns:1fr 1fr}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 ${classes}
 `;
