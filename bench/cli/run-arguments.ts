@@ -67,6 +67,7 @@ const OPTIONS: readonly OptionSpec[] = [
     help: 'open load: an operation is due every 1/R seconds, in each thread (default: one after the other)',
   },
   { name: 'ops', value: 'FILE', help: 'write start and end of every operation, as pairs of doubles, in ms' },
+  { name: 'trace', value: 'FILE', help: 'write what every thread did as Chrome trace events' },
   { name: 'seconds', value: 'N', help: `steady: how long it runs (default ${DEFAULT_LOAD.seconds})` },
   { name: 'rate', value: 'RATE', help: 'steady: allocation, such as 200MB/s (the default)' },
   { name: 'live', value: 'SIZE', help: 'steady: size of the live set (default 256MiB)' },
@@ -90,6 +91,8 @@ export interface RunArguments {
   /** Operations per second and thread; undefined is a closed loop. */
   readonly rate: number | undefined;
   readonly operationsFile: string | undefined;
+  /** Where a trace of the whole run goes. */
+  readonly traceFile: string | undefined;
   readonly load: Load;
   readonly json: boolean;
 }
@@ -146,6 +149,7 @@ export function parseRunArguments(args: readonly string[]): RunArguments | 'help
     threads: readThreads(workload, text('threads')),
     rate: readOperationsRate(workload, text('ops-rate')),
     operationsFile: text('ops'),
+    traceFile: text('trace'),
     load: readLoad(workload, text),
     json: values.json === true,
   };

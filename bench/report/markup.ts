@@ -20,7 +20,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-export function escape(text: string): string {
+export function escapeText(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ESCAPES[character]!);
 }
 
@@ -37,14 +37,14 @@ const EMPTY = new Set(['meta', 'br', 'hr', 'rect', 'line', 'path', 'circle', 'us
 
 function attribute([name, value]: [string, Attributes[string]]): string {
   if (value === null || value === undefined || value === false) return '';
-  return ` ${name}="${value === true ? '' : escape(String(value))}"`;
+  return ` ${name}="${value === true ? '' : escapeText(String(value))}"`;
 }
 
 export function render(child: Child): string {
   if (child === null || child === undefined) return '';
   if (child instanceof Markup) return child.text;
   if (typeof child === 'object') return child.map(render).join('');
-  return escape(String(child));
+  return escapeText(String(child));
 }
 
 /** Text that is markup already: of this program, never of a document. */
@@ -55,5 +55,5 @@ export function raw(text: string): Markup {
 /** A value as JSON inside a script element: nothing in it can end the element. */
 export function jsonScript(id: string, value: unknown): Markup {
   const text = JSON.stringify(value).replaceAll('<', '\\u003c').replaceAll('\u2028', '\\u2028');
-  return raw(`<script type="application/json" id="${escape(id)}">${text}</script>`);
+  return raw(`<script type="application/json" id="${escapeText(id)}">${text}</script>`);
 }
