@@ -11,7 +11,7 @@ import { count, duration, label } from './text.ts';
 
 const WIDTH = 1100;
 const LEFT = 150;
-const RIGHT = 14;
+const RIGHT = 30;
 const ROW = 20;
 /** Width of a character of a label, about. */
 const LETTER = 6.4;

@@ -3,7 +3,7 @@
 // reports tell them, which may overlap by what a report takes to arrive, as asynchronous events (b, e).
 
 import type { CycleFacts, TimelineEvent, TimelineSample } from '../harness/schema.ts';
-import { nest } from './nest.ts';
+import { nest, TICKS } from './nest.ts';
 
 export interface TracedProcess {
   readonly name: string;
@@ -66,7 +66,7 @@ function traceProcess(process: TracedProcess, pid: number): ChromeEvent[] {
     );
     const events = process.events.filter((event) => event.thread === thread.id);
     timed.push(...events.filter(isMoment).map((event) => moment(event, pid, own)));
-    for (const { span, startNs, endNs, lane } of nest(events.filter(isSpan).map(toSpan))) {
+    for (const { span, start, end, lane } of nest(events.filter(isSpan).map(toSpan))) {
       if (tids[lane] === undefined) {
         tids[lane] = ++lastTid;
         metadata.push(
@@ -74,7 +74,7 @@ function traceProcess(process: TracedProcess, pid: number): ChromeEvent[] {
           meta(lastTid, 'thread_sort_index', { sort_index: i }),
         );
       }
-      timed.push(complete(span.event, { startNs, endNs }, pid, tids[lane]!, thread.name));
+      timed.push(complete(span.event, { start, end }, pid, tids[lane]!, thread.name));
     }
   }
   timed.push(
@@ -100,23 +100,22 @@ function isSpan(event: TimelineEvent): boolean {
   return !isMoment(event) && event.kind !== 'counters';
 }
 
-function nanoseconds(ms: number): number {
-  return Math.round(ms * 1e6);
+function ticks(ms: number): number {
+  return Math.round(ms * 1000 * TICKS);
 }
 
-/** Of nanoseconds: three digits behind the point, so that ends are where they were. */
-function microseconds(ns: number): number {
-  return Number((ns / 1000).toFixed(3));
+function microseconds(time: number): number {
+  return time / TICKS;
 }
 
-function toSpan(event: TimelineEvent): { event: TimelineEvent; startNs: number; endNs: number } {
-  const startNs = nanoseconds(event.startMs);
-  return { event, startNs, endNs: Math.max(startNs, nanoseconds(event.startMs + event.durationUs / 1000)) };
+function toSpan(event: TimelineEvent): { event: TimelineEvent; start: number; end: number } {
+  const start = ticks(event.startMs);
+  return { event, start, end: Math.max(start, ticks(event.startMs + event.durationUs / 1000)) };
 }
 
 function complete(
   { kind, details }: TimelineEvent,
-  { startNs, endNs }: { startNs: number; endNs: number },
+  { start, end }: { start: number; end: number },
   pid: number,
   tid: number,
   thread: string,
@@ -129,8 +128,8 @@ function complete(
     cat: cat!,
     pid,
     tid,
-    ts: microseconds(startNs),
-    dur: microseconds(endNs - startNs),
+    ts: microseconds(start),
+    dur: microseconds(end - start),
     args: { ...details, ...served },
   };
 }
@@ -138,13 +137,13 @@ function complete(
 function moment({ kind, startMs, details }: TimelineEvent, pid: number, tid: number): ChromeEvent {
   return {
     ...{ ph: 'i', name: kind, cat: 'moment', pid, tid, s: 't' },
-    ts: microseconds(nanoseconds(startMs)),
+    ts: microseconds(ticks(startMs)),
     args: details ?? {},
   };
 }
 
 function counter(name: string, ms: number, pid: number, args: Readonly<Record<string, number>>): ChromeEvent {
-  return { ph: 'C', name, cat: 'counter', pid, tid: 0, ts: microseconds(nanoseconds(ms)), args };
+  return { ph: 'C', name, cat: 'counter', pid, tid: 0, ts: microseconds(ticks(ms)), args };
 }
 
 /** What the collector counted at the ends of its phases. */
@@ -198,7 +197,7 @@ function pagesLeft({ events }: TracedProcess, pid: number): ChromeEvent[] {
 function reported({ cycle, startMs, phasesMs }: TracedProcess['cycles'][number], pid: number): ChromeEvent[] {
   const event = (ph: 'b' | 'e', name: string, ms: number): ChromeEvent => ({
     ...{ ph, name, cat: 'cycle report', id: `${pid}.${cycle}`, pid, tid: 0 },
-    ts: microseconds(nanoseconds(ms)),
+    ts: microseconds(ticks(ms)),
     args: { cycle },
   });
   let at = Math.max(0, startMs);

@@ -23,8 +23,8 @@ export function problemsOf(events: readonly ChromeEvent[]): string[] {
       if (!named.has(`${pid}.${tid}`)) problems.push(`thread ${pid}.${tid} has no name`);
       const list = threads.get(`${pid}.${tid}`) ?? [];
       threads.set(`${pid}.${tid}`, list);
-      // Whole nanoseconds: sums of fractions are not exact.
-      list.push({ start: Math.round(ts * 1000), end: Math.round(ts * 1000) + Math.round(dur! * 1000), name });
+      // As viewers add it up.
+      list.push({ start: ts, end: ts + dur!, name });
     }
     if (
       ph === 'C' &&

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RunReport } from '#bench/cli/report.js';
 import { type ChromeEvent, chromeTrace, chromeTraceText } from '#bench/trace/chrome.js';
 import { tracedProcesses } from '#bench/trace/document.js';
-import { nest } from '#bench/trace/nest.js';
+import { nest, TICKS } from '#bench/trace/nest.js';
 import { browse, findChromium, NO_CHROMIUM } from '../../support/chromium.js';
 import { tospace } from '../cli.js';
 import { fixture } from '../fixtures/document.js';
@@ -25,16 +25,16 @@ const sum = (events: readonly ChromeEvent[], cat: string): number =>
   events.filter((event) => event.ph === 'X' && event.cat === cat).reduce((total, { dur }) => total + dur!, 0);
 
 describe('nesting', () => {
-  const us = 1000;
+  const us = TICKS;
 
   test('what only rounding makes overlap is trimmed', () => {
     const spans = [
-      { startNs: 0, endNs: 100_000 * us },
-      { startNs: 0, endNs: 40_000 * us + 300 },
-      { startNs: 40_000 * us, endNs: 100_000 * us + 400 },
-      { startNs: 99_000 * us, endNs: 100_000 * us + 500 },
+      { start: 0, end: 100_000 * us },
+      { start: 0, end: 40_000 * us + 30 },
+      { start: 40_000 * us, end: 100_000 * us + 40 },
+      { start: 99_000 * us, end: 100_000 * us + 50 },
     ];
-    expect(nest(spans).map(({ startNs, endNs, lane }) => [startNs, endNs, lane])).toEqual([
+    expect(nest(spans).map(({ start, end, lane }) => [start, end, lane])).toEqual([
       [0, 100_000 * us, 0],
       [0, 40_000 * us, 0],
       [40_000 * us, 100_000 * us, 0],
@@ -45,22 +45,22 @@ describe('nesting', () => {
   test('what really overlaps gets another lane, whatever comes', () => {
     expect(
       nest([
-        { startNs: 0, endNs: 10 * us },
-        { startNs: 5 * us, endNs: 15 * us },
+        { start: 0, end: 10 * us },
+        { start: 5 * us, end: 15 * us },
       ]).map(({ lane }) => lane),
     ).toEqual([0, 1]);
     const span = fc
       .tuple(fc.nat(100_000), fc.nat(50_000))
-      .map(([start, length]) => ({ startNs: start, endNs: start + length }));
+      .map(([start, length]) => ({ start: start, end: start + length }));
     fc.assert(
       fc.property(fc.array(span, { maxLength: 40 }), (spans) => {
         const nested = nest(spans);
         expect(nested).toHaveLength(spans.length);
         const events = nested.map(
-          ({ startNs, endNs, lane }): ChromeEvent => ({
+          ({ start, end, lane }): ChromeEvent => ({
             ...{ ph: 'X', name: 'x', pid: 1, tid: lane },
-            ts: startNs / 1000,
-            dur: (endNs - startNs) / 1000,
+            ts: start / TICKS,
+            dur: (end - start) / TICKS,
           }),
         );
         const names = [...new Set(events.map(({ tid }) => tid))].map(
@@ -69,9 +69,9 @@ describe('nesting', () => {
         expect(
           problemsOf([{ ph: 'M', name: 'process_name', pid: 1, tid: 0, ts: 0 }, ...names, ...events]),
         ).toEqual([]);
-        for (const { span: given, startNs, endNs } of nested) {
-          expect(startNs).toBe(given.startNs);
-          expect(given.endNs - endNs).toBeLessThanOrEqual(1000 + 0.5);
+        for (const { span: given, start, end } of nested) {
+          expect(start).toBe(given.start);
+          expect(given.end - end).toBeLessThanOrEqual(TICKS + 0.5);
         }
       }),
     );
@@ -151,17 +151,8 @@ describe('of a run', () => {
   let report: RunReport;
   beforeAll(async () => {
     const file = join(dir, 'run.json');
-    const stress = JSON.stringify({ collectEveryAllocation: 100_000 });
     const { status, stdout, stderr } = await tospace(
-      ...[
-        'run',
-        'lru-cache',
-        '--scale=0.03',
-        '--heap=64MiB',
-        `--stress=${stress}`,
-        `--trace=${file}`,
-        '--json',
-      ],
+      ...['run', 'lru-cache', '--scale=0.03', '--heap=64MiB', `--trace=${file}`, '--json'],
     );
     if (status !== 0) throw new Error(`status ${status}: ${stderr}`);
     expect(stderr).not.toMatch(/overwritten/);
@@ -179,7 +170,7 @@ describe('of a run', () => {
   });
 
   test('its phases and steps add up to the pauses reported, within 5 %', () => {
-    const stopped = sum(events, 'stopped') + 0;
+    const stopped = sum(events, 'stopped');
     const { remark, flip, full } = report.pausesUs;
     const reported = [remark, flip, full].reduce((total, { count, mean }) => total + count * mean, 0);
     expect(reported).toBeGreaterThan(0);
@@ -196,7 +187,7 @@ describe('of a run', () => {
     const text = `[\n${events.map((event) => JSON.stringify(event)).join(',\n')}\n]`;
     const good = await open(chromium, speedscope, text);
     expect(good.messages.join('\n')).toMatch(/Importing as Trace Event Format profile/);
-    expect(good.complaints).toEqual([]);
+    expect(good.complaints.slice(0, 3)).toEqual([]);
     const threads = new Set(events.filter(({ ph }) => ph === 'X').map(({ tid }) => tid)).size;
     expect(good.stdout).toContain(`/${threads})`);
     // It does complain of what is wrong.
