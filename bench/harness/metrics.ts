@@ -99,6 +99,16 @@ export const METRICS: readonly Metric[] = [
     judged: { effect: 0.1, resolution: 20, nature: 'cpu' },
   },
   {
+    // What makes a whole process slower (a neighbour on the host, a lower frequency) divides out.
+    name: 'gcCpuShare',
+    title: "collector's CPU time over the rest's",
+    unit: 'part',
+    better: 'lower',
+    read: ({ gcCpuMs, gcCpuFrom, cpuMs }) =>
+      gcCpuFrom === 'threads' && gcCpuMs !== null && cpuMs > gcCpuMs ? gcCpuMs / (cpuMs - gcCpuMs) : null,
+    judged: { effect: 0.08, resolution: 0.005, nature: 'cpu' },
+  },
+  {
     name: 'gcWallMs',
     title: 'time stopped or stalled',
     unit: 'ms',
