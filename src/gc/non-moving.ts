@@ -165,41 +165,40 @@ export class NonMoving {
       const kind = word & SPAN_KIND_MASK;
       const value = word >>> SPAN_VALUE_SHIFT;
       if (kind === SPAN_CELLS) {
-        const objects = this.#keepLive(page, value);
+        const freedBefore = this.#freedObjects;
+        const objects = this.#keepLive(page);
+        this.#freedBytes += (this.#freedObjects - freedBefore) * value;
         if (objects === 0) this.#free(page, 1);
         live += objects * value;
       } else if (kind === SPAN_FIRST) {
         const at = page * WORDS_PER_PAGE;
-        const was = this.#allocated[at]!;
+        if (
+          this.#allocated[at] !== 0 &&
+          (this.#allocated[at]! & (this.#marks[at]! | this.#fresh[at]!)) === 0
+        ) {
+          this.#freedObjects++;
+          this.#freedBytes += value * PAGE_BYTES;
+        }
         this.#allocated[at] = this.#allocated[at]! & (this.#marks[at]! | this.#fresh[at]!);
-        if (this.#allocated[at] === 0) {
-          if (was !== 0) this.#countFreed(1, value * PAGE_BYTES);
-          this.#free(page, value);
-        } else live += value * PAGE_BYTES;
+        if (this.#allocated[at] === 0) this.#free(page, value);
+        else live += value * PAGE_BYTES;
       }
     }
     return live;
   }
 
-  #countFreed(objects: number, bytes: number): void {
-    this.#freedObjects += objects;
-    this.#freedBytes += bytes;
-  }
-
-  /** Leaves the bits of the page's live objects, which are in cells of `cellBytes`; returns how many there are. */
-  #keepLive(page: number, cellBytes: number): number {
+  /** Leaves the bits of the page's live objects; returns how many there are. */
+  #keepLive(page: number): number {
     let objects = 0;
-    let dead = 0;
     const end = (page + 1) * WORDS_PER_PAGE;
     for (let i = page * WORDS_PER_PAGE; i < end; i++) {
       const before = this.#allocated[i]!;
       if (before === 0) continue;
       let bits = before & (this.#marks[i]! | this.#fresh[i]!);
       this.#allocated[i] = bits;
-      for (let gone = before & ~bits; gone !== 0; gone &= gone - 1) dead++;
+      for (let gone = before & ~bits; gone !== 0; gone &= gone - 1) this.#freedObjects++;
       for (; bits !== 0; bits &= bits - 1) objects++;
     }
-    this.#countFreed(dead, dead * cellBytes);
     return objects;
   }
 

@@ -42,6 +42,15 @@ test('cycles are named after what asked for them', async () => {
   expect(causes).toEqual(['collect', 'allocation', 'trigger', 'non-moving', 'external', 'idle']);
 });
 
+test('what a cycle freed in the non-moving space', async () => {
+  const freed = await succeed('observe', 'freed');
+  expect(freed).toEqual([
+    { objects: 0, bytes: 0 },
+    { objects: 5, bytes: 4 * 4096 + 3 * 64 },
+    { objects: 0, bytes: 0 },
+  ]);
+});
+
 test('an abandoned cycle is told as one', async () => {
   const told = await succeed('observe', 'abandoned');
   expect(told).toEqual({

@@ -359,6 +359,28 @@ const scenarios = {
     return seen;
   },
 
+  /** What dies in the non-moving space is counted: two objects with pages of their own, and three in cells. */
+  async freed() {
+    const heap = await createHeap({ heapBytes: 4 * MIB });
+    const freed = [];
+    heap.on('cycle', ({ nonMovingFreed }) => freed.push(nonMovingFreed));
+    const bytes = heap.defineArray('Bytes', 'u8');
+    const m = heap.attach();
+    m.run(() => {
+      m.local(m.allocatePinnedArray(bytes, 10_000));
+      m.local(m.allocatePinnedArray(bytes, 100));
+      m.collect();
+      for (let i = 0; i < 2; i++) m.allocatePinnedArray(bytes, 2 * 4096 - 8);
+      for (let i = 0; i < 3; i++) m.allocatePinnedArray(bytes, 56);
+      m.collect();
+      m.collect();
+    });
+    m.shadowStack.truncate(0);
+    m.detach();
+    await heap.close();
+    return freed;
+  },
+
   /** A cycle whose flip the kernel refuses. */
   async abandoned() {
     // The warm-up and rehearsals take calls as well: the first call from which creating the heap succeeds.
