@@ -134,7 +134,7 @@ function strip(
         built.map((one) => place(one, false)),
       ),
     ],
-    `${words.join(', ')}, within ${duration((to - from) * 1000)}. Diamonds: pages that a program touched before the sweep had come to them. Empty: not built in this cycle.`,
+    `${words.join(', ')}, within ${duration((to - from) * 1000)}. ${built.some(({ event }) => event.kind === 'fault') ? 'Diamonds: pages that a program touched before the sweep had come to them. ' : ''}Empty: not built in this cycle.`,
   );
 }
 

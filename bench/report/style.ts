@@ -106,6 +106,7 @@ figure{margin:12px 0;min-width:0}figcaption{font-weight:600;font-size:14px;margi
 svg{display:block;width:100%;height:auto}
 svg text{fill:var(--ink);font:12.5px system-ui,"Segoe UI","DejaVu Sans",sans-serif}svg text.tick{fill:var(--soft)}
 svg text.title{font-weight:600;fill:var(--soft)}svg text.inside{font-size:11.5px;pointer-events:none}
+:is(.phase-flip,.phase-stop,.phase-resume,.lane-stopped,.lane-sampled-fault)+.inside{fill:var(--back)!important}
 .grid{stroke:var(--rule);stroke-width:1}.axis{stroke:var(--soft);stroke-width:1}
 .line{fill:none;stroke:var(--c);stroke-width:2}.whisker{stroke:var(--c);stroke-width:1.4}
 .marker{fill:var(--c);stroke:var(--back);stroke-width:.8}
