@@ -12,13 +12,16 @@ import { UsageError } from './usage.ts';
 /** A mutator's ring holds some 2 000 events: with one in 10 µs, which is faster than any, it lasts as long as that. */
 const DRAIN_MS = 10;
 
+/** About as much as viewers open: a file of some 200 MB. */
+const EVENTS_MAX = 500_000;
+
 export class RunTrace {
   readonly #recorder: Recorder;
   readonly #sampler: MemorySampler;
 
   /** @throws UsageError when the heap cannot be traced */
   constructor(heap: Heap) {
-    const recorder = startRecorder(heap);
+    const recorder = startRecorder(heap, EVENTS_MAX);
     if (recorder === undefined) throw new UsageError('--trace: this build of the heap cannot be traced');
     this.#recorder = recorder;
     this.#sampler = new MemorySampler(DRAIN_MS, heap, () => recorder.drain());

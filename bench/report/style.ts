@@ -120,7 +120,7 @@ th,td{text-align:left;padding:4px 12px 4px 0;border-bottom:1px solid var(--rule)
 tbody th{font-weight:500}thead th{color:var(--soft);font-weight:600}td{font-variant-numeric:tabular-nums}
 td{white-space:nowrap}
 summary{cursor:pointer;font-weight:600;margin:8px 0}
-@media print{body{max-width:none;padding:0;font-size:11.5px}nav{display:none}figure,tr,.plots>*{break-inside:avoid}h2,h3,figcaption,summary{break-after:avoid}
+@media print{body{max-width:none;padding:0;font-size:11.5px}.note,.legend,figcaption{font-size:11px}h1{font-size:22px}h2{font-size:17px;margin-top:26px}h3{font-size:13px}nav{display:none}figure,tr,.plots>*{break-inside:avoid}h2,h3,figcaption,summary{break-after:avoid}
 .scroll{overflow:visible}table{font-size:9.5px}th,td{padding-right:6px}td{white-space:normal}.plots{grid-template-columns:1fr 1fr}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 ${classes}
 `;

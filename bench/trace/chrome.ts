@@ -55,7 +55,7 @@ function traceProcess(process: TracedProcess, pid: number): ChromeEvent[] {
     meta(0, 'process_name', { name: process.name }),
     meta(0, 'process_sort_index', { sort_index: pid }),
   ];
-  const timed: ChromeEvent[] = [];
+  const parts: ChromeEvent[][] = [];
   let lastTid = FIRST_TID + threads.length - 1;
   for (const [i, thread] of threads.entries()) {
     const own = FIRST_TID + i;
@@ -65,7 +65,9 @@ function traceProcess(process: TracedProcess, pid: number): ChromeEvent[] {
       meta(own, 'thread_sort_index', { sort_index: i }),
     );
     const events = process.events.filter((event) => event.thread === thread.id);
-    timed.push(...events.filter(isMoment).map((event) => moment(event, pid, own)));
+    parts.push(events.filter(isMoment).map((event) => moment(event, pid, own)));
+    const spans: ChromeEvent[] = [];
+    parts.push(spans);
     for (const { span, start, end, lane } of nest(events.filter(isSpan).map(toSpan))) {
       if (tids[lane] === undefined) {
         tids[lane] = ++lastTid;
@@ -74,17 +76,18 @@ function traceProcess(process: TracedProcess, pid: number): ChromeEvent[] {
           meta(lastTid, 'thread_sort_index', { sort_index: i }),
         );
       }
-      timed.push(complete(span.event, { start, end }, pid, tids[lane]!, thread.name));
+      spans.push(complete(span.event, { start, end }, pid, tids[lane]!, thread.name));
     }
   }
-  timed.push(
-    ...process.events.filter(({ kind }) => kind === 'counters').flatMap((event) => counters(event, pid)),
-    ...pagesLeft(process, pid),
-    ...process.samples.flatMap((sample) => sampled(sample, pid)),
-    ...process.notes.map(
+  parts.push(
+    process.events.filter(({ kind }) => kind === 'counters').flatMap((event) => counters(event, pid)),
+    pagesLeft(process, pid),
+    process.samples.flatMap((sample) => sampled(sample, pid)),
+    process.notes.map(
       (name): ChromeEvent => ({ ph: 'i', name, cat: 'note', pid, tid: FIRST_TID, ts: 0, s: 'p' }),
     ),
   );
+  const timed = parts.flat();
   timed.sort((a, b) => a.ts - b.ts || (b.dur ?? 0) - (a.dur ?? 0));
   return [...metadata, ...timed, ...process.cycles.flatMap((cycle) => reported(cycle, pid))];
 }

@@ -9,6 +9,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RunReport } from '#bench/cli/report.js';
 import { type ChromeEvent, chromeTrace, chromeTraceText } from '#bench/trace/chrome.js';
 import { tracedProcesses } from '#bench/trace/document.js';
+import type { Heap } from 'tospace';
+import { startRecorder } from '#bench/harness/recording.js';
+import { recordedProcess } from '#bench/trace/recorded.js';
 import { nest, TICKS } from '#bench/trace/nest.js';
 import { browse, findChromium, NO_CHROMIUM } from '../../support/chromium.js';
 import { tospace } from '../cli.js';
@@ -144,6 +147,25 @@ describe('of a document', () => {
       expect(of('memory file bytes, sampled')).toEqual(samples.flatMap(({ memfdBytes }) => memfdBytes ?? []));
     }
   });
+});
+
+test('a recording of too many events says what is missing', () => {
+  const thread = { kind: 'collector', index: 0, name: 'collector' };
+  const event = { type: 'phase', phase: 'mark', thread, startUs: 1000, durationUs: 10 };
+  let closed = false;
+  const heap = { trace: () => ({ lost: 5, read: () => [event, event], close: () => (closed = true) }) };
+  const recorder = startRecorder(heap as unknown as Heap, 3)!;
+  recorder.drain();
+  const process = recordedProcess('a run', recorder.finish(), []);
+  expect(closed).toBe(true);
+  expect(process.events).toHaveLength(3);
+  expect(process.notes).toEqual([
+    '5 events were overwritten before they were read',
+    '1 events after these were left out',
+  ]);
+  const trace = chromeTrace([process]);
+  expect(trace.filter(({ cat }) => cat === 'note').map(({ name }) => name)).toEqual(process.notes);
+  expect(trace.find(({ ph }) => ph === 'X')).toMatchObject({ name: 'phase mark', ts: 0, dur: 10 });
 });
 
 describe('of a run', () => {
