@@ -86,10 +86,14 @@ const ROWS: Readonly<Record<string, readonly string[]>> = {
   mutator: ['stopped', 'stall', 'sampled-fault'],
 };
 
+const byNumber = new Intl.Collator('en', { numeric: true });
+
 function lanes(cycle: CycleTimeline): Markup {
   const family = ({ kind }: TimelineEvent): string => kind.split(':')[0]!;
   const order = ['mutator', 'collector', 'server'];
-  const threads = [...cycle.threads].sort((a, b) => order.indexOf(a.role) - order.indexOf(b.role));
+  const threads = [...cycle.threads].sort(
+    (a, b) => order.indexOf(a.role) - order.indexOf(b.role) || byNumber.compare(a.id, b.id),
+  );
   const layout = threads.map((thread) => {
     const events = cycle.events
       .map((event, index) => ({ event, index }))

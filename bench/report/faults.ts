@@ -6,7 +6,7 @@ import { figure } from './plot.ts';
 import { representatives } from './representative.ts';
 import { ridges } from './ridges.ts';
 import { cells, table } from './tables.ts';
-import { duration, NOT_MEASURED } from './text.ts';
+import { duration, label, NOT_MEASURED } from './text.ts';
 
 export function faults(document: BenchDocument): Markup {
   const all = representatives(document);
@@ -28,7 +28,7 @@ export function faults(document: BenchDocument): Markup {
         ? []
         : [
             {
-              name: one.configuration.id.split('/').slice(0, 2).join(' '),
+              name: `${one.configuration.workload}, ${label(one.configuration)}`,
               style,
               us,
               data: { 'data-configuration': one.configuration.id, 'data-what': what },
@@ -125,7 +125,7 @@ function stalls(document: BenchDocument): Child {
       ? []
       : [
           {
-            name: configuration.id.split('/').slice(0, 2).join(' '),
+            name: `${configuration.workload}, ${label(configuration)}`,
             style,
             us: facts.stallsUs,
             data: { 'data-configuration': configuration.id, 'data-what': 'stallsUs' },

@@ -17,8 +17,13 @@ interface Built {
   readonly by: number;
 }
 
+/** The collector comes before the servers, and these by their numbers. */
+const byNumber = new Intl.Collator('en', { numeric: true });
+
 export function pageStrips(cycle: CycleTimeline): Child {
-  const builders = cycle.threads.filter(({ role }) => role === 'collector' || role === 'server');
+  const builders = cycle.threads
+    .filter(({ role }) => role === 'collector' || role === 'server')
+    .sort((a, b) => byNumber.compare(a.id, b.id));
   const built = cycle.events.flatMap((event, index): Built[] => {
     const { kind, thread, details } = event;
     const page = details?.page;

@@ -91,7 +91,7 @@ export function series(at: Frame, index: number, id: string, points: readonly Po
         low == null || high == null
           ? null
           : el('line', { class: 'whisker', x1: at.px(x), x2: at.px(x), y1: at.py(low), y2: at.py(high) }),
-        marker(style, at.px(x), at.py(y)),
+        marker(index, at.px(x), at.py(y)),
       );
     }),
   );
@@ -105,8 +105,9 @@ const MARKERS: readonly ((x: number, y: number) => string)[] = [
   (x, y) => `M${x} ${y + 4.4}l4.2 -7.4h-8.4z`,
 ];
 
-function marker(style: number, x: number, y: number): Markup {
-  return el('path', { class: 'marker', d: MARKERS[style % MARKERS.length]!(x, y) });
+/** Colours come again after eight, markers after five: both together after forty. */
+function marker(index: number, x: number, y: number): Markup {
+  return el('path', { class: 'marker', d: MARKERS[index % MARKERS.length]!(x, y) });
 }
 
 /** What the series are called, in the order of their styles. */
@@ -126,7 +127,7 @@ export function legend(names: readonly string[]): Markup {
             'g',
             { class: `series s${style}` },
             el('path', { class: 'line', d: 'M1 7H33' }),
-            marker(style, 17, 7),
+            marker(i, 17, 7),
           ),
         ),
         name,

@@ -14,7 +14,7 @@ export interface Ridge {
 }
 
 const WIDTH = 1000;
-const LEFT = 250;
+const LEFT = 330;
 const RIGHT = 150;
 const ROW = 44;
 const TALL = 30;

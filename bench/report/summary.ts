@@ -2,7 +2,17 @@
 
 import type { BenchDocument, Standing } from '../harness/schema.ts';
 import { type Child, el, type Markup } from './markup.ts';
-import { bytes, configurationOf, count, duration, interval, label, quantity, short } from './text.ts';
+import {
+  bytes,
+  collectorName,
+  configurationOf,
+  count,
+  duration,
+  interval,
+  label,
+  quantity,
+  short,
+} from './text.ts';
 
 export function summary(document: BenchDocument): Markup {
   const { analysis, status, problems } = document;
@@ -70,7 +80,7 @@ function groupTitle({ workload, heapBytes, timesMinimum, threads, rate }: Standi
 }
 
 function sentence(document: BenchDocument, { metric, title, unit, rows }: Standing): Markup {
-  const name = (id: string): string => configurationOf(document, id).collector + form(document, id);
+  const name = (id: string): string => collectorName(configurationOf(document, id));
   const [first, ...others] = rows;
   const rest = others.map(({ configuration, ratio, ratioLow, ratioHigh, behind }): Child[] => {
     const factor = `× ${ratio.toFixed(2)}${ratioLow === null || ratioHigh === null ? '' : ` [${ratioLow.toFixed(2)} – ${ratioHigh.toFixed(2)}]`}`;
@@ -107,10 +117,6 @@ function sentence(document: BenchDocument, { metric, title, unit, rows }: Standi
     rest.map((one) => ['; ', one]),
     '.',
   );
-}
-
-function form(document: BenchDocument, id: string): string {
-  return configurationOf(document, id).form === 'guest' ? ' (guest)' : '';
 }
 
 function checksums({ checksums: groups }: BenchDocument): string {

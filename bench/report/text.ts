@@ -50,10 +50,21 @@ export function count(n: number, one: string, many: string = `${one}s`): string 
   return `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
 }
 
-/** What a reader calls a configuration beside others of its workload. */
-export function label({ collector, form, heapBytes, timesMinimum, rate, threads }: Configuration): string {
+/** Options that a collector's name says already. */
+const NAMED_OPTIONS = ['collector', 'fill', 'retention', 'stress'];
+
+/** The collector, and what else is not as usual. */
+export function collectorName({ collector, form, options }: Configuration): string {
+  const others = Object.entries(options ?? {}).filter(([name]) => !NAMED_OPTIONS.includes(name));
   return [
     form === 'guest' ? `${collector} (guest)` : collector,
+    ...others.map(([name, value]) => `${name} ${typeof value === 'object' ? JSON.stringify(value) : value}`),
+  ].join(', ');
+}
+
+/** What a configuration was given, beside its workload. */
+function circumstances({ heapBytes, timesMinimum, rate, threads }: Configuration): string[] {
+  return [
     timesMinimum === null
       ? heapBytes === null
         ? null
@@ -61,22 +72,44 @@ export function label({ collector, form, heapBytes, timesMinimum, rate, threads 
       : `${timesMinimum} × its minimum heap`,
     rate === null ? null : `${short(rate)} operations/s`,
     threads === 1 ? null : `${threads} threads`,
-  ]
-    .filter((part) => part !== null)
-    .join(', ');
+  ].filter((part) => part !== null);
+}
+
+/** What a reader calls a configuration beside others of its workload. */
+export function label(configuration: Configuration): string {
+  return [collectorName(configuration), ...circumstances(configuration)].join(', ');
 }
 
 export function configurationOf(document: BenchDocument, id: string): Configuration {
   return document.configurations.find((one) => one.id === id)!;
 }
 
-/** Workloads in the order of the suite, each with its configurations that were measured. */
+/** More than these are not told apart in one picture. */
+const TOGETHER_MAX = 8;
+
+/**
+ * Workloads in the order of the suite, each with its configurations that were measured; one with too many for one picture is split by what they were
+ * given.
+ */
 export function byWorkload(document: BenchDocument): Map<string, Configuration[]> {
+  const measured = document.analysis.configurations
+    .filter(({ runs }) => runs > 0)
+    .map(({ configuration }) => configurationOf(document, configuration));
+  const groups = groupBy(measured, ({ workload }) => workload);
+  return new Map(
+    [...groups].flatMap(([workload, all]) =>
+      all.length <= TOGETHER_MAX
+        ? [[workload, all] as const]
+        : [...groupBy(all, (one) => [workload, ...circumstances(one)].join(', '))],
+    ),
+  );
+}
+
+function groupBy(
+  all: readonly Configuration[],
+  key: (one: Configuration) => string,
+): Map<string, Configuration[]> {
   const groups = new Map<string, Configuration[]>();
-  for (const { configuration: id, runs } of document.analysis.configurations) {
-    if (runs === 0) continue;
-    const configuration = configurationOf(document, id);
-    groups.set(configuration.workload, [...(groups.get(configuration.workload) ?? []), configuration]);
-  }
+  for (const one of all) groups.set(key(one), [...(groups.get(key(one)) ?? []), one]);
   return groups;
 }

@@ -43,6 +43,7 @@ export function chromeTrace(processes: readonly TracedProcess[]): ChromeEvent[] 
 
 /** Threads are numbered from here on; lanes for what overlaps come behind them. */
 const FIRST_TID = 1;
+const byNumber = new Intl.Collator('en', { numeric: true });
 const ROLES = ['mutator', 'collector', 'server'];
 
 function traceProcess(process: TracedProcess, pid: number): ChromeEvent[] {
@@ -50,7 +51,9 @@ function traceProcess(process: TracedProcess, pid: number): ChromeEvent[] {
     ...{ ph: 'M', name, pid, tid, ts: 0 },
     args: args!,
   });
-  const threads = [...process.threads].sort((a, b) => ROLES.indexOf(a.role) - ROLES.indexOf(b.role));
+  const threads = [...process.threads].sort(
+    (a, b) => ROLES.indexOf(a.role) - ROLES.indexOf(b.role) || byNumber.compare(a.id, b.id),
+  );
   const metadata = [
     meta(0, 'process_name', { name: process.name }),
     meta(0, 'process_sort_index', { sort_index: pid }),
