@@ -137,7 +137,15 @@ function lanes(cycle: CycleTimeline): Markup {
       events.map(({ event, index }) => {
         const row = rows[0] === '*' ? 0 : rows.indexOf(family(event));
         if (row === -1 || event.durationUs === 0) return null;
-        return bar(event, index, start + row * ROW, x);
+        const next = (): number =>
+          Math.min(
+            ...events.flatMap(({ event: one }) =>
+              one.startMs > event.startMs && (rows[0] === '*' || family(one) === rows[row])
+                ? [one.startMs]
+                : [],
+            ),
+          );
+        return bar(event, index, start + row * ROW, x, next);
       }),
     );
   });
@@ -161,12 +169,20 @@ function lanes(cycle: CycleTimeline): Markup {
   );
 }
 
-function bar(event: TimelineEvent, index: number, y: number, x: (ms: number) => number): Child {
+/** @param next when the next event begins in the row: what is inside of this one lies on its label */
+function bar(
+  event: TimelineEvent,
+  index: number,
+  y: number,
+  x: (ms: number) => number,
+  next: () => number,
+): Child {
   const { kind, startMs, durationUs, details } = event;
   const [family, ...names] = kind.split(':');
   const name = names.at(-1) ?? family!;
   const left = x(startMs);
   const width = round(Math.max(1, x(startMs + durationUs / 1000) - left));
+  const room = name.length * LETTER + 6;
   const style = family === 'phase' ? phaseClass(name) : `lane-${family}`;
   const words = [
     `${kind.replaceAll(':', ' ')}: ${duration(durationUs)}`,
@@ -177,7 +193,7 @@ function bar(event: TimelineEvent, index: number, y: number, x: (ms: number) => 
     { 'data-event': index, 'data-kind': kind, 'data-start-ms': startMs, 'data-us': durationUs },
     el('title', {}, words),
     el('rect', { class: `event ${style}`, x: left, y, width, height: ROW - 2 }),
-    width < name.length * LETTER + 6 || family === 'fault' || family === 'pages'
+    family === 'fault' || family === 'pages' || width < room || x(next()) - left < room
       ? null
       : el('text', { class: 'inside', x: left + 4, y: y + 13 }, name),
   );

@@ -23,7 +23,7 @@ export function duration(us: number): string {
 
 export function bytes(value: number): string {
   if (value < MIB / 8) return `${short(value / 1024)} KiB`;
-  return value >= 4096 * MIB ? `${short(value / 1024 / MIB)} GiB` : `${short(value / MIB)} MiB`;
+  return value >= 1024 * MIB ? `${short(value / 1024 / MIB)} GiB` : `${short(value / MIB)} MiB`;
 }
 
 export type Unit = 'ms' | 'µs' | 'ns/B' | 'bytes' | '1/s' | 'part' | '' | '×';
