@@ -1,5 +1,7 @@
 // `tospace run`: a workload on a heap of its own, in a thread of its own, and a report of what it saw.
 
+import { accessSync, constants, existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createHeap, type CycleReport, type Heap } from 'tospace';
 import { formatBytes } from './cli/bytes.ts';
@@ -8,6 +10,8 @@ import { Progress } from './cli/progress.ts';
 import { makeReport, type RunReport } from './cli/report.ts';
 import { parseRunArguments, RUN_USAGE, type RunArguments } from './cli/run-arguments.ts';
 import { summarise } from './cli/summary.ts';
+import { RunTrace } from './cli/run-trace.ts';
+import { UsageError } from './cli/usage.ts';
 import { packageVersion } from './cli/version.ts';
 import { runInThreads } from './cli/workload-threads.ts';
 import { writeOperations } from './workloads/operations.ts';
@@ -25,9 +29,19 @@ export async function run(args: readonly string[]): Promise<number> {
     process.stdout.write(RUN_USAGE);
     return 0;
   }
+  if (parsed.traceFile !== undefined) assertWritable(parsed.traceFile);
   const report = await measure(parsed);
   process.stdout.write(parsed.json ? `${JSON.stringify(report, null, 2)}\n` : summarise(report));
   return 0;
+}
+
+/** A long run must not end in a file that cannot be written. @throws UsageError */
+function assertWritable(file: string): void {
+  try {
+    accessSync(existsSync(file) ? file : dirname(file), constants.W_OK);
+  } catch (error) {
+    throw new UsageError(`--trace: cannot write ${file}: ${(error as Error).message}`);
+  }
 }
 
 async function measure(args: RunArguments): Promise<RunReport> {
@@ -36,6 +50,7 @@ async function measure(args: RunArguments): Promise<RunReport> {
   const cycles: CycleReport[] = [];
   heap.on('cycle', (cycle) => cycles.push(cycle));
   heap.on('abandoned', (error) => process.stderr.write(`tospace: a cycle was abandoned: ${error.message}\n`));
+  const trace = args.traceFile === undefined ? undefined : new RunTrace(heap);
   const done = new SharedArrayBuffer(8 * threads);
   const title = `${workload.name}: collector ${heap.options.collector}, heap ${formatBytes(heap.options.heap)}, seed ${seed}, scale ${scale}`;
   const progress = new Progress(process.stderr, title, {
@@ -49,6 +64,7 @@ async function measure(args: RunArguments): Promise<RunReport> {
     const hiccups = await meter?.finish();
     if (args.operationsFile !== undefined) writeOperations(args.operationsFile, result.operations);
     await allReported(heap, cycles);
+    trace?.write(args.traceFile!, `tospace run ${title}`);
     return makeReport({
       workload: workload.name,
       options: heap.options,
@@ -63,6 +79,7 @@ async function measure(args: RunArguments): Promise<RunReport> {
       version: packageVersion(),
     });
   } finally {
+    trace?.close();
     progress.close();
     await heap.close();
   }

@@ -1,8 +1,8 @@
 // `tospace bench SUITE`: measures, computes, writes.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { UsageError } from './cli/usage.ts';
 import { analyse, withoutOtherTimelines } from './harness/analysis.ts';
@@ -52,7 +52,10 @@ export async function suite(args: readonly string[]): Promise<number> {
   try {
     const document = await run(parsed, args, dir, progress, interruption.signal);
     await write(document, parsed.outputs);
-    if (!Object.values(parsed.outputs).includes('-')) process.stdout.write(documentText(document));
+    if (!Object.values(parsed.outputs).includes('-')) {
+      const written = Object.values(parsed.outputs).map((file) => `wrote ${file}\n`);
+      process.stdout.write(documentText(document) + written.join(''));
+    }
     if (interruption.signal.aborted) return INTERRUPTED_STATUS;
     return document.status === 'complete' && document.problems.length === 0 ? 0 : 1;
   } finally {
@@ -67,7 +70,7 @@ function assertWritable(outputs: BenchArguments['outputs']): void {
   for (const [kind, file] of Object.entries(outputs)) {
     if (file === '-') continue;
     try {
-      writeFileSync(file, '', { flag: 'a' });
+      accessSync(existsSync(file) ? file : dirname(file), constants.W_OK);
     } catch (error) {
       throw new UsageError(`--${kind}: cannot write ${file}: ${(error as Error).message}`);
     }

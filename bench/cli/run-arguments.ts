@@ -61,6 +61,7 @@ const OPTIONS: readonly OptionSpec[] = [
     notation: 'FILE',
     help: 'Write start and end of every operation, as pairs of doubles, in ms.',
   },
+  { name: 'trace', notation: 'FILE', help: 'Write what every thread did as Chrome trace events.' },
   { name: 'seconds', notation: 'N', help: `steady: how long it runs. Default ${DEFAULT_LOAD.seconds}.` },
   { name: 'rate', notation: 'RATE', help: 'steady: allocation. Default 200MB/s.' },
   { name: 'live', notation: 'SIZE', help: 'steady: size of the live set. Default 256MiB.' },
@@ -79,6 +80,8 @@ export interface RunArguments {
   /** Operations per second and thread; undefined is a closed loop. */
   readonly rate: number | undefined;
   readonly operationsFile: string | undefined;
+  /** Where a trace of the whole run goes. */
+  readonly traceFile: string | undefined;
   readonly load: Load;
   readonly json: boolean;
 }
@@ -132,6 +135,7 @@ export function parseRunArguments(args: readonly string[]): RunArguments | 'help
     threads: readThreads(workload, text('threads')),
     rate: readOperationsRate(workload, text('ops-rate')),
     operationsFile: text('ops'),
+    traceFile: text('trace'),
     load: readLoad(workload, text),
     json: values.json === true,
   };

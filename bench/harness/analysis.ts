@@ -16,6 +16,7 @@ import type {
   PauseFacts,
   ScalingSeries,
 } from './schema.ts';
+import { standings } from './standings.ts';
 import { estimate, estimateKnown } from './statistics/bootstrap.ts';
 import { mergeDistributions, PERCENTILES } from './statistics/distribution.ts';
 import { lboBaseline } from './statistics/lbo.ts';
@@ -39,6 +40,7 @@ export function analyse(
     lbo: lowerBounds(configurations, measurements),
     scaling: scalingSeries(configurations, analysed),
     minimumHeaps,
+    standings: standings(configurations, analysed),
   };
 }
 

@@ -43,6 +43,7 @@ Options:
   --json FILE      write the document; - is standard output, and then nothing else is on it
   --html FILE      write the report
   --trace FILE     write one cycle of each representative as Chrome trace events
+                   without any of the three: tospace-bench-SUITE.json and .html, here
   --help           this text
 
 Ctrl-C keeps what was measured. Exit status 1: a wrong result, or a process failed. 130: interrupted.
@@ -67,6 +68,9 @@ export function parseBenchArguments(args: readonly string[]): BenchArguments | '
     if (OUTPUTS[kind] === undefined) throw new UsageError(`--${kind}: this build cannot write it`);
     outputs[kind] = file as string;
   }
+  // Nobody should measure for an hour and have nothing of it.
+  if (Object.keys(outputs).length === 0)
+    for (const kind of ['json', 'html'] as const) outputs[kind] = `tospace-bench-${suite.name}.${kind}`;
   const targets = Object.values(outputs);
   const twice = targets.find((file, i) => targets.indexOf(file) !== i);
   if (twice !== undefined) throw new UsageError(`two outputs go to "${twice}"`);

@@ -8,6 +8,9 @@ export type Writer = (document: BenchDocument) => string | Promise<string>;
 
 export const OUTPUTS: Readonly<Record<OutputKind, Writer | undefined>> = {
   json: (document) => `${JSON.stringify(document)}\n`,
-  html: undefined,
-  trace: undefined,
+  html: async (document) => (await import('../report/report.ts')).reportHtml(document),
+  trace: async (document) => {
+    const { chromeTraceText } = await import('../trace/chrome.ts');
+    return chromeTraceText((await import('../trace/document.ts')).tracedProcesses(document));
+  },
 };

@@ -26,6 +26,8 @@ export interface Recording {
   readonly events: readonly RecordedEvent[];
   /** Events that were overwritten before they were read: figures that need all of them are not known then. */
   readonly lost: number;
+  /** Events that came after there were as many as were wanted. */
+  readonly omitted?: number;
 }
 
 export interface Recorder {
@@ -51,22 +53,25 @@ export interface TraceEvent {
   readonly [detail: string]: unknown;
 }
 
-/** Begins to record; undefined where this build of the heap cannot be traced. */
-export function startRecorder(heap: Heap): Recorder | undefined {
+/** Begins to record, `most` events at most; undefined where this build of the heap cannot be traced. */
+export function startRecorder(heap: Heap, most: number = Number.POSITIVE_INFINITY): Recorder | undefined {
   const { trace } = heap as unknown as { trace?: () => TraceSource };
   if (trace === undefined) return undefined;
   const source = trace.call(heap);
   const toMonotonic = monotonicMs() - performance.now();
-  let read: TraceEvent[] = [];
+  const read: TraceEvent[] = [];
+  let omitted = 0;
   const drain = (): void => {
-    read = read.concat(source.read());
+    for (const event of source.read())
+      if (read.length < most) read.push(event);
+      else omitted++;
   };
   return {
     drain,
     finish() {
       drain();
       source.close();
-      return { ...convert(read, toMonotonic), lost: source.lost };
+      return { ...convert(read, toMonotonic), lost: source.lost, omitted };
     },
   };
 }

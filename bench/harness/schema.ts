@@ -362,6 +362,30 @@ export interface Analysis {
   readonly lbo: readonly LboGroup[];
   readonly scaling: readonly ScalingSeries[];
   readonly minimumHeaps: readonly MinimumHeap[];
+  readonly standings: readonly Standing[];
+}
+
+/** Configurations that did the same work with the same memory, by a figure of which less is better; the least first. */
+export interface Standing {
+  readonly workload: string;
+  readonly scale: number;
+  readonly threads: number;
+  readonly rate: number | null;
+  readonly heapBytes: number | null;
+  readonly timesMinimum: number | null;
+  readonly metric: MetricName;
+  readonly title: string;
+  readonly unit: 'ms' | 'µs' | 'ns/B' | 'bytes' | '1/s' | 'part' | '';
+  readonly rows: readonly {
+    readonly configuration: string;
+    readonly value: Estimate;
+    /** Median over the least median, with a bootstrap interval of 95 %; null for the least itself and with fewer than three processes. */
+    readonly ratio: number;
+    readonly ratioLow: number | null;
+    readonly ratioHigh: number | null;
+    /** True: the whole interval is above 1. False: the least, or the interval contains 1. Null: too few processes to tell. */
+    readonly behind: boolean | null;
+  }[];
 }
 
 /** Names of `ConfigurationAnalysis.metrics`; bench/harness/metrics.ts says of each how it is read, its unit, and when a change matters. */

@@ -19,12 +19,26 @@ it('measures heap and V8, says what it knows and null for the rest', { timeout: 
   const file = join(dir, 'run.json');
   const only = '--only=gcbench/concurrent,gcbench/stop,gcbench/v8';
   const { status, stdout, stderr } = await tospace(
-    ...['bench', 'quick', only, '--runs=1', '--scale=0.1', '--no-pretouch', `--json=${file}`],
+    ...[
+      'bench',
+      'quick',
+      only,
+      '--runs=1',
+      '--scale=0.1',
+      '--no-pretouch',
+      `--json=${file}`,
+      `--html=${file}.html`,
+      `--trace=${file}.trace`,
+    ],
   );
   expect(stderr).toMatch(/suite quick: 3 configurations, 1 processes each, about/);
   expect(stdout).toMatch(/checksums: equal/);
   expect(status).toBe(0);
   const document = read(file);
+  expect(readFileSync(`${file}.html`, 'utf8')).toMatch(/^<!DOCTYPE html>[\s\S]*<\/html>\n$/);
+  expect(JSON.parse(readFileSync(`${file}.trace`, 'utf8'))).toContainEqual(
+    expect.objectContaining({ ph: 'X', cat: 'phase' }),
+  );
   expect(document).toMatchObject({ format: 'tospace-bench', status: 'complete', problems: [] });
   expect(document.checksums).toMatchObject([{ equal: true }]);
   const facts = (collector: string) =>
