@@ -415,8 +415,14 @@ export class Mutator extends AtomicFields {
   /** Gives an ephemeron its key and its value. Without a key it has no value either. */
   setEphemeron(ephemeron: Ref, key: Ref, value: Ref): void {
     // The key first: see gc/kernels/references.ts, where dead pairs are cleared.
+    // Both lie on one card. No call between them and it: a thread that is terminated there would leave a key that no trace hears of.
+    const address = ephemeron + EPHEMERON_VALUE;
     this.i32[(ephemeron + EPHEMERON_KEY) >> 2] = key;
-    this.#storeBarriered(ephemeron + EPHEMERON_VALUE, key === NULL ? NULL : value);
+    this.i32[address >> 2] = key === NULL ? NULL : value;
+    const card = (address - this.heapBase) >> CARD_LOG2;
+    this.cards[card] = CARD_DIRTY;
+    if (this.cardGroups[card >> CARD_GROUP_LOG2] !== GROUP_DIRTY)
+      this.cardGroups[card >> CARD_GROUP_LOG2] = GROUP_DIRTY;
   }
 
   #storeBarriered(address: number, value: Ref): void {

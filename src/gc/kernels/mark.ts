@@ -13,7 +13,7 @@ import {
 } from '../../heap/layout';
 import { cardGroups, cards, controlWord, heapBase, heapBytes, lives, managedBytes, marks, markStack, markStackEnd, takenGroups } from './geometry';
 import { arrayBytes, isArray, KIND_RECORD, KIND_REF_ARRAY, sizeOf, typeOf } from './objects';
-import { awaited, keyMarked, scanReference, waiting } from './references';
+import { awaited, keyMarked, keyUnscanned, scanReference, waiting } from './references';
 
 let top: u32 = 0;
 let overflows: u32 = 0;
@@ -89,6 +89,8 @@ export function visit(ref: u32): void {
 
 function overflow(ref: u32): void {
   overflows += 1;
+  // No card scan comes to objects without references in the non-moving space. They may be keys all the same.
+  if (waiting && ref >= controlWord(CTL_NON_MOVING_RAW)) keyUnscanned();
   const offset = ref - heapBase;
   overflowFloor = min(overflowFloor, offset >> CHUNK_LOG2);
   const last = (offset + sizeOf(ref, typeOf(ref)) - 1) >> CARD_LOG2;

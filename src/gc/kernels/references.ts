@@ -26,7 +26,7 @@ const END: u32 = LINK_END;
 let weakList: u32 = 0;
 /** Ephemerons in the buckets. */
 export let waiting: u32 = 0;
-/** Whether some ephemeron may be in the bucket of a key that it has no longer. */
+/** Whether some ephemeron may be in the bucket of a key that it has no longer, or of one that was marked without being scanned. */
 let strays: bool = false;
 /** Whether the buckets hold something else than an earlier plan. */
 let bucketsReady: bool = false;
@@ -162,6 +162,11 @@ export function keyMarked(ref: u32): void {
     waiting -= 1;
     visit(load<u32>(at, EPHEMERON_VALUE));
   }
+}
+
+/** A marked object for which ephemerons may wait is not going to be scanned: they are looked through when the mark stack is empty. */
+export function keyUnscanned(): void {
+  strays = true;
 }
 
 /** Empties all buckets into one list. */

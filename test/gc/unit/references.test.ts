@@ -5,6 +5,7 @@ import {
   CARD_DIRTY,
   CTL_BLACK_LINE,
   CTL_GUARD_TYPE,
+  CTL_NON_MOVING_RAW,
   CTL_READY_TYPE,
   CTL_REFERENCES,
   EPHEMERON_KEY,
@@ -25,6 +26,8 @@ const h = new ArenaHarness({ heapBytes: 2 * 1024 * 1024, markStackEntries: 8 });
 const { kernels, heap } = h;
 
 const node = h.types.recordLayout('node', 16, [8, 12]);
+const refs = h.types.refArray('refs').id;
+const raw = h.types.rawArray('raw', 'u8').id;
 // With strong fields in the first and in the second word of its map.
 const weak = h.types.weakRecord('weak', { a: 'ref', id: 'i32' }).id;
 const ephemeron = h.types.ephemeron('ephemeron', { a: 'ref', id: 'i32' }).id;
@@ -88,6 +91,23 @@ function trace(roots: readonly number[]): Tracer {
 }
 
 const marked = (...refs: number[]): boolean[] => refs.map((ref) => h.isMarked(ref));
+
+test('pinned raw keys that do not fit on the mark stack keep the values of ephemerons that wait for them', () => {
+  const { nonMoving, nonMovingBytes } = h.tables.geometry;
+  const low = nonMoving + nonMovingBytes - 4096;
+  h.control[CTL_NON_MOVING_RAW] = low;
+  const keys = Array.from({ length: 24 }, (_, i) => h.put(low + 16 * i, raw, 8));
+  const holder = put(refs, 8 + 4 * keys.length);
+  h.set(holder, 4, keys.length);
+  for (const [i, key] of keys.entries()) h.set(holder, 8 + 4 * i, key);
+  const values = keys.slice(-6).map(() => newNode());
+  const ephemerons = values.map((value, i) => newEphemeron(keys.at(i - 6)!, value));
+  // The last is scanned first: the ephemerons wait by the time their keys are met.
+  trace([holder, ...ephemerons]);
+  h.bytes.fill(0, low, low + 4096);
+  expect(kernels.markOverflows()).toBeGreaterThan(0);
+  expect(marked(...values)).toEqual(values.map(() => true));
+});
 
 describe('weak records', () => {
   test('their referents are not followed, their other fields are', () => {
