@@ -6,7 +6,7 @@ import { type Recorder, startRecorder } from '../harness/recording.ts';
 import { MemorySampler } from '../harness/sampler.ts';
 import { chromeTraceText } from '../trace/chrome.ts';
 import { recordedProcess } from '../trace/recorded.ts';
-import { monotonicMs } from '../workloads/operations.ts';
+import { monotonicMs } from '../workloads/clock.ts';
 import { UsageError } from './usage.ts';
 
 /** A mutator's ring holds some 2 000 events: with one in 10 µs, which is faster than any, it lasts as long as that. */
