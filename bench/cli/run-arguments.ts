@@ -2,10 +2,11 @@
 // only read.
 
 import { parseArgs } from 'node:util';
-import { HEAP_OPTIONS, type HeapOptions, parseOptions } from 'tospace';
+import { HEAP_OPTIONS, type HeapOptions } from 'tospace';
 import { findWorkload, WORKLOADS } from '../workloads/index.ts';
 import { DEFAULT_LOAD, type Load, type Workload } from '../workloads/workload.ts';
 import { parseBytes, parseRate } from './bytes.ts';
+import { readStress } from './stress-option.ts';
 import { UsageError } from './usage.ts';
 
 /** A scale beyond this is a typing error, not a plan. */
@@ -127,9 +128,10 @@ export function parseRunArguments(args: readonly string[]): RunArguments | 'help
   if (values.help === true) return 'help';
   const workload = chooseWorkload(positionals);
   const text = (name: string): string | undefined => values[name] as string | undefined;
+  const stress = readStress(text('stress'));
   return {
     workload,
-    heapOptions: { ...heapOptions(text), ...stressOptions(text('stress')) },
+    heapOptions: { ...heapOptions(text), ...(stress === undefined ? {} : { stress }) },
     seed: number('--seed', text('seed'), 0, 2 ** 32 - 1, true) ?? 1,
     scale: number('--scale', text('scale'), 0.0001, SCALE_MAX, false) ?? 1,
     threads: readThreads(workload, text('threads')),
@@ -186,16 +188,6 @@ function heapOptions(text: (name: string) => string | undefined): HeapOptions {
     given[option.key] = parsed;
   }
   return given as HeapOptions;
-}
-
-/** Keys without the `stress.` that they have in an option string. */
-function stressOptions(text: string | undefined): HeapOptions {
-  if (text === undefined) return {};
-  const keyed = text
-    .split(',')
-    .map((part) => `stress.${part.trim()}`)
-    .join(',');
-  return parseOptions(keyed, '--stress');
 }
 
 function readLoad(workload: Workload, text: (name: string) => string | undefined): Load {

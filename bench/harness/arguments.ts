@@ -2,6 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import type { StressOptions } from 'tospace';
+import { readStress } from '../cli/stress-option.ts';
 import { UsageError } from '../cli/usage.ts';
 import type { Suite } from './plan.ts';
 import { SUITES } from './suites.ts';
@@ -38,7 +39,7 @@ Options:
   --only LIST      only configurations whose name contains one of these words
   --scale X        multiplies the amount of work (default 1)
   --seed n         of the order, the workloads and the statistics (default 1)
-  --stress JSON    the stress option of the heaps, such as {"delayMs":{"flip":2}}: to see that a fault is found
+  --stress LIST    members of the option stress of the heaps, such as delayMs.flip=2: to see that a fault is found
   --no-pretouch    do not touch the machine's memory before
   --json FILE      write the document; - is standard output, and then nothing else is on it
   --html FILE      write the report
@@ -81,7 +82,7 @@ export function parseBenchArguments(args: readonly string[]): BenchArguments | '
     peers: peers(values.peers, suite),
     only: list(values.only),
     scale: number('--scale', values.scale, 0.001, 1000, false) ?? 1,
-    stress: stress(values.stress),
+    stress: readStress(values.stress),
     outputs,
     pretouch: values['no-pretouch'] !== true,
   };
@@ -140,13 +141,4 @@ function number(
       `${option}: "${text}" is not ${whole ? 'an integer' : 'a number'} from ${low} to ${high}`,
     );
   return value;
-}
-
-function stress(text: string | undefined): StressOptions | undefined {
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text) as StressOptions;
-  } catch {
-    throw new UsageError(`--stress: "${text}" is not JSON; write an object such as {"delayMs":{"flip":2}}`);
-  }
 }

@@ -1,6 +1,7 @@
 // What observers see of a heap that works: every fact of a trace is compared with the reports and the statistics of the same heap.
 import { closeSync, openSync, readSync } from 'node:fs';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { TRACE_BYTES } from '../../../../dist/src/heap/trace-layout.js';
 import { addressOf } from '../../../../dist/src/uffd/index.js';
 import {
   assert,
@@ -280,7 +281,7 @@ const scenarios = {
     const { traces } = heap.share().arena.geometry;
     const touched = () => {
       const first = (addressOf(new Uint8Array(heap.memory.buffer)) + traces) / 4096;
-      const entries = new BigUint64Array(layout.TRACE_BYTES / 4096);
+      const entries = new BigUint64Array(TRACE_BYTES / 4096);
       const fd = openSync('/proc/self/pagemap', 'r');
       readSync(fd, entries, 0, entries.byteLength, first * 8);
       closeSync(fd);
