@@ -7,9 +7,11 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -70,18 +72,23 @@ function compileAssembly(output, inputs, entry, except = []) {
     '--outFile',
     output,
     ...options,
-    ...(inputs.includes('guest') ? ['--path', packages] : []),
+    ...(inputs.includes('src/guest') ? ['--path', packages] : []),
   ]);
 }
 
-// Guests import `tospace/guest` as they would with the package installed: the compiler finds it in a folder where that is its name.
+// Guests import `tospace/guest` as they would with the package installed: the AssemblyScript compiler, which knows no "exports", finds it
+// in a folder of that name at the package's root.
+mkdirSync('guest', { recursive: true });
+const shim = "export * from '../src/guest/index';\n";
+if (!existsSync('guest/index.ts') || readFileSync('guest/index.ts', 'utf8') !== shim)
+  writeFileSync('guest/index.ts', shim);
 const packages = mkdtempSync(join(tmpdir(), 'tospace-build-'));
 symlinkSync(root, join(packages, 'tospace'));
 process.on('exit', () => rmSync(packages, { recursive: true }));
 compileAssembly('dist/src/gc/kernels.wasm', ['src/gc/kernels'], 'src/gc/kernels/index.ts');
 for (const folder of ['examples/wasm-guest', 'bench/guest']) {
   const sources = `${folder}/assembly`;
-  const inputs = ['guest', sources];
+  const inputs = ['src/guest', sources];
   compileAssembly(`dist/${folder}/guest.wasm`, inputs, `${sources}/index.ts`);
   // The same with its checks, for heaps with `verify`.
   compileAssembly(`dist/${folder}/guest.checked.wasm`, inputs, `${sources}/index.ts`, ['--noAssert']);

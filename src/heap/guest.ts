@@ -1,5 +1,5 @@
 // What a WebAssembly guest needs in order to be a mutator: the shared memory, three addresses, and functions for what is rare.
-// The contract is docs/guest-abi.md; the library for guests in AssemblyScript is guest/index.ts, and both read layout.ts.
+// The contract is docs/guest-abi.md; the library for guests in AssemblyScript is src/guest/index.ts, and both read layout.ts.
 //
 // All imports come from one module whose name carries the version. A guest that was built for another contract does not
 // link, which is better than any check that it would have to remember to make.

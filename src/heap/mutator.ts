@@ -7,6 +7,7 @@
 
 import { TospaceError } from '../errors.ts';
 import { Allocator } from './allocator.ts';
+import { arrayBytes } from './array-size.ts';
 import { AtomicFields } from './atomics.ts';
 import { CycleRequests } from './cycle-requests.ts';
 import { ExternalBytes } from './external.ts';
@@ -37,20 +38,6 @@ import type { Synchronous } from './synchronous.ts';
 import type { Tables } from './tables.ts';
 import { MutatorThread, type ThreadHost } from './thread.ts';
 import type { ArrayType, HeapType, RecordDescriptor } from './types.ts';
-
-/** Largest array: lengths and sizes stay below 2^31. */
-const MAX_ARRAY_BYTES = 2 ** 31 - 4096;
-
-/** Bytes of an array, header included. @throws TospaceError ERR_TYPE for a length that is none. */
-function arrayBytes(type: ArrayType, length: number): number {
-  const elementBytes = type.kind === 'ref-array' ? 4 : type.elementBytes;
-  if (!(length >= 0 && length <= MAX_ARRAY_BYTES / elementBytes) || !Number.isInteger(length)) {
-    throw new TospaceError('ERR_TYPE', `${length} is not a length of an array`, {
-      hint: `Lengths are integers from 0 to ${MAX_ARRAY_BYTES / elementBytes} for this element.`,
-    });
-  }
-  return (HEADER_BYTES + length * elementBytes + 7) & -8;
-}
 
 export interface MutatorOptions {
   /** Collect at every n-th allocation; 0 is never. Every allocation then takes the slow path. */

@@ -19,7 +19,7 @@ import {
   T_SHADOW_LIMIT,
   T_SHADOW_TOP,
   TYPE_ID_MASK,
-} from '../src/heap/layout';
+} from '../heap/layout';
 
 /** Address of an object's first byte. */
 export type Ref = u32;
