@@ -183,7 +183,7 @@ async function child(
   const { stdout } = await promisify(execFile)(process.execPath, [script, ...args], {
     // A thread that sits in a page fault answers to no other signal.
     killSignal: 'SIGKILL',
-    timeout: limitMs + KILL_MS,
+    timeout: Math.ceil(limitMs) + KILL_MS,
     maxBuffer: OUTPUT_BYTES_MAX,
   });
   return JSON.parse(stdout) as PauseSamples;

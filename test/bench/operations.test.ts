@@ -107,7 +107,7 @@ describe('tospace run', () => {
   it('writes the operations of an open load, which begin when they are due while cycles run', async () => {
     const rate = 200;
     const scale = 0.003;
-    const stress = 'collectEveryAllocation=40_000';
+    const stress = 'collectEveryAllocation=40000';
     const args = ['--scale', `${scale}`, '--heap', '64MiB', '--stress', stress];
     const { cycles } = await report('splay', ...args, '--ops-rate', `${rate}`, '--ops', file);
     expect(cycles).toBeGreaterThanOrEqual(1);
