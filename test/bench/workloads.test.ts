@@ -6,10 +6,10 @@ import { report } from './cli.js';
  * themselves as well, with an early trigger, but how many depends on the scheduler.
  */
 const CASES = [
-  { workload: 'gcbench', scale: '0.02', collectEveryAllocation: 1_000_000 },
-  { workload: 'binary-trees', scale: '0.04', collectEveryAllocation: 1_500_000 },
-  { workload: 'lru-cache', scale: '0.03', collectEveryAllocation: 100_000 },
-  { workload: 'random-graph', scale: '0.06', collectEveryAllocation: 60_000 },
+  { workload: 'gcbench', scale: '0.01', collectEveryAllocation: 500_000 },
+  { workload: 'binary-trees', scale: '0.02', collectEveryAllocation: 750_000 },
+  { workload: 'lru-cache', scale: '0.012', collectEveryAllocation: 40_000 },
+  { workload: 'random-graph', scale: '0.03', collectEveryAllocation: 30_000 },
 ] as const;
 
 const TIMEOUT_MS = 120_000;

@@ -35,7 +35,7 @@ describe(`seed ${SEED}`, () => {
         {
           options: { heap: 8 * MIB, ...options },
           threads: 5,
-          seconds: 3,
+          seconds: 1.5,
         },
       );
       expect(cycles).toBeGreaterThan(0);
@@ -50,7 +50,7 @@ describe(`seed ${SEED}`, () => {
         options: { heap: 4 * MIB, trigger: 0.05, ...options },
         threads: 3,
         holders: verified ? 2048 : 16_384,
-        seconds: 3,
+        seconds: 1.5,
       });
       expect(cycles).toBeGreaterThan(1);
       expect(moves).toBeGreaterThan(1000);
@@ -91,7 +91,7 @@ describe(`seed ${SEED}`, () => {
         options: { heap: 4 * MIB, ...options },
         threads: 3,
         length: 20_000,
-        seconds: 3,
+        seconds: 1.5,
       });
       expect(cycles).toBeGreaterThan(1);
       expect(copies).toBeGreaterThan(20);
