@@ -23,6 +23,7 @@ import {
 import type { Ref } from './ref.ts';
 import type { Tables } from './tables.ts';
 import type { HeapType } from './types.ts';
+import type { WasmMemory } from './webassembly.ts';
 
 /** Raised whenever a guest that was built before could do something wrong. */
 export const GUEST_ABI_VERSION = 1;
@@ -75,11 +76,11 @@ export type GuestImports = {
 /** One thread's heap as its WebAssembly guests see it. */
 export interface GuestAbi {
   readonly version: number;
-  readonly memory: WebAssembly.Memory;
+  readonly memory: WasmMemory;
   readonly functions: GuestImports;
   /** For `new WebAssembly.Instance(module, { ...mutator.guest.imports, yours })`: `env.memory` and the module of functions. */
   readonly imports: {
-    readonly env: { readonly memory: WebAssembly.Memory };
+    readonly env: { readonly memory: WasmMemory };
     readonly [GUEST_MODULE]: GuestImports;
   };
 }
