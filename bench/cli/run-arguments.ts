@@ -7,6 +7,7 @@ import { findWorkload, WORKLOADS } from '../workloads/index.ts';
 import { DEFAULT_LOAD, type Load, type Workload } from '../workloads/workload.ts';
 import { parseBytes, parseRate } from './bytes.ts';
 import { readStress } from './stress-option.ts';
+import { number } from './number.ts';
 import { UsageError } from './usage.ts';
 
 /** A scale beyond this is a typing error, not a plan. */
@@ -214,21 +215,4 @@ function chooseWorkload(positionals: readonly string[]): Workload {
   if (more.length > 0)
     throw new UsageError(`run: "${more[0]}" is one argument too many; one workload runs at a time`);
   return workload;
-}
-
-function number(
-  option: string,
-  text: string | undefined,
-  low: number,
-  high: number,
-  whole: boolean,
-): number | undefined {
-  if (text === undefined) return undefined;
-  const value = text.trim() === '' ? Number.NaN : Number(text);
-  if (!(value >= low && value <= high) || (whole && !Number.isInteger(value))) {
-    throw new UsageError(
-      `${option}: "${text}" is not ${whole ? 'an integer' : 'a number'} from ${low} to ${high}`,
-    );
-  }
-  return value;
 }

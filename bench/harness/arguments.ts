@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util';
 import type { StressOptions } from 'tospace';
 import { readStress } from '../cli/stress-option.ts';
+import { number } from '../cli/number.ts';
 import { UsageError } from '../cli/usage.ts';
 import type { Suite } from './plan.ts';
 import { SUITES } from './suites.ts';
@@ -125,20 +126,4 @@ function list(text: string | undefined): string[] {
 function peers(text: string | undefined, suite: Suite): BenchArguments['peers'] {
   const given = text ?? suite.peers;
   return given === 'all' ? 'all' : given === 'none' ? [] : list(given);
-}
-
-function number(
-  option: string,
-  text: string | undefined,
-  low: number,
-  high: number,
-  whole: boolean,
-): number | undefined {
-  if (text === undefined) return undefined;
-  const value = text.trim() === '' ? Number.NaN : Number(text);
-  if (!(value >= low && value <= high) || (whole && !Number.isInteger(value)))
-    throw new UsageError(
-      `${option}: "${text}" is not ${whole ? 'an integer' : 'a number'} from ${low} to ${high}`,
-    );
-  return value;
 }
