@@ -333,7 +333,8 @@ function createPersistentArray(tables: Tables): void {
 
 /**
  * A memory that begins where the address map has most room. V8 puts memories one below the other, so that a mapping of the right length in
- * between moves the next one to any place modulo 1 GiB. Where that does not come about the last one is taken: every place will do.
+ * between moves the next one to any place modulo 1 GiB. The mapping is longer by whole GiB, more at every attempt: a short one would be put
+ * into some gap between libraries. Where it does not come about the last memory is taken: every place will do.
  */
 function createMemory(kernel: Kernel): WasmMemory {
   const fillers: Reservation[] = [];
@@ -342,7 +343,7 @@ function createMemory(kernel: Kernel): WasmMemory {
     for (let i = 1; i < STEERING_ATTEMPTS; i++) {
       const off = (addressOf(new Uint8Array(memory.buffer)) - STEERED_RESIDUE) % GIB;
       if (off === 0) break;
-      fillers.push(Reservation.reserve(kernel, off < 0 ? off + GIB : off));
+      fillers.push(Reservation.reserve(kernel, off + (i + 1) * GIB));
       memory = reserveMemory();
     }
     return memory;
