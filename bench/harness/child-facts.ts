@@ -101,7 +101,7 @@ export function heapFacts(run: HeapRun): ChildFacts {
       userfaultfd: run.userfaultfd,
       statistics,
       phasesUs: phases(cycles),
-      markNsPerByte: markSpeed(cycles),
+      markCpuNsPerByte: markSpeed(cycles),
       cycles,
     },
     timeline: timeline(run.samples, here, wallMs, complete && cycleTimeline(complete, originMs)),
@@ -208,6 +208,7 @@ function cycleFacts(report: CycleReport, endMs: number): CycleFacts {
     cycle: report.cycle,
     startMs: round(endMs - took),
     phasesMs: report.phasesMs,
+    phasesCpuMs: report.phasesCpuMs,
     usedBytesBefore: report.usedBytesBefore,
     usedBytesAfter: report.usedBytesAfter,
     liveBytes: report.liveBytes,
@@ -238,8 +239,8 @@ const WARM_CYCLES = 3;
 
 function markSpeed(cycles: readonly CycleFacts[]): number | null {
   const speeds = cycles
-    .filter(({ liveBytes, phasesMs }) => liveBytes > 0 && phasesMs.mark !== undefined)
-    .map(({ liveBytes, phasesMs }) => (phasesMs.mark! * 1e6) / liveBytes);
+    .filter(({ liveBytes, phasesCpuMs }) => liveBytes > 0 && phasesCpuMs.mark !== undefined)
+    .map(({ liveBytes, phasesCpuMs }) => (phasesCpuMs.mark! * 1e6) / liveBytes);
   if (speeds.length === 0) return null;
   return round(median(speeds.length > 2 * WARM_CYCLES ? speeds.slice(WARM_CYCLES) : speeds));
 }

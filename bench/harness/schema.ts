@@ -279,8 +279,8 @@ export interface HeapFacts {
   readonly statistics: HeapStatistics;
   /** Over cycles: each phase by the collector's clock, in their order. */
   readonly phasesUs: Readonly<Record<string, Distribution>>;
-  /** Nanoseconds of marking for a live byte: median over cycles, without the first three where there are more than six. */
-  readonly markNsPerByte: number | null;
+  /** Nanoseconds of CPU time of marking for a live byte: median over cycles, without the first three where there are more than six. */
+  readonly markCpuNsPerByte: number | null;
   readonly cycles: readonly CycleFacts[];
 }
 
@@ -289,6 +289,8 @@ export interface CycleFacts {
   /** End minus phases; the end is when the report arrived, some 0.1 ms late, or the trace's. */
   readonly startMs: number;
   readonly phasesMs: Readonly<Record<string, number>>;
+  /** CPU time of the collector's own thread. */
+  readonly phasesCpuMs: Readonly<Record<string, number>>;
   readonly usedBytesBefore: number;
   readonly usedBytesAfter: number;
   readonly liveBytes: number;

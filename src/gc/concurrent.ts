@@ -188,6 +188,7 @@ export class ConcurrentCollector implements Collector {
       remarkCards,
       references,
       phasesMs: clock.phasesMs,
+      phasesCpuMs: clock.phasesCpuMs,
       pauses: this.#world.pauses.take(),
       mutatorPauseMaxUs: this.#world.mutatorPauseMaxUs,
       planKernelMs,

@@ -25,22 +25,28 @@ export class CycleClock {
   /** When the cycle began, on this thread's performance.now(). */
   readonly startMs: number = performance.now();
   readonly phasesMs: Record<string, number> = {};
+  readonly phasesCpuMs: Record<string, number> = {};
   readonly #context: WorkerContext;
   readonly #cycle: number;
   #sinceMs = this.startMs;
+  #sinceCpuNs: number;
 
   constructor(context: WorkerContext, cause: CycleCause) {
     this.#context = context;
     this.#cycle = context.control[CTL_CYCLE]!;
     this.cause = cause;
+    this.#sinceCpuNs = context.kernel.threadCpuNs();
     const { trace } = context;
     trace.span(TRACE_CYCLE_START, CAUSES.indexOf(cause), this.startMs, this.startMs, this.#cycle);
     this.#traceCounters('prepare');
   }
 
-  /** Ends the phase `name`. */
+  /** Ends the phase `name`: now, or when a pause's own clock says so; CPU time is always that until now. */
   lap(name: PhaseName, nowMs: number = performance.now()): void {
+    const cpuNs = this.#context.kernel.threadCpuNs();
     this.phasesMs[name] = Math.round((nowMs - this.#sinceMs) * 1000) / 1000;
+    this.phasesCpuMs[name] = Math.round((cpuNs - this.#sinceCpuNs) / 1000) / 1000;
+    this.#sinceCpuNs = cpuNs;
     this.#context.trace.span(TRACE_PHASE, PHASES.indexOf(name), this.#sinceMs, nowMs, this.#cycle);
     this.#sinceMs = nowMs;
     this.#traceCounters(name);

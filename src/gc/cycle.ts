@@ -76,6 +76,8 @@ export interface CycleReport {
   readonly references: ReferenceCounts;
   /** Milliseconds of each phase, in their order. */
   readonly phasesMs: Readonly<Record<string, number>>;
+  /** Milliseconds of CPU time that the collector's own thread spent in each phase, without its servers. */
+  readonly phasesCpuMs: Readonly<Record<string, number>>;
   /** The pauses as the collector saw them, in their order. */
   readonly pauses: readonly PauseReport[];
   /** Microseconds of the longest pause that a mutator saw, as far as mutators had run again and said so; 0: none did. */

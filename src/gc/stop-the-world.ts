@@ -159,6 +159,7 @@ export class StopTheWorldCollector implements Collector {
       remarkCards,
       references,
       phasesMs: clock.phasesMs,
+      phasesCpuMs: clock.phasesCpuMs,
       pauses: pauses.take(),
       mutatorPauseMaxUs: this.#world.mutatorPauseMaxUs,
       planKernelMs,

@@ -137,6 +137,10 @@ export const SYS_MLOCK2 = 325;
 /** Linux 6.10. */
 export const SYS_MSEAL = 462;
 
+// --- clock_gettime(2) ----------------------------------------------
+
+export const CLOCK_THREAD_CPUTIME_ID = 3;
+
 // --- userfaultfd(2), linux/userfaultfd.h --------------------------------------------------------------------
 /** Linux 5.11: needs no privilege; a fault taken inside the kernel is EFAULT instead of an event. */
 export const UFFD_USER_MODE_ONLY = 1;

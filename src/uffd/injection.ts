@@ -29,6 +29,7 @@ const INFALLIBLE: ReadonlySet<keyof Kernel> = new Set([
   'gettid',
   'getpid',
   'getpagesize',
+  'threadCpuNs',
   'exitGroup',
 ] as const);
 

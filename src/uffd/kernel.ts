@@ -58,6 +58,8 @@ export interface Kernel {
   gettid(): number;
   /** getpid(2). Cannot fail. */
   getpid(): number;
+  /** clock_gettime(2) of CLOCK_THREAD_CPUTIME_ID: **nanoseconds** that the calling thread ran, in user space and kernel. Cannot fail. */
+  threadCpuNs(): number;
   /** sched_getcpu(3): the CPU that the calling thread runs on at this moment. */
   getcpu(): number;
   /** sched_getaffinity(2) of thread `tid` (0: the caller) into a bit mask, CPU 0 lowest. Returns 0. */

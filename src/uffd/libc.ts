@@ -7,7 +7,7 @@ import { constants } from 'node:buffer';
 import { fstatSync } from 'node:fs';
 import koffi from 'koffi';
 import { TospaceError } from '../errors.ts';
-import { SYS_GETTID, SYS_TGKILL, SYS_USERFAULTFD } from './abi.ts';
+import { CLOCK_THREAD_CPUTIME_ID, SYS_GETTID, SYS_TGKILL, SYS_USERFAULTFD } from './abi.ts';
 import { EIO } from './errno.ts';
 import type { Kernel, KernelBuffer } from './kernel.ts';
 
@@ -115,6 +115,9 @@ function bind(c: (name: string, result: string, args: string[]) => CFunction): K
   const poll = c('poll', 'int', ['void *', 'ulong', 'int']);
   const read = c('read', 'intptr_t', ['int', 'void *', 'size_t']);
   const write = c('write', 'intptr_t', ['int', 'void *', 'size_t']);
+  const clockGettime = c('clock_gettime', 'int', ['int', 'void *']);
+  // struct timespec, by halves: seconds that a thread ran fit the lower one.
+  const timespec = new Uint32Array(4);
   const schedGetcpu = c('sched_getcpu', 'int', []);
   const schedGetaffinity = c('sched_getaffinity', 'int', ['int', 'size_t', 'void *']);
   const schedSetaffinity = c('sched_setaffinity', 'int', ['int', 'size_t', 'void *']);
@@ -155,6 +158,10 @@ function bind(c: (name: string, result: string, args: string[]) => CFunction): K
     fileBlocks,
     gettid: () => syscall(SYS_GETTID, 0, 0, 0),
     getpid: () => getpid(),
+    threadCpuNs: () => {
+      clockGettime(CLOCK_THREAD_CPUTIME_ID, timespec);
+      return timespec[0]! * 1e9 + timespec[2]!;
+    },
     getcpu: () => checked(schedGetcpu()),
     schedGetAffinity: (tid, mask) => checked(schedGetaffinity(tid, mask.byteLength, mask)),
     schedSetAffinity: (tid, mask) => checked(schedSetaffinity(tid, mask.byteLength, mask)),

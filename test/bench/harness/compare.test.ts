@@ -157,7 +157,7 @@ function documentOf({
         memfdPeakBytes: vary(1e8, 0.01),
       },
       mmu: null,
-      heap: { markNsPerByte: vary(markNs), phasesUs: {}, statistics: { cycles: 20 } },
+      heap: { markCpuNsPerByte: vary(markNs), phasesUs: {}, statistics: { cycles: 20 } },
       timeline: null,
       details: {},
     } as unknown as Facts;
@@ -227,9 +227,9 @@ describe('a comparison', () => {
       expect(changed(flip)).toEqual(['flipP50Us: regression']);
       expect(flip.verdict).toBe('regression');
       const mark = compare(documentOf({ seed }), documentOf({ seed: seed + 100, markNs: 6 }));
-      expect(changed(mark)).toEqual(['markNsPerByte: regression']);
+      expect(changed(mark)).toEqual(['markCpuNsPerByte: regression']);
       const back = compare(documentOf({ seed, markNs: 6 }), documentOf({ seed: seed + 100 }));
-      expect(changed(back)).toEqual(['markNsPerByte: improvement']);
+      expect(changed(back)).toEqual(['markCpuNsPerByte: improvement']);
       expect(back.verdict).toBe('no regression');
     },
   );
