@@ -12,7 +12,7 @@ import { HiccupMeter } from '../cli/hiccups.ts';
 import { monotonicMs } from '../workloads/clock.ts';
 import { type Configuration, capacities } from './configurations.ts';
 import { Data } from './data.ts';
-import type { CollectorSample, Pause, PauseSamples } from './samples.ts';
+import type { CollectorPause, CollectorSample, Pause, PauseSamples } from './samples.ts';
 
 const MIB = 2 ** 20;
 const WARM_UP = 2;
@@ -91,10 +91,12 @@ async function measure(
   mutator.detach();
   // The reports are events: they arrive when this thread's loop turns.
   while (reports.length < after.cycles) await new Promise((resolve) => setTimeout(resolve, 1));
+  const measured = reports.slice(before.cycles, after.cycles);
   return {
     ...fromThread,
     faults: after.faults.count - before.faults.count,
-    collector: reports.slice(before.cycles, after.cycles).map(collectorSample),
+    collector: measured.map(collectorSample),
+    collectorPauses: measured.flatMap(collectorPauses),
     hiccups: summary,
     hiccupLog: log,
   };
@@ -110,6 +112,17 @@ function collectorSample({ phasesMs, flip, remarkCards }: CycleReport): Collecto
     nonMovingUs: flip.nonMovingUs,
     remarkCards,
   };
+}
+
+/** On the clock that all threads share. */
+function collectorPauses({ pauses }: CycleReport): CollectorPause[] {
+  const origin = monotonicMs() - performance.now();
+  return pauses.map(({ pause, startMs, totalUs, stepsUs }) => ({
+    kind: pause as Pause['kind'],
+    startMs: origin + startMs,
+    us: totalUs,
+    stepsUs,
+  }));
 }
 
 async function work({ shared, configuration, state }: ThreadData): Promise<void> {

@@ -3,7 +3,7 @@
 import type { Interval } from '../cli/hiccups.ts';
 import { median, quantile } from '../floor/spread.ts';
 import type { Configuration } from './configurations.ts';
-import type { CollectorSample, Pause, PauseSamples } from './samples.ts';
+import type { CollectorPause, CollectorSample, Pause, PauseSamples } from './samples.ts';
 
 /** A pause above this is long: none should be, but where the machine was elsewhere. */
 export const LONG_US = 1000;
@@ -35,12 +35,26 @@ export interface ConfigurationResult extends Configuration {
     /** Those during which, or next to which, the hiccup meter was late by half the pause or more. */
     readonly withHiccup: number;
   };
+  /** The three longest, the longest first, above 1 ms or not. */
+  readonly longest: readonly LongPause[];
   /** Per cycle, in the mean. */
   readonly faultsPerCycle: number;
   readonly allocationBytesPerSecond: number;
   /** By the collector's clock, medians over the cycles. */
   readonly collector: CollectorSample;
 }
+
+/** A pause as the thread saw it, and what it was made of. */
+export interface LongPause {
+  readonly kind: Pause['kind'];
+  readonly us: number;
+  /** What the collector did meanwhile, in microseconds by step; null where no pause of its own is near. */
+  readonly stepsUs: CollectorPause['stepsUs'] | null;
+  /** By how much the sleeping thread was late then; 0: it was not. */
+  readonly hiccupUs: number;
+}
+
+const LONGEST = 3;
 
 export function distribution(us: readonly number[]): Distribution {
   if (us.length === 0) return { count: 0, p50: 0, p99: 0, max: 0 };
@@ -72,6 +86,7 @@ export function summarise(configuration: Configuration, runs: readonly PauseSamp
       max: tenth(Math.max(...runs.map((run) => run.hiccups.max))),
     },
     long: countLong(runs),
+    longest: longest(runs),
     faultsPerCycle: Math.round(faults / cycles.length),
     allocationBytesPerSecond: Math.round(median(runs.map((run) => run.allocationRate))),
     collector: {
@@ -97,6 +112,28 @@ function countLong(runs: readonly PauseSamples[]): ConfigurationResult['long'] {
     }
   }
   return { count, withHiccup };
+}
+
+function longest(runs: readonly PauseSamples[]): LongPause[] {
+  return runs
+    .flatMap(({ pauses, collectorPauses, hiccupLog }) => {
+      const worst = [...pauses].sort((a, b) => b.us - a.us).slice(0, LONGEST);
+      return worst.map((pause): LongPause => {
+        const own = collectorPauses.find((other) => other.kind === pause.kind && near(other, pause));
+        const hiccups = hiccupLog.filter((hiccup) => near(hiccup, pause));
+        return {
+          kind: pause.kind,
+          us: tenth(pause.us),
+          stepsUs:
+            own === undefined
+              ? null
+              : Object.fromEntries(Object.entries(own.stepsUs).map(([step, us]) => [step, tenth(us)])),
+          hiccupUs: tenth(hiccups.reduce((most, { us }) => Math.max(most, us), 0)),
+        };
+      });
+    })
+    .sort((a, b) => b.us - a.us)
+    .slice(0, LONGEST);
 }
 
 /** Whether two stretches of time overlap, or lie within the millisecond that the meter sleeps. */

@@ -1,5 +1,6 @@
 // What the processes of `bench pauses` print, and the clock that their threads share.
 
+import type { PauseReport } from 'tospace';
 import type { LatencySummary } from '../workloads/latencies.ts';
 import type { Interval } from '../cli/hiccups.ts';
 
@@ -18,9 +19,15 @@ export interface PauseSamples {
   readonly allocationRate: number;
   /** Per cycle, by the collector's clock: microseconds of the two phases, of the steps of the flip, and the remark's dirty cards. */
   readonly collector: readonly CollectorSample[];
+  /** The same pauses as the collector saw them. */
+  readonly collectorPauses: readonly CollectorPause[];
   readonly hiccups: LatencySummary;
   /** The longer hiccups, with their times. */
   readonly hiccupLog: readonly Interval[];
+}
+
+export interface CollectorPause extends Pause {
+  readonly stepsUs: PauseReport['stepsUs'];
 }
 
 export interface CollectorSample {

@@ -2,7 +2,7 @@
 
 import type { PausesReport } from '../pauses.ts';
 import { AXES, along, SIZES, sameConfiguration } from './configurations.ts';
-import type { ConfigurationResult, Distribution } from './result.ts';
+import type { ConfigurationResult, Distribution, LongPause } from './result.ts';
 
 const HEAD = [
   'live MiB',
@@ -46,6 +46,9 @@ export function describePauses(report: PausesReport): string {
     `${options.cycles} cycles of each configuration in ${options.rounds} processes; pauses as the mutator saw them`,
     '',
     ...lines,
+    'the longest pauses, what the collector did meanwhile, and by how much a sleeping thread was late:',
+    ...configurations.flatMap((result) => result.longest.map((pause) => `  ${longPause(result, pause)}`)),
+    '',
     ...skipped.map(
       ({ liveMib, pinnedMib, roots, reason }) =>
         `skipped: ${liveMib} MiB live, ${pinnedMib} MiB pinned, ${roots} roots: ${reason}\n`,
@@ -65,6 +68,19 @@ function cells(result: ConfigurationResult): string[] {
     `${result.long.count} (${result.long.withHiccup})`,
     String(result.faultsPerCycle),
   ];
+}
+
+function longPause(
+  { liveMib, pinnedMib, roots }: ConfigurationResult,
+  { kind, us, stepsUs, hiccupUs }: LongPause,
+): string {
+  const steps =
+    stepsUs === null
+      ? 'not found in the reports'
+      : Object.entries(stepsUs)
+          .map(([step, stepUs]) => `${step} ${whole(stepUs)}`)
+          .join(' + ');
+  return `${liveMib}/${pinnedMib}/${roots}: ${kind} ${whole(us)} µs: ${steps}; late ${whole(hiccupUs)}`;
 }
 
 function three({ p50, p99, max }: Distribution): string {

@@ -110,6 +110,12 @@ test('long pauses are told from those that the machine made', () => {
     faults: 8,
     allocationRate: 1,
     collector: [collector, collector],
+    collectorPauses: [
+      { kind: 'remark', startMs: 99.9, us: 2050, stepsUs: { stop: 20, trace: 1980, resume: 50 } },
+      // Another kind, and too far away.
+      { kind: 'remark', startMs: 200, us: 10, stepsUs: { stop: 10 } },
+      { kind: 'flip', startMs: 210, us: 10, stepsUs: { stop: 10 } },
+    ],
     hiccups,
     hiccupLog: [
       { startMs: 101, us: 3000 },
@@ -119,6 +125,11 @@ test('long pauses are told from those that the machine made', () => {
   };
   const result = summarise({ liveMib: 1, pinnedMib: 0, roots: 0 }, [run]);
   expect(result.long).toEqual({ count: 2, withHiccup: 1 });
+  expect(result.longest).toEqual([
+    { kind: 'remark', us: 2000, stepsUs: { stop: 20, trace: 1980, resume: 50 }, hiccupUs: 3000 },
+    { kind: 'flip', us: 2000, stepsUs: null, hiccupUs: 300 },
+    { kind: 'flip', us: 50, stepsUs: null, hiccupUs: 0 },
+  ]);
   expect(result).toMatchObject({ cycles: 2, unseen: 1, faultsPerCycle: 4 });
   expect(result.flipUs).toEqual({ count: 2, p50: 1025, p99: 2000, max: 2000 });
   expect(distribution([])).toEqual({ count: 0, p50: 0, p99: 0, max: 0 });
