@@ -242,6 +242,7 @@ export class ConcurrentCollector implements Collector {
   #remark(): number {
     const { control } = this.#context;
     return this.#world.pausedBriefly(PAUSE_REMARK, () => {
+      this.#context.reach('remarkPause');
       this.#world.retireBuffers();
       this.#world.pauses.step(STEP_RETIRE);
       const cards = this.#tracer.finish();
@@ -261,6 +262,7 @@ export class ConcurrentCollector implements Collector {
     const { control, arena } = this.#context;
     rehearseFlip(this.#context, true);
     return this.#world.pausedBriefly(PAUSE_FLIP, () => {
+      this.#context.reach('flipPause');
       this.#world.retireBuffers();
       const fromBytes = control[CTL_CURSOR]! - arena.geometry.heap;
       const usedBytes = planBlack(this.#context);

@@ -10,8 +10,21 @@ import type { Duration, DurationText, Size, SizeText } from './options/values.ts
 
 export type CollectorName = 'concurrent' | 'stop-the-world' | 'none';
 
-/** Phases at which stress can hold the collector up. `install` is before every installation of a run of pages. */
-export type DelayPoint = 'mark' | 'remark' | 'plan' | 'flip' | 'compact' | 'batch' | 'install' | 'close';
+/**
+ * Where stress can hold the collector up: at the beginning of a phase, for remark and flip before the mutators are asked to stop; `…Pause`:
+ * when they have stopped (collector `concurrent`); `batch` and `install`: before every batch, every installation of a run of pages.
+ */
+export type DelayPoint =
+  | 'mark'
+  | 'remark'
+  | 'remarkPause'
+  | 'plan'
+  | 'flip'
+  | 'flipPause'
+  | 'compact'
+  | 'batch'
+  | 'install'
+  | 'close';
 
 /** Ways to make rare interleavings common. For tests; every member is off by default. */
 export interface StressOptions {

@@ -202,8 +202,10 @@ export const TABLE: Readonly<Record<Exclude<keyof HeapOptions, 'stress'>, Option
 export const DELAY_POINTS: readonly DelayPoint[] = [
   'mark',
   'remark',
+  'remarkPause',
   'plan',
   'flip',
+  'flipPause',
   'compact',
   'batch',
   'install',

@@ -20,8 +20,10 @@ const MIB = 1024 * KIB;
 export const DELAYS: Readonly<Record<DelayPoint, number>> = {
   mark: 2,
   remark: 1,
+  remarkPause: 1,
   plan: 3,
   flip: 1,
+  flipPause: 1,
   compact: 2,
   batch: 1,
   install: 0.2,

@@ -3,7 +3,18 @@
 import { describe, expect, test } from 'vitest';
 import { describeEnd, run } from './support.ts';
 
-const CONCURRENT = ['mark', 'remark', 'plan', 'flip', 'compact', 'batch', 'install', 'close'] as const;
+const CONCURRENT = [
+  'mark',
+  'remark',
+  'remarkPause',
+  'plan',
+  'flip',
+  'flipPause',
+  'compact',
+  'batch',
+  'install',
+  'close',
+] as const;
 const STOPPED = ['mark', 'plan', 'flip', 'compact', 'close'] as const;
 
 const cases = [
