@@ -136,6 +136,7 @@ const RESULTS: Readonly<Record<string, readonly [scale: number, operations: numb
   quads: [0.003, 200, 1202258949],
   hyperalloc: [0.005, 164, 721542497],
   'pointer-chase': [0.02, 128, 256057381],
+  references: [0.003, 98, 3352521674],
 };
 
 test('every workload with a guest is tested', () => {
@@ -154,7 +155,7 @@ test.each(Object.entries(RESULTS))(
       config,
     );
     expect(result).toMatchObject({ checksum, operations });
-    if (name === 'gcbench') expect(result.cycles).toBeGreaterThan(0);
+    if (name === 'gcbench' || name === 'references') expect(result.cycles).toBeGreaterThan(0);
   },
 );
 
@@ -206,7 +207,7 @@ test.each([
   // Types, imports, functions, globals, exports, code; not memory (5), start (8), data (11), data count (12).
   expect(ids.filter((id) => [5, 8, 11, 12].includes(id))).toEqual([]);
   const foreign = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).filter(
-    ({ module }) => !['env', 'tospace_v1', 'types', 'operations', 'plan'].includes(module),
+    ({ module }) => !['env', 'tospace_v1', 'types', 'operations', 'plan', 'references'].includes(module),
   );
   expect(foreign).toEqual([]);
 });
