@@ -236,7 +236,8 @@ export function references(
   finalizedIds = 0;
   seedRandom(seed);
   frame = enter(5);
-  for (let slot = SUBJECTS; slot <= ENTRIES; slot++) setRoot(frame, slot, allocateArray(refs, subjects, WORD_LOG2));
+  for (let slot = SUBJECTS; slot <= ENTRIES; slot++)
+    setRoot(frame, slot, allocateArray(refs, subjects, WORD_LOG2));
   for (let slot = WEAK_GRAVES; slot <= ENTRY_GRAVES; slot++)
     setRoot(frame, slot, allocateArray(refs, graves, WORD_LOG2));
   for (let i: u32 = 0; i < subjects; i++) make(i);

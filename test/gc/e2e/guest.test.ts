@@ -170,6 +170,25 @@ test('so have they all in one verifying heap, where every access is checked', as
   for (const [name, { guest, checked }] of Object.entries(result)) expect(checked, name).toBe(guest);
 });
 
+test('references as a guest finds every kind of mistake', async () => {
+  const deaths = /^references: 0 objects were finalized with ids 0, not [1-9]\d* with \d+$/;
+  const messages = {
+    weakLost: /^references: the weak reference to subject \d+ does not name it, although it lives$/,
+    valueLost: /^references: the ephemeron of subject \d+ has lost its value, although it lives$/,
+    wrongSubject: /^references: the weak reference to subject \d+ names \d+$/,
+    valueKept: /^references: subject \d+ is dead, and its ephemeron has a value$/,
+    stillThere: /^references: subject \d+ is reachable by its weak reference only$/,
+    neverGuarded: /^references: subject 1 was finalized, and was never guarded$/,
+    notGuarded: deaths,
+    notCollected: deaths,
+  };
+  expect(await succeed('guest', 'lies')).toEqual(
+    Object.fromEntries(
+      Object.entries(messages).map(([name, message]) => [name, expect.stringMatching(message)]),
+    ),
+  );
+});
+
 test("the document's numbers are the layout's", () => {
   const words = [...document.matchAll(/^\| +(\d+) \| `(T_\w+)` +\|/gm)];
   expect(words.map(([, , name]) => name)).toEqual([
