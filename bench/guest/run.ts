@@ -8,6 +8,8 @@ import * as hyperalloc from '../workloads/hyperalloc-plan.ts';
 import * as lruCache from '../workloads/lru-cache-plan.ts';
 import * as pointerChase from '../workloads/pointer-chase-plan.ts';
 import * as quads from '../workloads/quads-plan.ts';
+import * as mistakes from '../workloads/references-mistakes.ts';
+import * as references from '../workloads/references-plan.ts';
 import * as splay from '../workloads/splay-plan.ts';
 
 /** What a guest needs of a workload's context. */
@@ -29,7 +31,7 @@ export interface GuestContext {
 /** The module's exports: each takes the ids of its types and the sizes of its work, in the order of its parameters (assembly). */
 type Guest = Readonly<
   Record<
-    'gcbench' | 'binaryTrees' | 'lruCache' | 'splay' | 'quads' | 'hyperalloc' | 'pointerChase',
+    'gcbench' | 'binaryTrees' | 'lruCache' | 'splay' | 'quads' | 'hyperalloc' | 'pointerChase' | 'references',
     (...numbers: number[]) => number
   >
 >;
@@ -150,6 +152,26 @@ const FORMS: Readonly<Record<string, Form>> = {
       );
     },
   },
+  references: {
+    run: (guest, { heap, scale, seed }) =>
+      guest.references(
+        heap.defineRecordLayout('references.Subject', 16, [8]),
+        heap.defineArray('references.Data', 'i32').id,
+        heap.defineRecordLayout('references.Value', 16, [8]),
+        heap.defineWeakRecord('references.Weak', { id: 'i32' }).id,
+        heap.defineEphemeron('references.Entry').id,
+        heap.defineRefArray('references.Refs').id,
+        seed,
+        references.operationsOf(scale),
+        references.subjectsOf(scale),
+        references.GRAVES,
+        references.GUARD_EVERY,
+        references.REPLACEMENTS_PER_OPERATION,
+        references.GRAVES_PER_OPERATION,
+        // Without a collector nothing is ever cleared.
+        Number(heap.options.collector !== 'none'),
+      ),
+  },
 };
 
 /** Names of the workloads that have a guest. */
@@ -184,6 +206,7 @@ export function runGuest(name: string, context: GuestContext): number {
       treesOf: (depth: number) => form.treesOf?.(scale, depth),
       treesPerOperation: (depth: number) => form.treesPerOperation?.(depth),
     },
+    references: { ...mistakes },
   });
   return mutator.scope(() => form.run(instance.exports as unknown as Guest, context)) >>> 0;
 }

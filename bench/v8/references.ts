@@ -8,6 +8,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { addWord, CHECKSUM_START } from '../workloads/checksum.ts';
 import { Random } from '../workloads/random.ts';
+import { stillThere, valueLost, weakLost, wrongSubject } from '../workloads/references-mistakes.ts';
 import {
   Deaths,
   dataLength,
@@ -118,8 +119,7 @@ class References {
     } while (this.#finalized.count < this.#expected.count && ++turns < SETTLE_TURNS_MAX);
     this.#finalized.assertEquals(this.#expected);
     for (const { id, reference } of this.#graves) {
-      if (reference.deref() !== undefined)
-        throw new Error(`references: subject ${id} is reachable by its weak reference only`);
+      if (reference.deref() !== undefined) stillThere(id);
     }
   }
 
@@ -133,10 +133,8 @@ class References {
   #read({ subject, weak }: Place): void {
     const { id, data } = subject;
     const value = this.#values.get(subject);
-    if (weak.reference.deref() !== subject)
-      throw new Error(`references: the weak reference to subject ${id} does not name it, although it lives`);
-    if (value?.owner !== subject)
-      throw new Error(`references: the ephemeron of subject ${id} has lost its value, although it lives`);
+    if (weak.reference.deref() !== subject) weakLost(id);
+    if (value?.owner !== subject) valueLost(id);
     let sum = addWord(this.checksum, id);
     sum = addWord(sum, value.number);
     this.checksum = addWord(sum, data[id % data.length]);
@@ -146,8 +144,7 @@ class References {
     const weak = this.#graves[grave];
     if (weak === undefined) return;
     const subject = weak.reference.deref();
-    if (subject !== undefined && subject.id !== weak.id)
-      throw new Error(`references: the weak reference to subject ${weak.id} names ${subject.id}`);
+    if (subject !== undefined && subject.id !== weak.id) wrongSubject(weak.id, subject.id);
   }
 }
 

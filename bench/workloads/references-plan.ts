@@ -1,15 +1,16 @@
 // The sizes of references, the same in every form. README.md says what they mean.
 
 import { mix } from './checksum.ts';
+import { neverGuarded, wrongDeaths } from './references-mistakes.ts';
 
 /** At scale 1: 2 million subjects. */
 const OPERATIONS = 32_768;
 /** Some 5 MiB of live data. */
 const SUBJECTS_MAX = 32_768;
 const SUBJECTS_MIN = 1024;
-const GUARD_EVERY = 4;
 
 export const GRAVES = 4096;
+export const GUARD_EVERY = 4;
 export const REPLACEMENTS_PER_OPERATION = 64;
 export const GRAVES_PER_OPERATION = 16;
 
@@ -29,7 +30,7 @@ export class Deaths {
   ids = 0;
 
   add(id: number): void {
-    if (!isGuarded(id)) throw new Error(`references: subject ${id} was finalized, and was never guarded`);
+    if (!isGuarded(id)) neverGuarded(id);
     this.count++;
     this.ids ^= id;
   }
@@ -37,8 +38,6 @@ export class Deaths {
   /** @throws Error unless these are the same deaths. */
   assertEquals(expected: Deaths): void {
     if (this.count !== expected.count || this.ids !== expected.ids)
-      throw new Error(
-        `references: ${this.count} objects were finalized with ids ${this.ids}, not ${expected.count} with ${expected.ids}`,
-      );
+      wrongDeaths(this.count, this.ids, expected.count, expected.ids);
   }
 }

@@ -17,6 +17,7 @@ import {
 import type { Ref, WeakRecordType } from 'tospace';
 import { addWord, CHECKSUM_START } from './checksum.ts';
 import { Random } from './random.ts';
+import { stillThere, valueKept, valueLost, weakLost, wrongSubject } from './references-mistakes.ts';
 import {
   Deaths,
   dataLength,
@@ -109,8 +110,7 @@ class References {
     this.#finalized.assertEquals(this.#expected);
     for (let i = 0; i < Math.min(GRAVES, this.#replaced); i++) {
       const weak = m.getElement(m.get(this.#weakGraves), i);
-      if (m.getWeak(weak) !== NULL)
-        throw new Error(`references: subject ${this.#weakId(weak)} is reachable by its weak reference only`);
+      if (m.getWeak(weak) !== NULL) stillThere(this.#weakId(weak));
       this.#look(i);
     }
   }
@@ -156,10 +156,8 @@ class References {
     const weak = m.getElement(m.get(this.#weaks), place);
     const value = m.getValue(m.getElement(m.get(this.#entries), place));
     const id = this.#subjectId(subject);
-    if (m.getWeak(weak) !== subject)
-      throw new Error(`references: the weak reference to subject ${id} does not name it, although it lives`);
-    if (value === NULL || m.getRef(value, this.#valueType.offset.owner) !== subject)
-      throw new Error(`references: the ephemeron of subject ${id} has lost its value, although it lives`);
+    if (m.getWeak(weak) !== subject) weakLost(id);
+    if (value === NULL || m.getRef(value, this.#valueType.offset.owner) !== subject) valueLost(id);
     const data = m.getRef(subject, this.#subjectType.offset.data);
     let sum = addWord(this.checksum, id);
     sum = addWord(sum, m.i32[(value + this.#valueType.offset.number) >> 2]);
@@ -182,10 +180,8 @@ class References {
     if (weak === NULL) return;
     const subject = m.getWeak(weak);
     const id = this.#weakId(weak);
-    if (subject !== NULL && this.#subjectId(subject) !== id)
-      throw new Error(`references: the weak reference to subject ${id} names ${this.#subjectId(subject)}`);
-    if (subject === NULL && m.getValue(m.getElement(m.get(this.#entryGraves), grave)) !== NULL)
-      throw new Error(`references: subject ${id} is dead, and its ephemeron has a value`);
+    if (subject !== NULL && this.#subjectId(subject) !== id) wrongSubject(id, this.#subjectId(subject));
+    if (subject === NULL && m.getValue(m.getElement(m.get(this.#entryGraves), grave)) !== NULL) valueKept(id);
   }
 
   #finalize(): void {

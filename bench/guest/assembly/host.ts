@@ -19,3 +19,19 @@ export declare function treesOf(depth: u32): u32;
 /** How many of them are one operation. */
 @external('plan', 'treesPerOperation')
 export declare function treesPerOperation(depth: u32): u32;
+
+// What references finds wrong: bench/workloads/references-mistakes.ts. None of them returns.
+@external('references', 'weakLost')
+export declare function weakLost(id: u32): void;
+@external('references', 'valueLost')
+export declare function valueLost(id: u32): void;
+@external('references', 'wrongSubject')
+export declare function wrongSubject(id: u32, named: u32): void;
+@external('references', 'valueKept')
+export declare function valueKept(id: u32): void;
+@external('references', 'stillThere')
+export declare function stillThere(id: u32): void;
+@external('references', 'neverGuarded')
+export declare function neverGuarded(id: u32): void;
+@external('references', 'wrongDeaths')
+export declare function wrongDeaths(count: u32, ids: u32, expectedCount: u32, expectedIds: u32): void;

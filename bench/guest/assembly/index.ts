@@ -5,4 +5,5 @@ export { lruCache } from './lru-cache';
 export { hyperalloc } from './hyperalloc';
 export { pointerChase } from './pointer-chase';
 export { quads } from './quads';
+export { references } from './references';
 export { splay } from './splay';

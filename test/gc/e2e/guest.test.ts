@@ -136,6 +136,7 @@ const RESULTS: Readonly<Record<string, readonly [scale: number, operations: numb
   quads: [0.003, 200, 1202258949],
   hyperalloc: [0.005, 164, 721542497],
   'pointer-chase': [0.02, 128, 256057381],
+  references: [0.003, 98, 3352521674],
 };
 
 test('every workload with a guest is tested', () => {
@@ -154,7 +155,7 @@ test.each(Object.entries(RESULTS))(
       config,
     );
     expect(result).toMatchObject({ checksum, operations });
-    if (name === 'gcbench') expect(result.cycles).toBeGreaterThan(0);
+    if (name === 'gcbench' || name === 'references') expect(result.cycles).toBeGreaterThan(0);
   },
 );
 
@@ -167,6 +168,25 @@ test('so have they all in one verifying heap, where every access is checked', as
   });
   expect(Object.keys(result)).toEqual(names);
   for (const [name, { guest, checked }] of Object.entries(result)) expect(checked, name).toBe(guest);
+});
+
+test('references as a guest finds every kind of mistake', async () => {
+  const deaths = /^references: 0 objects were finalized with ids 0, not [1-9]\d* with \d+$/;
+  const messages = {
+    weakLost: /^references: the weak reference to subject \d+ does not name it, although it lives$/,
+    valueLost: /^references: the ephemeron of subject \d+ has lost its value, although it lives$/,
+    wrongSubject: /^references: the weak reference to subject \d+ names \d+$/,
+    valueKept: /^references: subject \d+ is dead, and its ephemeron has a value$/,
+    stillThere: /^references: subject \d+ is reachable by its weak reference only$/,
+    neverGuarded: /^references: subject 1 was finalized, and was never guarded$/,
+    notGuarded: deaths,
+    notCollected: deaths,
+  };
+  expect(await succeed('guest', 'lies')).toEqual(
+    Object.fromEntries(
+      Object.entries(messages).map(([name, message]) => [name, expect.stringMatching(message)]),
+    ),
+  );
 });
 
 test("the document's numbers are the layout's", () => {
@@ -206,7 +226,7 @@ test.each([
   // Types, imports, functions, globals, exports, code; not memory (5), start (8), data (11), data count (12).
   expect(ids.filter((id) => [5, 8, 11, 12].includes(id))).toEqual([]);
   const foreign = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).filter(
-    ({ module }) => !['env', 'tospace_v1', 'types', 'operations', 'plan'].includes(module),
+    ({ module }) => !['env', 'tospace_v1', 'types', 'operations', 'plan', 'references'].includes(module),
   );
   expect(foreign).toEqual([]);
 });

@@ -34,6 +34,47 @@ function runWorkload(name, heap, mutator, scale, end = () => {}) {
   return mutator.run(() => runGuest(name, context));
 }
 
+/** Functions of the ABI that do not do what they should, by what references finds. */
+const LIES = {
+  weakLost: () => ({ getWeak: () => 0 }),
+  valueLost: () => ({ getValue: () => 0 }),
+  wrongSubject({ getWeak, setWeak, getValue }) {
+    // Subjects in places are read ephemeron first; the others, in graves, are to be taken for the newest.
+    let newest = 0;
+    let inPlace = false;
+    return {
+      setWeak(weak, subject) {
+        newest = subject;
+        setWeak(weak, subject);
+      },
+      getValue(ephemeron) {
+        inPlace = true;
+        return getValue(ephemeron);
+      },
+      getWeak(weak) {
+        const subject = inPlace ? getWeak(weak) : newest;
+        inPlace = false;
+        return subject;
+      },
+    };
+  },
+  valueKept: ({ getValue }) => ({ getValue: (ephemeron) => getValue(ephemeron) || ephemeron }),
+  stillThere: ({ getWeak }) => ({ getWeak: (weak) => getWeak(weak) || weak }),
+  neverGuarded({ setWeak }) {
+    let second = 0;
+    let made = 0;
+    return {
+      setWeak(weak, subject) {
+        if (made++ === 1) second = subject;
+        setWeak(weak, subject);
+      },
+      nextFinalizable: () => second,
+    };
+  },
+  notGuarded: () => ({ guard() {} }),
+  notCollected: () => ({ collect() {} }),
+};
+
 const scenarios = {
   /** Sums lists in a module of the document's until there were some cycles. Every list takes a part of the heap. */
   sum: ({ wasm, n, cyclesMin, options }) =>
@@ -77,6 +118,27 @@ const scenarios = {
       });
     const [guest, checked] = [await all('off'), await all('full')];
     return Object.fromEntries(names.map((name, i) => [name, { guest: guest[i], checked: checked[i] }]));
+  },
+
+  /** What references says, as a guest, about each lie. */
+  async lies() {
+    const messages = {};
+    for (const [name, lie] of Object.entries(LIES)) {
+      messages[name] = await withHeap({ heap: 16 * MIB }, (heap) => {
+        const mutator = heap.attach();
+        const { memory, functions } = mutator.guest;
+        const liar = {
+          guest: { memory, functions: { ...functions, ...lie(functions) } },
+          run: (body) => mutator.run(body),
+          scope: (body) => mutator.scope(body),
+          safepoint: () => mutator.safepoint(),
+        };
+        const { message } = thrown(() => runWorkload('references', heap, liar, 0.001));
+        mutator.detach();
+        return message;
+      });
+    }
+    return messages;
   },
 
   /** What the functions of the ABI refuse. */
