@@ -42,7 +42,7 @@ function speak(machine: Machine): string {
 }
 
 export async function runProgram(): Promise<ProgramReport> {
-  await using heap = await createHeap({ heap: 8 * 1024 * 1024, minHeap: 1024 * 1024 });
+  await using heap = await createHeap({ heap: '2MiB', minHeap: '1MiB' });
   const machine = attachMachine(heap, defineTypes(heap));
   const said = machine.mutator.run(() => speak(machine));
   machine.mutator.detach();

@@ -25,6 +25,7 @@ import {
   UFFDIO_REGISTER_MODE_MINOR,
   UFFDIO_WAKE,
 } from '#src/uffd/index.js';
+import { systemHost } from '#src/uffd/probe/host.js';
 import { accountMappings, openDescriptors } from '../support/resources.ts';
 
 const kernel = createLibcKernel();
@@ -320,21 +321,24 @@ describe('what is missing is said, with what to do', () => {
 describe('the granularity of moves is what was measured', () => {
   const GIB = 2 ** 30;
   const MIB = 2 ** 20;
-  /** The kernel, slower where addresses agree less. */
-  const slowed = (delayMs: (distance: number) => number): Kernel => ({
-    ...kernel,
-    mremap(oldAddr, oldLength, newLength, flags, newAddr) {
-      const end = performance.now() + (oldLength < GIB ? 0 : delayMs(Math.abs(newAddr - oldAddr)));
-      while (performance.now() < end);
-      return kernel.mremap(oldAddr, oldLength, newLength, flags, newAddr);
-    },
-  });
+  /** A kernel that takes longer where addresses agree less, by a clock of its own. */
+  function slowed(delayMs: (distance: number) => number): ProbeReport {
+    let nowMs = 0;
+    const slow: Kernel = {
+      ...kernel,
+      mremap(oldAddr, oldLength, newLength, flags, newAddr) {
+        nowMs += delayMs(Math.abs(newAddr - oldAddr));
+        return kernel.mremap(oldAddr, oldLength, newLength, flags, newAddr);
+      },
+    };
+    return probe(slow, { host: { ...systemHost(), now: () => nowMs } });
+  }
   test.each([
-    ['1 GiB', 'ok', (distance: number) => (distance % GIB === 0 ? 0 : 5)],
-    ['2 MiB', 'limited', (distance: number) => (distance % (2 * MIB) === 0 ? 5 : 15)],
-    ['4 KiB', 'limited', () => 10],
-  ] as const)('%s', { retry: 2 }, (regime, expected, delayMs) => {
-    const { status, values, found } = row(probe(slowed(delayMs)), 'move-granularity');
+    ['1 GiB', 'ok', (distance: number) => (distance % GIB === 0 ? 0.003 : 0.015)],
+    ['2 MiB', 'limited', (distance: number) => (distance % (2 * MIB) === 0 ? 0.015 : 0.18)],
+    ['4 KiB', 'limited', () => 0.18],
+  ] as const)('%s', (regime, expected, delayMs) => {
+    const { status, values, found } = row(slowed(delayMs), 'move-granularity');
     expect(values.regime, found).toBe(regime);
     expect(status).toBe(expected);
   });

@@ -62,5 +62,5 @@ export const REMEMBERED_CYCLES = 3;
  */
 export function bytesToKeep(heldBytes: number, neededBytes: readonly number[]): number {
   const needed = Math.max(0, ...neededBytes);
-  return heldBytes > needed * (1 + SLACK) ? alignUp(needed, PAGE_BYTES) : heldBytes;
+  return heldBytes > needed * (1 + SLACK) ? Math.min(alignUp(needed, PAGE_BYTES), heldBytes) : heldBytes;
 }

@@ -1,5 +1,5 @@
-// What is read rather than tried: settings and limits that the kernel shows as files. Behind an interface, so that a test can show
-// what is reported under settings that it may not change.
+// What is read rather than tried: settings and limits that the kernel shows as files, and the clock. Behind an interface, so that a test can
+// show what is reported under settings that it may not change, and of kernels that take other times.
 import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
 import { arch, platform, release } from 'node:os';
 
@@ -12,6 +12,8 @@ export interface ProbeHost {
   count(path: string): number | undefined;
   /** access(2) for reading and writing: 0 or -errno. */
   access(path: string): number;
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
 }
 
 function orUndefined<T>(ask: () => T): T | undefined {
@@ -26,6 +28,7 @@ export function systemHost(): ProbeHost {
   return {
     platform: `${platform()}-${arch()}`,
     kernelVersion: release(),
+    now: () => performance.now(),
     read: (path) => orUndefined(() => readFileSync(path, 'utf8')),
     count: (path) => orUndefined(() => readdirSync(path).length),
     access(path) {
