@@ -124,11 +124,11 @@ async function keepFailing() {
   return outcomes;
 }
 
-/** Thirty heaps, one after the other: the process holds at the end what it held at the beginning. */
-async function thirty({ options }) {
+/** Many heaps, one after the other: the process holds at the end what it held at the beginning. */
+async function inARow({ options, heaps }) {
   await warmUp();
   const before = { descriptors: openDescriptors(), mappings: memfdMappings(), threads: threadCount() };
-  for (let i = 0; i < 30; i++) {
+  for (let i = 0; i < heaps; i++) {
     const heap = await createHeap({ heap: 4 * MIB, ...options });
     await use(heap);
     await heap.close();
@@ -330,4 +330,4 @@ async function plain() {
   return { kind, faults, uid: process.getuid(), raise };
 }
 
-await main({ creations, keepFailing, thirty, several, givesBack, peaks, large, plain });
+await main({ creations, keepFailing, inARow, several, givesBack, peaks, large, plain });
