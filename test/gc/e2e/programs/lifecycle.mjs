@@ -294,7 +294,7 @@ async function terminate({ options, job, rounds, mutators = 1 }) {
 }
 
 async function threads({ options, count }) {
-  const heap = await createHeap({ heap: 4 * MIB, trigger: 0.1, verify: 'full', ...options });
+  const heap = await createHeap({ heap: 2 * MIB, trigger: 0.1, verify: 'full', ...options });
   const node = heap.defineRecord('Node', NODE);
   const all = Array.from({ length: count }, (_, i) => spawnMutator(heap, node, 'lists', { seed: i }));
   const results = await Promise.all(all.map(({ message }) => message));
@@ -426,7 +426,7 @@ if (isMainThread) {
       m.run(() => {
         m.scope(() => {
           const head = buildList(m, node, 3000 + workerData.seed);
-          const end = heap.stats().cycles + 4;
+          const end = heap.stats().cycles + 3;
           while (heap.stats().cycles < end) {
             m.scope(() => checkList(m, node, buildList(m, node, 1000), 1000));
             checkList(m, node, head, 3000 + workerData.seed);
