@@ -10,8 +10,14 @@ import { runCommand, type ChildResult } from '../../support/child.ts';
 /** What a program may take unless a test says otherwise. Generous: only a hang is meant to meet it. */
 export const HANG_MS = 60_000;
 
-// The program is killed, and shown, before the test gives up on it.
-vi.setConfig({ testTimeout: 2 * HANG_MS });
+/**
+ * Whether tests run everything that they can (`SOAK_MINUTES=1 npx vitest run <file>`); a plain run covers every value and every
+ * pair that may matter, in fewer rounds.
+ */
+export const SOAK: boolean = process.env.SOAK_MINUTES !== undefined;
+
+// The program is killed, and shown, before the test gives up on it. A soak has much more to do in one.
+vi.setConfig({ testTimeout: (SOAK ? 20 : 2) * HANG_MS });
 
 export interface ProgramOptions {
   readonly timeoutMs?: number;
@@ -81,11 +87,8 @@ export async function pool<T>(jobs: readonly (() => Promise<T>)[], width: number
 export const SEED: number =
   process.env.SEED === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(process.env.SEED);
 
-/** Whether tests run everything that they can; a plain run covers every value and every pair that may matter, and fewer rounds. */
-export const SOAK: boolean = process.env.SOAK_MINUTES !== undefined;
-
 /** What a program may take that runs several cases: the same for each would be more than the test has. */
-const BATCH_HANG_MS = 110_000;
+const BATCH_HANG_MS = (SOAK ? 20 : 2) * HANG_MS - 10_000;
 
 /**
  * Cases of one program that neither end their process nor leave anything in it, one after the other in one process: to start one
