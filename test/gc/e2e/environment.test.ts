@@ -1,7 +1,7 @@
 // Other users, other machines: no privileges, one CPU, large heaps, and memory that is wanted back.
 
 import { describe, expect, test } from 'vitest';
-import { succeed } from './support.ts';
+import { batch, SOAK, succeed } from './support.ts';
 
 const MIB = 1024 * 1024;
 
@@ -43,37 +43,46 @@ describe('large heaps', () => {
   test.each(['recycle', 'release'])('1 GiB, %s', async (retention) => {
     const outcome = await succeed<{ alignBytes: number }>('resources', 'large', {
       options: { heap: 1024 * MIB, retention },
+      live: SOAK ? 0.8 : 0.15,
     });
     expect(outcome.alignBytes).toBe(1024 * MIB);
   });
   test('1.2 GiB: windows are congruent modulo 2 MiB', async () => {
     const outcome = await succeed<{ alignBytes: number }>('resources', 'large', {
       options: { heap: 1228 * MIB, retention: 'release' },
+      live: SOAK ? 0.8 : 0.4,
     });
     expect(outcome.alignBytes).toBe(2 * MIB);
   });
 });
 
 describe('memory', () => {
-  test.each([{}, { retention: 'release' }, { fill: 'copy' }, { collector: 'stop-the-world' }])(
-    'is back with the system after collect(true): %j',
-    (options) => succeed('resources', 'givesBack', { options }),
+  const given = Object.fromEntries(
+    [{}, { retention: 'release' }, { fill: 'copy' }, { collector: 'stop-the-world' }].map((options) => [
+      `is back with the system after collect(true): ${JSON.stringify(options)}`,
+      ['givesBack', { options }] as const,
+    ]),
   );
+  const back = batch<unknown>('resources', given);
+  test.each(Object.keys(given))('%s', async (name) => {
+    await back(name);
+  });
 
   const shapes = ['all', 'half', 'low', 'high', 'tenth', 'none'];
-  const modes = [{ retention: 'release' }, { fill: 'copy' }];
-  test.each(shapes.flatMap((shape) => modes.map((options) => ({ shape, options }))))(
-    'releasing compaction of a heap with $shape alive holds a tenth and 16 MiB more than is in use: $options',
-    async ({ shape, options }) => {
-      const { used, peak } = await succeed<{ used: number; peak: number }>('resources', 'peaks', {
-        shape,
-        options,
-        mib: 256,
-      });
-      process.stderr.write(
-        `peak ${JSON.stringify(options)} ${shape}: ${Math.round(used / MIB)} MiB in use, ${Math.round(peak / MIB)} MiB held at most\n`,
-      );
-      expect(peak).toBeLessThanOrEqual(used * 1.1 + 16 * MIB);
-    },
-  );
+  describe.each([{ retention: 'release' }, { fill: 'copy' }])('%j', (options) => {
+    const peaks = Object.fromEntries(
+      shapes.map((shape) => [shape, ['peaks', { shape, options, mib: 256 }] as const]),
+    );
+    const result = batch<{ used: number; peak: number }>('resources', peaks);
+    test.each(shapes)(
+      'releasing compaction of a heap with %s alive holds a tenth and 16 MiB more than is in use',
+      async (shape) => {
+        const { used, peak } = await result(shape);
+        process.stderr.write(
+          `peak ${JSON.stringify(options)} ${shape}: ${Math.round(used / MIB)} MiB in use, ${Math.round(peak / MIB)} MiB held at most\n`,
+        );
+        expect(peak).toBeLessThanOrEqual(used * 1.1 + 16 * MIB);
+      },
+    );
+  });
 });

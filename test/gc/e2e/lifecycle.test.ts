@@ -1,33 +1,45 @@
 // Beginnings and ends of heaps, mutators, threads and the process.
 
 import { describe, expect, test } from 'vitest';
-import { describeEnd, run, succeed } from './support.ts';
+import { batch, describeEnd, run, SOAK, succeed } from './support.ts';
 
 const PHASES = { mark: 1, remark: 2, plan: 3, flip: 4, compact: 5, close: 6 };
 
+const MODES = { continue: {}, copy: { fill: 'copy' }, 'stop-the-world': { collector: 'stop-the-world' } };
+
 describe('closing a heap', () => {
-  test.each(Object.entries(PHASES))('while a cycle is in its phase %s (%i)', (_, phase) =>
-    succeed('lifecycle', 'closeInPhase', { phase }),
+  const phases = Object.entries(PHASES).map(
+    ([name, phase]) => [`while a cycle is in its phase ${name}`, ['closeInPhase', { phase }]] as const,
   );
-  test('twice, and with copy', () =>
-    succeed('lifecycle', 'closeInPhase', { phase: PHASES.compact, options: { fill: 'copy' } }));
-  test('under a thread that waits for a collection', () => succeed('lifecycle', 'closeUnderWaiting'));
-  test.each([{}, { fill: 'copy' }, { collector: 'stop-the-world' }])(
-    'thirty in a row leave nothing behind: %j',
-    (options) => succeed('resources', 'thirty', { options }),
-  );
-  test('several live beside each other', () => succeed('resources', 'several'));
+  const cases = {
+    ...Object.fromEntries(phases),
+    'twice, and with copy': ['closeInPhase', { phase: PHASES.compact, options: { fill: 'copy' } }],
+    'under a thread that waits for a collection': ['closeUnderWaiting'],
+    'states: a running mutator forbids close, a safe region forbids use, a detached mutator forbids everything':
+      ['states'],
+    'a verifying heap finds stale references and handles': ['stale'],
+  } as const;
+  test.each(Object.keys(cases))('%s', batch('lifecycle', cases));
 });
 
-test('states: a running mutator forbids close, a safe region forbids use, a detached mutator forbids everything', () =>
-  succeed('lifecycle', 'states'));
-
-test('a verifying heap finds stale references and handles', () => succeed('lifecycle', 'stale'));
+describe('heaps beside and after each other', () => {
+  const modes = Object.entries(MODES).map(
+    ([name, options]) =>
+      [`many in a row leave nothing behind: ${name}`, ['inARow', { options, heaps: SOAK ? 30 : 8 }]] as const,
+  );
+  const cases = { ...Object.fromEntries(modes), 'several live beside each other': ['several'] } as const;
+  test.each(Object.keys(cases))('%s', batch('resources', cases));
+});
 
 describe('process.exit', { concurrent: true }, () => {
   const points = ['run', 'PHASE_MARK', 'PHASE_PLAN', 'PHASE_COMPACT'];
-  const modes = [{}, { fill: 'copy', servers: 2 }, { collector: 'stop-the-world' }];
-  const cases = points.flatMap((at) => modes.map((options) => ({ at, options })));
+  // Where a mode makes a difference; a soak tries all.
+  const modes = [
+    { options: {}, where: points },
+    { options: { fill: 'copy', servers: 2 }, where: ['run', 'PHASE_COMPACT'] },
+    { options: { collector: 'stop-the-world' }, where: ['run', 'PHASE_PLAN'] },
+  ];
+  const cases = modes.flatMap(({ options, where }) => (SOAK ? points : where).map((at) => ({ at, options })));
   test.each(cases)('from the main thread at $at, $options', async ({ at, options }) => {
     // Another thread goes on mutating, and is perhaps in a fault.
     const result = await run('lifecycle', 'exitMain', { at, options, code: 5 });
@@ -40,9 +52,13 @@ describe('process.exit', { concurrent: true }, () => {
     expect(result.stderr).toContain('on purpose');
   });
 
-  test.each(Object.entries(PHASES))('of a mutator thread in phase %s (%i) ends the thread only', (_, phase) =>
-    succeed('lifecycle', 'exitThread', { phase }),
+  const threads = Object.fromEntries(
+    Object.entries(PHASES).map(([name, phase]) => [
+      `of a mutator thread in phase ${name} ends the thread only`,
+      ['exitThread', { phase, rounds: SOAK ? 3 : 2 }] as const,
+    ]),
   );
+  test.each(Object.keys(threads))('%s', batch('lifecycle', threads));
 
   test('a heap that nobody closes keeps the process alive: the crew are running threads', async () => {
     const result = await run('lifecycle', 'neverClosed', {}, { timeoutMs: 3000 });
@@ -61,30 +77,46 @@ describe('process.exit', { concurrent: true }, () => {
 });
 
 describe('threads', () => {
-  test.each([
-    [2, {}],
-    [4, {}],
-    [4, { fill: 'copy', servers: 2 }],
-    [4, { collector: 'stop-the-world' }],
-  ])('%i mutate at a time under verification, %j', async (count, options) => {
-    const outcome = await succeed<{ cycles: number }>('lifecycle', 'threads', { count, options });
-    expect(outcome.cycles).toBeGreaterThan(0);
+  const verified = Object.fromEntries(
+    [
+      { count: 2, options: {} },
+      { count: 4, options: {} },
+      { count: 4, options: { fill: 'copy', servers: 2 } },
+      { count: 4, options: { collector: 'stop-the-world' } },
+    ].map((config) => [
+      `${config.count} mutate at a time under verification, ${JSON.stringify(config.options)}`,
+      ['threads', config] as const,
+    ]),
+  );
+  const mutating = batch<{ cycles: number }>('lifecycle', verified);
+  test.each(Object.keys(verified))('%s', async (name) => {
+    expect((await mutating(name)).cycles).toBeGreaterThan(0);
   });
 
-  test.each(['safepoints', 'rest', 'churn'])(
-    'terminated threads (%s) block neither cycles nor close, and keep nothing alive',
-    async (job) => {
-      const outcome = await succeed<{ usedBytes: number }>('lifecycle', 'terminate', { job, rounds: 8 });
-      expect(outcome.usedBytes).toBe(0);
-    },
-  );
+  // A table has room for 64: ten threads of eight each, or seventy.
+  const many = SOAK ? { rounds: 70, mutators: 1 } : { rounds: 10, mutators: 8 };
+  const ends = {
+    ...Object.fromEntries(
+      ['safepoints', 'rest', 'churn'].map((job) => [
+        `terminated threads (${job}) block neither cycles nor close, and keep nothing alive`,
+        ['terminate', { job, rounds: SOAK ? 8 : 5 }] as const,
+      ]),
+    ),
+    'more threads than the table holds can be terminated one after the other': [
+      'terminate',
+      { job: 'rest', ...many },
+    ] as const,
+  };
+  const terminated = batch<{ usedBytes: number }>('lifecycle', ends);
+  test.each(Object.keys(ends))('%s', async (name) => {
+    expect((await terminated(name)).usedBytes).toBe(0);
+  });
 
-  test('more threads than the table holds can be terminated one after the other', { timeout: 240_000 }, () =>
-    succeed('lifecycle', 'terminate', { job: 'rest', rounds: 70 }, { timeoutMs: 200_000 }),
+  const garbage = Object.fromEntries(
+    Object.entries(MODES).map(([name, options]) => [
+      `four threads of garbage never run out of memory, ${name}`,
+      ['thrash', { options }] as const,
+    ]),
   );
-
-  test.each([{}, { fill: 'copy' }, { collector: 'stop-the-world' }])(
-    'four threads of garbage never run out of memory, %j',
-    (options) => succeed('lifecycle', 'thrash', { options }),
-  );
+  test.each(Object.keys(garbage))('%s', batch('lifecycle', garbage));
 });

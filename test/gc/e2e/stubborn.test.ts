@@ -1,7 +1,7 @@
 // Bounded safepoints: a thread that does not answer is named, and costs its collection, not the heap.
 
 import { describe, expect, test } from 'vitest';
-import { succeed } from './support.ts';
+import { batch } from './support.ts';
 
 interface Outcome {
   readonly thrown: { readonly code: string; readonly message: string };
@@ -12,13 +12,31 @@ const PHASES = { mark: 1, remark: 2, flip: 4 };
 const NOW = 0;
 
 describe('a thread that reaches no safepoint', () => {
-  test.each(
-    Object.entries(PHASES).flatMap(([name, phase]) => [
-      { name, phase, options: {} },
-      { name, phase, options: { fill: 'copy', verify: 'full' } },
-    ]),
-  )('in the phase $name, $options', async ({ name, phase, options }) => {
-    const { thrown, event } = await succeed<Outcome>('stubborn', 'timeout', { options, phase });
+  const phases = Object.entries(PHASES).flatMap(([name, phase]) => [
+    { name, phase, options: {} },
+    { name, phase, options: { fill: 'copy', verify: 'full' } },
+  ]);
+  const title = (name: string, options: object): string => `in the phase ${name}, ${JSON.stringify(options)}`;
+  const cases = {
+    ...Object.fromEntries(
+      phases.map(({ name, phase, options }) => [
+        title(name, options),
+        ['timeout', { options, phase }] as const,
+      ]),
+    ),
+    ...Object.fromEntries(
+      ['full', 'off'].map((verify) => [
+        `stop-the-world, ${verify}`,
+        ['timeout', { options: { collector: 'stop-the-world', verify }, phase: NOW }] as const,
+      ]),
+    ),
+    nameless: ['timeout', { phase: NOW, named: false }] as const,
+    never: ['never'] as const,
+  };
+  const result = batch<Outcome>('stubborn', cases);
+
+  test.each(phases)('in the phase $name, $options', async ({ name, phase, options }) => {
+    const { thrown, event } = await result(title(name, options));
     expect(thrown.code).toBe('ERR_TIMEOUT');
     for (const message of [thrown.message, event]) {
       expect(message).toMatch(/^"stubborn" \(thread id \d+\) did not reach a safepoint within \d+ ms/);
@@ -27,18 +45,17 @@ describe('a thread that reaches no safepoint', () => {
     }
   });
 
-  test.each([{ verify: 'full' }, { verify: 'off' }])('stop-the-world, %j', async (options) => {
-    const outcome = await succeed<Outcome>('stubborn', 'timeout', {
-      options: { collector: 'stop-the-world', ...options },
-      phase: NOW,
-    });
-    expect(outcome.thrown.message).toContain('the pause of the stop-the-world collector');
+  test.each(['full', 'off'])('stop-the-world, verify %s', async (verify) => {
+    const { thrown } = await result(`stop-the-world, ${verify}`);
+    expect(thrown.message).toContain('the pause of the stop-the-world collector');
   });
 
   test('is called by its id when it has no name', async () => {
-    const { thrown } = await succeed<Outcome>('stubborn', 'timeout', { phase: NOW, named: false });
+    const { thrown } = await result('nameless');
     expect(thrown.message).toMatch(/^"thread (\d+)" \(thread id \1\)/);
   });
 
-  test('and no limit: it is waited for', () => succeed('stubborn', 'never'));
+  test('and no limit: it is waited for', async () => {
+    await result('never');
+  });
 });

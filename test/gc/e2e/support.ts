@@ -10,8 +10,14 @@ import { runCommand, type ChildResult } from '../../support/child.ts';
 /** What a program may take unless a test says otherwise. Generous: only a hang is meant to meet it. */
 export const HANG_MS = 60_000;
 
-// The program is killed, and shown, before the test gives up on it.
-vi.setConfig({ testTimeout: 2 * HANG_MS });
+/**
+ * Whether tests run everything that they can (`SOAK_MINUTES=1 npx vitest run <file>`); a plain run covers every value and every
+ * pair that may matter, in fewer rounds.
+ */
+export const SOAK: boolean = process.env.SOAK_MINUTES !== undefined;
+
+// The program is killed, and shown, before the test gives up on it. A soak has much more to do in one.
+vi.setConfig({ testTimeout: (SOAK ? 20 : 2) * HANG_MS });
 
 export interface ProgramOptions {
   readonly timeoutMs?: number;
@@ -80,3 +86,40 @@ export async function pool<T>(jobs: readonly (() => Promise<T>)[], width: number
 /** The seed of this run: from the environment, or new every time, so that many runs see many histories. */
 export const SEED: number =
   process.env.SEED === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(process.env.SEED);
+
+/** What a program may take that runs several cases: the same for each would be more than the test has. */
+const BATCH_HANG_MS = (SOAK ? 20 : 2) * HANG_MS - 10_000;
+
+/**
+ * Cases of one program that neither end their process nor leave anything in it, one after the other in one process: to start one
+ * costs more than most cases. It begins when the first case is asked for; `result(name)` is the report of one case. A case that
+ * fails ends the program, and fails with what it threw; those behind it fail because they never ran.
+ */
+export function batch<T = void>(
+  program: string,
+  cases: Readonly<Record<string, readonly [scenario: string, config?: object]>>,
+): (name: string) => Promise<T> {
+  interface Report {
+    readonly name: string;
+    readonly result: T;
+  }
+  let ending: Promise<ChildResult> | undefined;
+  return async (name) => {
+    ending ??= run(program, 'batch', cases, { timeoutMs: BATCH_HANG_MS });
+    const end = await ending;
+    const reports = end.stdout
+      .split('\n')
+      .filter((line) => line.startsWith('{"name"'))
+      .map((line) => JSON.parse(line) as Report);
+    const report = reports.find((one) => one.name === name);
+    const last = reports.length === Object.keys(cases).length;
+    // A program that fails behind its last case has failed in all of them.
+    if (report === undefined || (last && end.status !== 0)) {
+      const failed = Object.keys(cases)[reports.length];
+      throw new Error(
+        `${program}: ${name} (the case that failed: ${failed ?? 'the end'}): ${describeEnd(end)}`,
+      );
+    }
+    return report.result;
+  };
+}

@@ -23,24 +23,44 @@ import {
   UFFDIO_UNREGISTER,
   UFFDIO_WAKE,
 } from '#src/uffd/index.js';
-import { describeEnd, pool, run, succeed } from './support.ts';
+import { batch, describeEnd, pool, run, SOAK } from './support.ts';
 
 interface Life {
   readonly outcome: 'create' | 'abandoned' | 'success';
 }
 
-/** Ends of a program that are not defects; returns which it was. */
-async function outcome(options: object, rules: readonly InjectionRule[]): Promise<string> {
-  const config = { options: { ...options, stress: { injection: rules } } };
-  const result = await run('deaths', 'life', config);
-  const where = () => `${JSON.stringify(config)}: ${describeEnd(result)}`;
-  expect(result.stdout, where()).not.toContain('WRONG');
-  if (result.status === 70) {
-    expect(result.stderr, where()).toContain('process is stopped');
-    return 'fail stop';
+type Plan = readonly InjectionRule[];
+
+/** Lives under these plans, one after the other in one process, and in a new one behind a fail stop. Returns how each ended. */
+async function lives(options: object, plans: readonly Plan[]): Promise<string[]> {
+  const ends: string[] = [];
+  while (ends.length < plans.length) {
+    const configs = plans
+      .slice(ends.length)
+      .map((injection) => ({ options: { ...options, stress: { injection } } }));
+    const result = await run('deaths', 'lives', configs);
+    const done = result.stdout.split('\n').filter((line) => line.startsWith('{"outcome"'));
+    const where = () => `${JSON.stringify(configs[done.length])}: ${describeEnd(result)}`;
+    expect(result.stdout, where()).not.toContain('WRONG');
+    ends.push(...done.map((line) => (JSON.parse(line) as Life).outcome));
+    if (result.status === 70) {
+      expect(result.stderr, where()).toContain('process is stopped');
+      ends.push('fail stop');
+    } else {
+      expect(result.status, where()).toBe(0);
+      expect(ends.length, where()).toBe(plans.length);
+    }
   }
-  expect(result.status, where()).toBe(0);
-  return (JSON.parse(result.stdout.trim().split('\n').at(-1)!) as Life).outcome;
+  return ends;
+}
+
+/** The same for many plans, in two lanes. */
+async function outcomes(options: object, plans: readonly Plan[]): Promise<string[]> {
+  const half = Math.ceil(plans.length / 2);
+  const lanes = [plans.slice(0, half), plans.slice(half)];
+  const ends = await pool(lanes.map((lane) => () => lives(options, lane)));
+  expect(ends.flat().length).toBe(plans.length);
+  return ends.flat();
 }
 
 type Failure = Pick<InjectionRule, 'call' | 'request'> & {
@@ -74,20 +94,20 @@ const SERVER: readonly Failure[] = [
 ];
 
 /** All of them in a soak; here those that lie further and further apart, and the last one. */
-function callsUpTo(last: number): number[] {
+function callsUpTo(last: number, near: readonly number[]): number[] {
   const all = Array.from({ length: last }, (_, i) => i + 1);
-  return process.env.SOAK_MINUTES === undefined
-    ? all.filter((nth) => [1, 2, 3, 5, 8, 13, last].includes(nth))
-    : all;
+  return SOAK ? all : all.filter((nth) => near.includes(nth) || nth === last);
 }
 
+/** Every error at some of the calls; the first, which stands for all that are not retried or tolerated, at more of them. */
 function plans(
   thread: string,
   failures: readonly Failure[],
-): (readonly [string, readonly InjectionRule[]])[] {
-  return failures.flatMap(({ name, errnos, upTo, ...rule }) =>
-    errnos.flatMap((errno) =>
-      callsUpTo(upTo).map((nth) => [`${name} ${errno} #${nth}`, [{ ...rule, nth, errno, thread }]] as const),
+  near: readonly number[] = [1, 2, 3, 5, 8, 13],
+): Plan[] {
+  return failures.flatMap(({ name: _, errnos, upTo, ...rule }) =>
+    errnos.flatMap((errno, i) =>
+      callsUpTo(upTo, i === 0 ? near : [1]).map((nth) => [{ ...rule, nth, errno, thread }]),
     ),
   );
 }
@@ -102,16 +122,9 @@ const MODES = {
   },
 };
 
-describe.each(Object.entries(MODES))('the collector, %s', (_, { options, calls }) => {
+describe.each(Object.entries(MODES))('the collector, %s', (mode, { options, calls }) => {
   test.each(COLLECTOR.filter(({ name }) => calls.includes(name)))('$name fails', async (failure) => {
-    const ends = await pool(
-      plans('collector', [failure]).map(
-        ([, rules]) =>
-          () =>
-            outcome(options, rules),
-      ),
-    );
-    expect(ends.length).toBeGreaterThan(0);
+    await outcomes(options, plans('collector', [failure], mode === 'recycle' ? undefined : [1, 3, 8]));
   });
 });
 
@@ -123,69 +136,44 @@ test('the collector: UFFDIO_COPY fails', async () => {
     errnos: [EAGAIN, ENOMEM, EFAULT],
     upTo: 2,
   };
-  await pool(
-    plans('collector', [copies]).map(
-      ([, rules]) =>
-        () =>
-          outcome({ fill: 'copy' }, rules),
-    ),
-  );
+  await outcomes({ fill: 'copy' }, plans('collector', [copies]));
 });
 
 test('the collector under verification: mprotect fails', async () => {
   const protects: Failure = { name: 'mprotect', call: 'mprotect', errnos: [ENOMEM], upTo: 12 };
-  await pool(
-    plans('collector', [protects]).map(
-      ([, rules]) =>
-        () =>
-          outcome({ verify: 'full' }, rules),
-    ),
-  );
+  await outcomes({ verify: 'full' }, plans('collector', [protects]));
 });
 
 test('an abandoned cycle leaves a heap that verifies', async () => {
   const steps: Failure[] = COLLECTOR.filter(({ name }) => ['mremap', 'register'].includes(name)).map(
     (step) => ({ ...step, upTo: step.name === 'mremap' ? 7 : 3 }),
   );
-  await pool(
-    plans('collector', steps).map(
-      ([, rules]) =>
-        () =>
-          outcome({ verify: 'full' }, rules),
-    ),
-  );
+  await outcomes({ verify: 'full' }, plans('collector', steps));
 });
 
 test.each(SERVER)('a server: $name fails', async (failure) => {
-  await pool(
-    plans('server', [failure]).map(
-      ([, rules]) =>
-        () =>
-          outcome({ stress: {} }, rules),
-    ),
-  );
+  await outcomes({}, plans('server', [failure]));
 });
 
 test('a collector that cannot start fails createHeap, and not the process, while other workers still load', async () => {
   const rules: readonly InjectionRule[] = [{ call: 'mremap', nth: 1, errno: ENOMEM, thread: 'collector' }];
   const ends = await pool(
-    Array.from({ length: 12 }, () => () => outcome({ servers: 8 }, rules)),
+    Array.from({ length: SOAK ? 12 : 4 }, () => async () => (await lives({ servers: 8 }, [rules]))[0]),
     3,
   );
   expect(ends.every((end) => end === 'create' || end === 'success')).toBe(true);
 });
 
 test('two failures: the flip cannot be undone either, and nobody reads the wrong file', async () => {
-  const jobs = [5, 6, 7].flatMap((nth) =>
+  const both = [5, 6, 7].flatMap((nth) =>
     [nth + 1, nth + 2].map(
-      (undo) => () =>
-        outcome({}, [
-          { call: 'ioctl', request: UFFDIO_REGISTER, nth, errno: ENOMEM, thread: 'collector' },
-          { call: 'mremap', nth: undo, errno: ENOMEM, thread: 'collector' },
-        ]),
+      (undo): Plan => [
+        { call: 'ioctl', request: UFFDIO_REGISTER, nth, errno: ENOMEM, thread: 'collector' },
+        { call: 'mremap', nth: undo, errno: ENOMEM, thread: 'collector' },
+      ],
     ),
   );
-  await pool(jobs);
+  await outcomes({}, both);
 });
 
 describe('the creator', () => {
@@ -205,18 +193,25 @@ describe('the creator', () => {
     schedGetAffinity: [EINVAL],
   };
 
-  test.each(Object.keys(errnos))(
-    '%s fails: a typed error or a heap that works, and nothing is left behind',
-    async (call) => {
-      await succeed('resources', 'creations', { call, errnos: errnos[call] });
-    },
-  );
-
-  test('calls that keep failing leave nothing behind either', () => succeed('resources', 'keepFailing', {}));
+  const cases = {
+    ...Object.fromEntries(
+      Object.entries(errnos).map(([call, of]) => [
+        `${call} fails: a typed error or a heap that works, and nothing is left behind`,
+        ['creations', { call, errnos: of, upTo: SOAK ? 50 : 9, later: SOAK ? 50 : 2 }] as const,
+      ]),
+    ),
+    'calls that keep failing leave nothing behind either': ['keepFailing'] as const,
+  };
+  const result = batch<unknown>('resources', cases);
+  test.each(Object.keys(cases))('%s', async (name) => {
+    await result(name);
+  });
 });
 
 test.each(['collector', 'server', 'creator'])('calls of the %s are slow now and then', async (thread) => {
   for (const options of [{}, { fill: 'copy', servers: 2 }, { retention: 'release' }]) {
-    expect(await outcome(options, [{ call: '*', nth: 9, every: true, delayMs: 2, thread }])).toBe('success');
+    expect(await lives(options, [[{ call: '*', nth: 9, every: true, delayMs: 2, thread }]])).toEqual([
+      'success',
+    ]);
   }
 });

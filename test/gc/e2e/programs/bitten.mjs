@@ -84,13 +84,13 @@ function mappings({ options }) {
 }
 
 /** 2: late faults. Servers read slowly, unregistering is slow, from-space is punched at once: nobody may see released memory. */
-function lateFaults({ options }) {
+function lateFaults({ options, cycles }) {
   const injection = [
     { call: 'read', nth: 3, every: true, delayMs: 15, thread: 'server' },
     { call: 'ioctl', nth: 1, every: true, delayMs: 20, thread: 'collector', request: UFFDIO_UNREGISTER },
   ];
   return withHeap({ heap: 8 * 1024 * 1024, trigger: 0.05, ...options, stress: { injection } }, (heap, m) =>
-    churn(heap, m, 25),
+    churn(heap, m, cycles),
   );
 }
 
@@ -143,7 +143,7 @@ function churn(heap, m, cycles, until = () => true) {
 }
 
 /** 3: signals interrupt faults, and have them delivered again for pages that are being built. */
-async function signals({ options }) {
+async function signals({ options, cycles }) {
   let seen = 0;
   for (const name of ['SIGUSR2', 'SIGWINCH', 'SIGURG']) process.on(name, () => seen++);
   const storm = spawn(
@@ -158,7 +158,7 @@ async function signals({ options }) {
   try {
     const result = await withHeap(
       { heap: 16 * 1024 * 1024, trigger: 0.1, ...options, stress: { delayMs: { batch: 2 } } },
-      (heap, m) => churn(heap, m, 12),
+      (heap, m) => churn(heap, m, cycles),
     );
     await new Promise((resolve) => setTimeout(resolve, 20));
     assert(seen > 0, 'no signal arrived');
@@ -169,7 +169,7 @@ async function signals({ options }) {
 }
 
 /** 3: the kernel says now and then that somebody else has installed the page, or that mappings are changing. */
-function refusals({ errno, thread, nth }) {
+function refusals({ errno, thread, nth, cycles }) {
   const injection = [{ call: 'ioctl', nth, every: true, errno, thread, request: UFFDIO_CONTINUE }];
   const options = {
     heap: 8 * 1024 * 1024,
@@ -177,7 +177,7 @@ function refusals({ errno, thread, nth }) {
     servers: 2,
     stress: { injection, delayMs: { batch: 1 } },
   };
-  return withHeap(options, (heap, m) => churn(heap, m, 15));
+  return withHeap(options, (heap, m) => churn(heap, m, cycles));
 }
 
 /** 4: while pages are staged, and after, new objects lie on fresh pages behind them. */
@@ -237,7 +237,7 @@ function zeroes({ options }) {
 }
 
 /** 7: many ask for collections at once, while windows are slow to close; cycles come one after the other, and all who asked are answered. */
-async function manyRequests({ options }) {
+async function manyRequests({ options, collections }) {
   const heap = await createHeap({
     heap: 8 * 1024 * 1024,
     verify: 'full',
@@ -251,7 +251,7 @@ async function manyRequests({ options }) {
   const done = [];
   for (let i = 0; i < threads; i++) {
     const worker = new Worker(new URL(import.meta.url), {
-      workerData: { shared: heap.share(), node, collections: 8 },
+      workerData: { shared: heap.share(), node, collections },
     });
     done.push(new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject)));
   }
@@ -259,7 +259,7 @@ async function manyRequests({ options }) {
   m.run(() => {
     m.scope(() => {
       const head = buildList(m, node, 5000);
-      for (let i = 0; i < 8; i++) {
+      for (let i = 0; i < collections; i++) {
         m.collect();
         checkList(m, node, head, 5000);
       }
@@ -269,8 +269,8 @@ async function manyRequests({ options }) {
   m.detach();
   const { cycles } = heap.stats();
   assert(
-    cycles >= 8 && cycles <= 8 * (threads + 1) + 2,
-    `${cycles} cycles for ${8 * (threads + 1)} requests`,
+    cycles >= collections && cycles <= collections * (threads + 1) + 2,
+    `${cycles} cycles for ${collections * (threads + 1)} requests`,
   );
   await heap.close();
   await new Promise((resolve) => setTimeout(resolve, 20));
@@ -280,7 +280,7 @@ async function manyRequests({ options }) {
 }
 
 /** 8: objects of all sizes are allocated between remark and flip; with `fill` until the heap is full. */
-async function black({ options, fill }) {
+async function black({ options, fill, cycles }) {
   const result = await withHeap(
     { heap: 4 * 1024 * 1024, trigger: 0.4, ...options, stress: { delayMs: { plan: fill ? 400 : 25 } } },
     (heap, m, list) => {
@@ -314,7 +314,7 @@ async function black({ options, fill }) {
             const back = m.getRef(ref, node.offset.right);
             assert(back === m.get(table), () => `slot ${i}: its table is at ${back}`);
           };
-          const end = heap.stats().cycles + (fill ? 8 : 12);
+          const end = heap.stats().cycles + cycles;
           let n = 0;
           while (heap.stats().cycles < end) {
             n++;

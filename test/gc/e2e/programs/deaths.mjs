@@ -113,8 +113,13 @@ async function life({ options, cycles = 8 }) {
   };
 }
 
+/** One life after the other, each with a line of its own, until one ends the process. */
+async function lives(configs) {
+  for (const config of configs) writeSync(1, `${JSON.stringify(await life(config))}\n`);
+}
+
 if (isMainThread) {
-  await main({ crash, life });
+  await main({ crash, lives });
 } else {
   const heap = attachHeap(workerData.shared);
   const m = heap.attach();

@@ -240,11 +240,11 @@ async function exitMain({ options, at, code }) {
 }
 
 /** A mutator thread leaves in the middle of things: the heap goes on. */
-async function exitThread({ options, phase }) {
+async function exitThread({ options, phase, rounds }) {
   const heap = await createHeap({ heap: 8 * MIB, ...options, stress: { delayMs: { batch: 2 } } });
   const node = heap.defineRecord('Node', NODE);
   const m = heap.attach();
-  for (let i = 0; i < 3; i++) {
+  for (let i = 0; i < rounds; i++) {
     const { message, exit } = spawnMutator(heap, node, 'exit', { phase });
     await message;
     const code = await exit;
@@ -262,12 +262,12 @@ async function exitThread({ options, phase }) {
 }
 
 /** Threads are terminated while they run or rest; later cycles, new threads and close() do not wait for them. */
-async function terminate({ options, job, rounds }) {
+async function terminate({ options, job, rounds, mutators = 1 }) {
   const heap = await createHeap({ heap: 16 * MIB, trigger: 0.3, ...options });
   const node = heap.defineRecord('Node', NODE);
   const m = heap.attach();
   for (let i = 0; i < rounds; i++) {
-    const { worker, message } = spawnMutator(heap, node, job);
+    const { worker, message } = spawnMutator(heap, node, job, { mutators });
     await message;
     await new Promise((resolve) => setTimeout(resolve, i % 5));
     await worker.terminate();
@@ -294,7 +294,7 @@ async function terminate({ options, job, rounds }) {
 }
 
 async function threads({ options, count }) {
-  const heap = await createHeap({ heap: 16 * MIB, trigger: 0.1, verify: 'full', ...options });
+  const heap = await createHeap({ heap: 2 * MIB, trigger: 0.1, verify: 'full', ...options });
   const node = heap.defineRecord('Node', NODE);
   const all = Array.from({ length: count }, (_, i) => spawnMutator(heap, node, 'lists', { seed: i }));
   const results = await Promise.all(all.map(({ message }) => message));
@@ -403,6 +403,8 @@ if (isMainThread) {
       });
     },
     rest() {
+      // Each has a record of its own in the table.
+      for (let i = 1; i < workerData.mutators; i++) heap.attach();
       m.run(() => {
         buildList(m, node, 100);
         m.blocking(() => {
@@ -424,7 +426,7 @@ if (isMainThread) {
       m.run(() => {
         m.scope(() => {
           const head = buildList(m, node, 3000 + workerData.seed);
-          const end = heap.stats().cycles + 5;
+          const end = heap.stats().cycles + 3;
           while (heap.stats().cycles < end) {
             m.scope(() => checkList(m, node, buildList(m, node, 1000), 1000));
             checkList(m, node, head, 3000 + workerData.seed);

@@ -77,7 +77,7 @@ function sizes({ options }) {
 
 /** An array that is the whole heap, byte for byte. */
 function wholeHeap({ options }) {
-  return withHeap({ heap: 1024 * 1024, largeObject: 2 ** 31, ...options }, (heap, m) => {
+  return withHeap({ heap: 256 * 1024, largeObject: 2 ** 31, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const length = heap.options.heap - 8;
     m.run(() => {
@@ -115,7 +115,7 @@ function wholeHeap({ options }) {
 
 /** Small objects up to the heap's last byte, then all of them alive through collections. */
 function lastByte({ options, objectBytes }) {
-  return withHeap({ heap: 1024 * 1024, ...options }, (heap, m) => {
+  return withHeap({ heap: 256 * 1024, ...options }, (heap, m) => {
     const fields = { next: 'ref', value: 'i32' };
     for (let i = 16; i < objectBytes; i += 8) fields[`pad${i}`] = 'f64';
     const type = heap.defineRecord('Sized', fields);
@@ -150,7 +150,7 @@ function lastByte({ options, objectBytes }) {
 
 /** More than half of the heap in one array: it slides down over itself. */
 function overHalf({ options }) {
-  return withHeap({ heap: 512 * 1024, largeObject: 2 ** 31, ...options }, (heap, m) => {
+  return withHeap({ heap: 256 * 1024, largeObject: 2 ** 31, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const refs = heap.defineRefArray('Refs');
     m.run(() => {
@@ -190,13 +190,13 @@ function overHalf({ options }) {
 
 /** Cycles over a heap with nothing alive, with one object, and with everything alive. */
 function extremes({ options }) {
-  return withHeap({ heap: 2 * 1024 * 1024, ...options }, async (heap, m, reports) => {
+  return withHeap({ heap: 512 * 1024, ...options }, async (heap, m, reports) => {
     const type = heap.defineRecord('Node', { next: 'ref', value: 'i32' });
     m.run(() => {
       // Never allocated from, garbage only, and twice in a row.
       m.collect();
       m.collect();
-      for (let i = 0; i < 40_000; i++) m.allocate(type);
+      for (let i = 0; i < 10_000; i++) m.allocate(type);
       m.collect();
       m.collect(true);
     });
@@ -207,10 +207,10 @@ function extremes({ options }) {
       `an empty heap reports ${JSON.stringify(last)}`,
     );
     m.run(() => {
-      for (let i = 0; i < 40_000; i++) m.allocate(type);
+      for (let i = 0; i < 10_000; i++) m.allocate(type);
       m.scope(() => {
         const head = buildList(m, type, 1);
-        for (let i = 0; i < 30_000; i++) m.allocate(type);
+        for (let i = 0; i < 8_000; i++) m.allocate(type);
         m.collect();
         checkList(m, type, head, 1);
         m.collect();
@@ -224,7 +224,7 @@ function extremes({ options }) {
     );
     m.run(() => {
       m.scope(() => {
-        const count = 100_000;
+        const count = 25_000;
         const head = buildList(m, type, count);
         for (let i = 0; i < 3; i++) {
           m.collect();
@@ -233,7 +233,7 @@ function extremes({ options }) {
       });
     });
     await new Promise((resolve) => setTimeout(resolve, 20));
-    assert(reports.at(-1).liveBytes === 1_600_000, `all alive reports ${JSON.stringify(reports.at(-1))}`);
+    assert(reports.at(-1).liveBytes === 400_000, `all alive reports ${JSON.stringify(reports.at(-1))}`);
   });
 }
 

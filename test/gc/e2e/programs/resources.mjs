@@ -61,15 +61,28 @@ async function settled(expected) {
   return now;
 }
 
-async function creations({ call, errnos }) {
+/** The delay of a rule, and of nobody else: that the creator's thread sleeps for so long says that the rule has struck. */
+const STRUCK_MS = 0.0625;
+let struck = false;
+const wait = Atomics.wait;
+Atomics.wait = (array, i, value, ms) => {
+  if (ms !== STRUCK_MS) return wait(array, i, value, ms);
+  struck = true;
+  return 'timed-out';
+};
+
+/** A call of the creator fails at its first, second, … time, until a whole life of a heap no longer meets the failure; at most `upTo`, with later errnos `later` times. */
+async function creations({ call, errnos, upTo, later }) {
   await warmUp();
   const before = { descriptors: openDescriptors(), mappings: memfdMappings() };
   const outcomes = [];
-  for (const errno of errnos) {
-    for (let nth = 1; nth <= 9; nth++) {
+  for (const [i, errno] of errnos.entries()) {
+    struck = true;
+    for (let nth = 1; nth <= (i === 0 ? upTo : later) && struck; nth++) {
+      struck = false;
       let heap;
       try {
-        const injection = [{ call, nth, errno, thread: 'creator' }];
+        const injection = [{ call, nth, errno, delayMs: STRUCK_MS, thread: 'creator' }];
         heap = await createHeap({ heap: MIB, stress: { injection } });
       } catch (error) {
         assert(
@@ -124,11 +137,11 @@ async function keepFailing() {
   return outcomes;
 }
 
-/** Thirty heaps, one after the other: the process holds at the end what it held at the beginning. */
-async function thirty({ options }) {
+/** Many heaps, one after the other: the process holds at the end what it held at the beginning. */
+async function inARow({ options, heaps }) {
   await warmUp();
   const before = { descriptors: openDescriptors(), mappings: memfdMappings(), threads: threadCount() };
-  for (let i = 0; i < 30; i++) {
+  for (let i = 0; i < heaps; i++) {
     const heap = await createHeap({ heap: 4 * MIB, ...options });
     await use(heap);
     await heap.close();
@@ -256,14 +269,20 @@ async function peaks({ options, shape, mib }) {
   });
 }
 
-/** A large heap, nearly full, through some cycles. */
-async function large({ options }) {
+/** A large heap, nearly full, through some cycles; the part `live` of it is alive, at its upper end, and slides down. */
+async function large({ options, live }) {
   return withHeap({ trigger: 0.9, largeObject: 2 ** 31, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const node = heap.defineRecord('Node', NODE);
     const refs = heap.defineRefArray('Refs');
     const size = 8 * MIB;
-    const count = Math.floor((heap.options.heap * 0.8) / size);
+    const count = Math.floor((heap.options.heap * live) / size);
+    // Never written: its pages cost nothing.
+    const garbage = () => {
+      const used = heap.stats().usedBytes;
+      const room = heap.options.heap * 0.8 - used - (count * size) / 3;
+      if (room > size) m.allocateArray(bytes, Math.floor(room));
+    };
     m.run(() => {
       m.scope(() => {
         const table = m.local(m.allocateArray(refs, count));
@@ -273,6 +292,7 @@ async function large({ options }) {
           m.u8[ref + 8 + size - 65] = value + 1;
           m.setElement(m.get(table), i, ref);
         };
+        m.allocateArray(bytes, Math.floor(heap.options.heap * (0.8 - live)) + 8);
         for (let i = 0; i < count; i++) put(i, i);
         const head = buildList(m, node, 50_000);
         const highest = Math.max(...Array.from({ length: count }, (_, i) => m.getElement(m.get(table), i)));
@@ -280,6 +300,7 @@ async function large({ options }) {
         for (let cycle = 0; cycle < 3; cycle++) {
           for (let i = cycle; i < count; i += 3) m.setElement(m.get(table), i, 0);
           m.collect(cycle === 1);
+          garbage();
           for (let i = cycle; i < count; i += 3) put(i, i);
           for (let i = 0; i < count; i++) {
             const ref = m.getElement(m.get(table), i);
@@ -330,4 +351,4 @@ async function plain() {
   return { kind, faults, uid: process.getuid(), raise };
 }
 
-await main({ creations, keepFailing, thirty, several, givesBack, peaks, large, plain });
+await main({ creations, keepFailing, inARow, several, givesBack, peaks, large, plain });

@@ -7,9 +7,19 @@ import * as layout from '../../../../dist/src/heap/layout.js';
 export * from '../../../../dist/src/index.js';
 export { layout };
 
-/** Runs the scenario that the command line names, with its JSON argument, and prints what it returns as one line of JSON. */
+/**
+ * Runs the scenario that the command line names, with its JSON argument, and prints what it returns as one line of JSON.
+ * `batch`: several, `{ name: [scenario, argument] }`, one after the other, with a line `{ name, result }` each.
+ */
 export async function main(scenarios) {
   const [, , name, json] = process.argv;
+  if (name === 'batch') {
+    for (const [title, [scenario, config]] of Object.entries(JSON.parse(json))) {
+      const result = (await scenarios[scenario](config ?? {})) ?? null;
+      writeSync(1, `${JSON.stringify({ name: title, result })}\n`);
+    }
+    return;
+  }
   const scenario = scenarios[name];
   if (scenario === undefined) throw new Error(`there is no scenario ${name}`);
   const result = await scenario(JSON.parse(json ?? '{}'));
