@@ -66,6 +66,43 @@ export async function succeed<T>(
   return JSON.parse(result.stdout.trim().split('\n').at(-1)!) as T;
 }
 
+/**
+ * Runs several scenarios of a program, one after the other, in one process, which is half a second less for each: for those that are not
+ * meant to hang or to die. It starts when the first result is asked for. What ends the process is the failure of the scenario that ran.
+ */
+export function inOneProcess(
+  program: string,
+  cases: readonly (readonly [scenario: string, config: object])[],
+  options: ProgramOptions = {},
+): <T>(index: number) => Promise<T> {
+  let started: Promise<ChildResult> | undefined;
+  return async <T>(index: number): Promise<T> => {
+    started ??= run(program, 'each', cases, { timeoutMs: 110_000, ...options });
+    const result = await started;
+    const lines = result.stdout.split('\n').slice(0, -1);
+    if (index < lines.length && (index < cases.length - 1 || result.status === 0))
+      return JSON.parse(lines[index]!) as T;
+    const at = Math.min(lines.length, cases.length - 1);
+    const [scenario, config] = cases[at]!;
+    const which = index === at ? '' : 'not reached, because of a scenario before it: ';
+    throw new Error(
+      `${which}${program} ${scenario} ${JSON.stringify(config)}: ${describeEnd({ ...result, stdout: '' })}`,
+    );
+  };
+}
+
+/**
+ * Whether this run has time: then tests take the full product of their modes, and more seeds. `SOAK_MINUTES=1 npx vitest run <file>`; the
+ * ordinary run covers every value, and the pairs that matter.
+ */
+export const THOROUGH: boolean = process.env.SOAK_MINUTES !== undefined;
+
+/** Those of a table that the ordinary run takes; all of it in a thorough one. */
+export function someOf<T>(table: Readonly<Record<string, T>>, ...names: string[]): [string, T][] {
+  for (const name of names) if (!(name in table)) throw new Error(`the table has no ${name}`);
+  return Object.entries(table).filter(([name]) => THOROUGH || names.includes(name));
+}
+
 /** Runs `jobs`, `width` at a time; the results are in the order of the jobs. */
 export async function pool<T>(jobs: readonly (() => Promise<T>)[], width: number = 2): Promise<T[]> {
   const results: T[] = new Array(jobs.length);

@@ -7,13 +7,19 @@ import * as layout from '../../../../dist/src/heap/layout.js';
 export * from '../../../../dist/src/index.js';
 export { layout };
 
-/** Runs the scenario that the command line names, with its JSON argument, and prints what it returns as one line of JSON. */
+/**
+ * Runs the scenario that the command line names, with its JSON argument, and prints what it returns as one line of JSON. `each` runs
+ * several, one after the other: its argument is a list of [name, argument], and every one prints its line.
+ */
 export async function main(scenarios) {
   const [, , name, json] = process.argv;
-  const scenario = scenarios[name];
-  if (scenario === undefined) throw new Error(`there is no scenario ${name}`);
-  const result = await scenario(JSON.parse(json ?? '{}'));
-  writeSync(1, `${JSON.stringify(result ?? null)}\n`);
+  const config = JSON.parse(json ?? '{}');
+  for (const [one, argument] of name === 'each' ? config : [[name, config]]) {
+    const scenario = scenarios[one];
+    if (scenario === undefined) throw new Error(`there is no scenario ${one}`);
+    const result = await scenario(argument);
+    writeSync(1, `${JSON.stringify(result ?? null)}\n`);
+  }
 }
 
 export function assert(condition, message) {
