@@ -107,10 +107,9 @@ test.each([
   const scenarios = ['weakRecords', 'ephemerons', 'guards', 'identity'];
   const references = inOneProcess(
     'references',
-    scenarios.map((scenario) => [
-      scenario,
-      scenario === 'identity' ? { ...options, objects: 250 } : options,
-    ] as const),
+    scenarios.map(
+      (scenario) => [scenario, scenario === 'identity' ? { ...options, objects: 250 } : options] as const,
+    ),
   );
   for (const i of scenarios.keys()) await references(i);
 });

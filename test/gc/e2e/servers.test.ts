@@ -3,16 +3,22 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { resolveOptions } from '#src/gc/options.js';
-import { succeed } from './support.ts';
+import { inOneProcess } from './support.ts';
 
 describe.each(['continue', 'copy'])('%s: while one page takes long', (fill) => {
+  const counts = [1, 2, 4];
+  const outcomes = inOneProcess(
+    'servers',
+    counts.map((servers) => ['slowPage', { options: { fill, servers } }] as const),
+  );
+
   // A lone server has no choice: shows that the other test can fail.
   test.each([
     [1, 'slow'],
     [2, 'fast'],
     [4, 'fast'],
   ])('with %i server(s) the %s fault is served first', async (servers, first) => {
-    const outcome = await succeed<{ first: string }>('servers', 'slowPage', { options: { fill, servers } });
+    const outcome = await outcomes<{ first: string }>(counts.indexOf(servers));
     expect(outcome.first).toBe(first);
   });
 });

@@ -1,20 +1,21 @@
 // ART 004-ThreadStress: threads that do something else each time: allocate, allocate much, run out of memory, wait, wake each other,
 // collect, leave and come back, exit.
 
-import { assert, buildList, checkList, hash, NULL, program, Random, sleep, spawn, stopWord } from './threads.mjs';
+import {
+  assert,
+  buildList,
+  checkList,
+  hash,
+  NULL,
+  program,
+  Random,
+  sleep,
+  spawn,
+  stopWord,
+} from './threads.mjs';
 
 const NODE = { next: 'ref', value: 'i32' };
-const KINDS = [
-  'allocate',
-  'large',
-  'outOfMemory',
-  'wait',
-  'wake',
-  'sleep',
-  'collect',
-  'comeBack',
-  'handles',
-];
+const KINDS = ['allocate', 'large', 'outOfMemory', 'wait', 'wake', 'sleep', 'collect', 'comeBack', 'handles'];
 
 async function threadStress(heap, { threads, seconds, seed }) {
   const types = { node: heap.defineRecord('Node', NODE), bytes: heap.defineArray('Bytes', 'u8') };
