@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { HISTORIES, randomHistory } from './configurations.ts';
-import { SEED, succeed } from './support.ts';
+import { SEED, succeed, SOAK } from './support.ts';
 
 interface Outcome {
   readonly cycles: number;
@@ -13,10 +13,11 @@ interface Outcome {
 describe(`histories (seed ${SEED})`, () => {
   for (const [name, config] of Object.entries(HISTORIES)) {
     test(name, async () => {
+      const steps = SOAK ? config.steps : config.steps / 2;
       const outcome = await succeed<Outcome>(
         'history',
         'histories',
-        { ...config, seed: SEED },
+        { ...config, steps, seed: SEED },
         { timeoutMs: 110_000 },
       );
       expect(outcome.compared).toBeGreaterThan(0);
@@ -26,7 +27,7 @@ describe(`histories (seed ${SEED})`, () => {
 });
 
 describe(`configurations by chance (seed ${SEED})`, () => {
-  for (let i = 0; i < 12; i++) {
+  for (let i = 0; i < (SOAK ? 12 : 4); i++) {
     test(`seed ${SEED + i}`, async () => {
       const config = randomHistory(SEED + i);
       await succeed<Outcome>('history', 'histories', { ...config, seed: SEED + i }, { timeoutMs: 110_000 });

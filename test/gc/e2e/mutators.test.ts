@@ -3,9 +3,9 @@
 
 import { describe, expect, test } from 'vitest';
 import { GRAPHS, type GraphOutcome } from './graphs.ts';
-import { SEED, succeed } from './support.ts';
+import { SEED, succeed, SOAK } from './support.ts';
 
-const SECONDS = 4;
+const SECONDS = SOAK ? 4 : 1;
 
 describe(`four mutators, one graph (seed ${SEED})`, () => {
   for (const [name, config] of Object.entries(GRAPHS)) {

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import type { HeapOptions } from '#src/index.js';
-import { SEED, succeed } from './support.ts';
+import { SEED, succeed, SOAK } from './support.ts';
 
 const KIB = 1024;
 
@@ -65,7 +65,7 @@ describe(`histories of references (seed ${SEED})`, () => {
     const counts = await succeed<Counts>(
       'reference-history',
       'references',
-      { ...config, seed: SEED },
+      { ...config, steps: SOAK ? config.steps : config.steps / 2, seed: SEED },
       { timeoutMs: 110_000 },
     );
     expect(counts.cycles).toBeGreaterThan(0);

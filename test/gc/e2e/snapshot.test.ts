@@ -1,7 +1,7 @@
 // heap.snapshot(): what is in a graph, who retains what, paths, the file that Chrome DevTools reads (by its own code, from npm), and what
 // happens around it. A failure names its seed.
 import { describe, expect, test } from 'vitest';
-import { pool, run, SEED, succeed } from './support.ts';
+import { batch, pool, run, SEED, succeed, SOAK } from './support.ts';
 
 const MIB = 1024 * 1024;
 
@@ -13,16 +13,23 @@ const COLLECTORS = {
 const each = Object.entries(COLLECTORS);
 
 describe.each(each)('collector %s', (_, options) => {
+  const snapshot = batch('snapshot', {
+    known: ['known', { options }],
+    tables: ['tables', { options }],
+    ids: ['ids', { options }],
+    misuse: ['misuse', { options }],
+  });
+
   test('a graph whose answers are known, and its file', async () => {
-    await succeed('snapshot', 'known', { options });
+    await snapshot('known');
   });
 
   test('weak maps, intern tables, queues of finalizable objects; a file through a stream', async () => {
-    await succeed('snapshot', 'tables', { options });
+    await snapshot('tables');
   });
 
   test('ids in files: pinned and hashed objects keep theirs', async () => {
-    await succeed('snapshot', 'ids', { options });
+    await snapshot('ids');
   });
 
   test('a thread that does not stop is named by ERR_TIMEOUT', async () => {
@@ -34,7 +41,7 @@ describe.each(each)('collector %s', (_, options) => {
   });
 
   test('what is refused', async () => {
-    await succeed('snapshot', 'misuse', { options });
+    await snapshot('misuse');
   });
 
   test('a thread that is terminated while it looks holds nobody up', async () => {
@@ -48,28 +55,33 @@ describe.each(each)('collector %s', (_, options) => {
 
 test(`random heaps agree with a naive model: seed ${SEED}`, async () => {
   const found = await pool([
-    () => succeed<{ objects: number }>('snapshot', 'random', { options: {}, rounds: 100, seed: SEED }),
+    () =>
+      succeed<{ objects: number }>('snapshot', 'random', {
+        options: {},
+        rounds: SOAK ? 100 : 30,
+        seed: SEED,
+      }),
     () =>
       succeed<{ objects: number }>('snapshot', 'random', {
         options: { verify: 'full' },
-        rounds: 20,
+        rounds: SOAK ? 20 : 8,
         seed: SEED + 1,
       }),
   ]);
-  expect(found[0]!.objects).toBeGreaterThan(500);
+  expect(found[0]!.objects).toBeGreaterThan(SOAK ? 500 : 150);
 });
 
 test('while threads mutate and cycles run, every snapshot is consistent', async () => {
   const results = await pool<{ cycles: number }>([
-    () => succeed('snapshot', 'mutators', { options: {}, snapshots: 8 }),
-    () => succeed('snapshot', 'mutators', { options: COLLECTORS['stop-the-world'], snapshots: 5 }),
-    () => succeed('snapshot', 'mutators', { options: { collector: 'none', heap: 64 * MIB }, snapshots: 5 }),
-    () => succeed('snapshot', 'mutators', { options: { verify: 'full' }, snapshots: 3 }),
+    () => succeed('snapshot', 'mutators', { options: {}, snapshots: 4 }),
+    () => succeed('snapshot', 'mutators', { options: COLLECTORS['stop-the-world'], snapshots: 3 }),
+    () => succeed('snapshot', 'mutators', { options: { collector: 'none', heap: 64 * MIB }, snapshots: 3 }),
+    () => succeed('snapshot', 'mutators', { options: { verify: 'full' }, snapshots: 2 }),
   ]);
   expect(results[0]!.cycles).toBeGreaterThan(0);
 });
 
-test('a million objects take no JavaScript object each', async () => {
-  const { grown } = await succeed<{ grown: number }>('snapshot', 'many', { options: {}, count: 1_000_000 });
-  expect(grown).toBeLessThan(16 * MIB);
+test('many objects take no JavaScript object each', async () => {
+  const { grown } = await succeed<{ grown: number }>('snapshot', 'many', { options: {}, count: 300_000 });
+  expect(grown).toBeLessThan(5 * MIB);
 });

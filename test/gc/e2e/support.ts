@@ -95,16 +95,16 @@ const BATCH_HANG_MS = (SOAK ? 20 : 2) * HANG_MS - 10_000;
  * costs more than most cases. It begins when the first case is asked for; `result(name)` is the report of one case. A case that
  * fails ends the program, and fails with what it threw; those behind it fail because they never ran.
  */
-export function batch<T = void>(
+export function batch<R = void>(
   program: string,
   cases: Readonly<Record<string, readonly [scenario: string, config?: object]>>,
-): (name: string) => Promise<T> {
+): <T = R>(name: string) => Promise<T> {
   interface Report {
     readonly name: string;
-    readonly result: T;
+    readonly result: unknown;
   }
   let ending: Promise<ChildResult> | undefined;
-  return async (name) => {
+  return async <T>(name: string) => {
     ending ??= run(program, 'batch', cases, { timeoutMs: BATCH_HANG_MS });
     const end = await ending;
     const reports = end.stdout
@@ -120,6 +120,6 @@ export function batch<T = void>(
         `${program}: ${name} (the case that failed: ${failed ?? 'the end'}): ${describeEnd(end)}`,
       );
     }
-    return report.result;
+    return report.result as T;
   };
 }

@@ -11,6 +11,7 @@ import {
   type ModelPlan,
   randomHeap,
 } from '../../support/random-heap.ts';
+import { SOAK } from '../e2e/support.ts';
 
 const h = new ArenaHarness();
 const types = defineModelTypes(h);
@@ -92,7 +93,7 @@ function checkRun(naive: ModelPlan, page: number, count: number): void {
 
 describe.each(Object.entries(SHAPES))('%s', (_, shape) => {
   test('the plan equals a naive one', () => {
-    forSeeds(12, (random) => {
+    forSeeds(SOAK ? 12 : 4, (random) => {
       const { model, naive } = prepare(random, shape);
       expect(h.control[CTL_COMPACTED_BYTES]).toBe(naive.compacted);
       expect(h.control[CTL_USED_BYTES]).toBe(naive.used);
@@ -140,7 +141,7 @@ describe.each(Object.entries(SHAPES))('%s', (_, shape) => {
   });
 
   test('pages built in any order and in runs of any length equal a naive compaction', () => {
-    forSeeds(12, (random) => {
+    forSeeds(SOAK ? 12 : 4, (random) => {
       const { naive } = prepare(random, shape);
       const pages = naive.used / PAGE_BYTES;
       const runs: [number, number][] = [];

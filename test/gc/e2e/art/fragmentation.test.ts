@@ -14,7 +14,7 @@ const MODES = {
   'continue, verified': { verify: 'full' },
 } as const;
 
-const HEAP_BYTES = 8 * MIB;
+const HEAP_BYTES = 4 * MIB;
 
 /** In how many of two rounds the huge array was in the non-moving space. */
 async function fragment(keepEvery: number, part: number, options: object, fits = false): Promise<number> {
@@ -32,7 +32,7 @@ async function fragment(keepEvery: number, part: number, options: object, fits =
     },
     { folder, timeoutMs: 110_000 },
   );
-  expect(small).toBeGreaterThan(rounds * 1600);
+  expect(small).toBeGreaterThan(rounds * 800);
   return pinned;
 }
 
@@ -48,7 +48,7 @@ describe.each(Object.entries(MODES))('080-oom-fragmentation: %s', (_, options) =
   });
 
   test('the non-moving space is too small: it falls back to the heap', async () => {
-    expect(await fragment(3, 0.62, { nonMoving: 2 * MIB, ...options })).toBe(0);
+    expect(await fragment(3, 0.62, { nonMoving: MIB, ...options })).toBe(0);
   });
 
   test('by default it goes to the non-moving space, and needs nothing of the heap', async () => {

@@ -1,7 +1,7 @@
 // ART's run-tests of references, rebuilt: what they set up and what they look for, not their code.
 
 import { describe, expect, test } from 'vitest';
-import { SEED, succeed } from '../support.ts';
+import { SEED, succeed, SOAK } from '../support.ts';
 
 const COLLECTORS = [
   ['continue', {}],
@@ -15,7 +15,7 @@ describe.each(COLLECTORS)('%s', (name, options) => {
     const { got, lost, collections } = await succeed<{ got: number; lost: number; collections: number }>(
       'art-references',
       'stress',
-      { ...options, seed: SEED, operations: 50_000, cycles: 10 },
+      { ...options, seed: SEED, operations: 20_000, cycles: 8 },
       { timeoutMs: 110_000 },
     );
     expect(collections).toBeGreaterThan(5);
@@ -24,8 +24,8 @@ describe.each(COLLECTORS)('%s', (name, options) => {
   });
 
   test('2042-reference-processing: groups of finalizable objects die at one instant and come in order', async () => {
-    // A tenth of them where everything is checked.
-    const groups = name.endsWith('verified') ? 200 : 2000;
+    // A fifth of them where everything is checked.
+    const groups = (name.endsWith('verified') ? 100 : 500) * (SOAK ? 4 : 1);
     expect(
       await succeed(
         'art-references',

@@ -199,7 +199,7 @@ async function abandonedWhileClearing(options) {
   await heap.close();
 }
 
-/** Two million small pinned objects, in thousands of pages of a kind: the search for a free cell is not one through all of them. */
+/** Half a million small pinned objects, in thousands of pages of a kind: the search for a free cell is not one through all of them. */
 async function manyPages(options) {
   const heap = await createHeap({
     heap: 8 * MIB,
@@ -210,7 +210,7 @@ async function manyPages(options) {
   const raw = heap.defineRecord('Raw', { value: 'i32' });
   const m = heap.attach();
   m.run(() => {
-    for (let i = 0; i < 2_000_000; i++) m.setI32(m.allocatePinned(raw), raw.offset.value, i);
+    for (let i = 0; i < 500_000; i++) m.setI32(m.allocatePinned(raw), raw.offset.value, i);
   });
   const { nonMovingBytes } = heap.stats();
   m.detach();

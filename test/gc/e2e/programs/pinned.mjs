@@ -173,7 +173,8 @@ async function systemCalls({ options, milliseconds, bytes }) {
       const [from, to] = [over(source), over(target)];
       const list = m.local(NULL);
       const end = Date.now() + milliseconds;
-      while (Date.now() < end) {
+      // So long, and until there is something to be seen.
+      while (Date.now() < end || calls <= 20 || heap.stats().cycles <= 3) {
         if (calls % 8 === 0) startCycle(heap, m, [L.PHASE_MARK, L.PHASE_COMPACT][(calls / 8) % 2]);
         for (let k = 0; k < 50; k++) {
           const ref = make(m, types.node, k);

@@ -333,9 +333,8 @@ const strays = (options) =>
   });
 
 /** Identity hashes: stable through moves, never 0, spread. Threads agree on them. */
-async function identity(options) {
+async function identity({ objects: n = 1000, ...options }) {
   return withHeap(options, ({ m, types, newNode, put }) => {
-    const n = 1000;
     const all = m.local(m.allocateArray(types.refs, n));
     const seen = [];
     for (let i = 0; i < n; i++) {
@@ -402,7 +401,7 @@ function guardingThread({ shared, types, index, objects }) {
       m.allocateArray(types.refs, 200);
       const back = m.nextFinalizable();
       if (back !== NULL) mine.push(m.getI32(back, types.node.offset.id));
-      if (i % 500 === 0) m.collect();
+      if (i % 200 === 0) m.collect();
     }
   });
   m.detach();

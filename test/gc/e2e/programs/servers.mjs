@@ -42,7 +42,9 @@ async function slowPage({ options }) {
     });
     assert(Atomics.load(pageWords, 0) !== 0, 'nobody was told of the first fault');
     assert(m.u8[fast.get() + 8 + 4 * PAGE] === 9, 'a wrong byte');
-    first = Atomics.load(flags, 1) === 0 ? 'fast' : 'slow';
+    // The page, not the thread that waits for it: that one may not have run yet since it was woken.
+    const state = Atomics.load(pageWords, 0) & layout.PAGE_STATE_MASK;
+    first = state === layout.PAGE_MAPPED ? 'slow' : 'fast';
   });
   await exit;
   m.detach();

@@ -39,18 +39,18 @@ function peak(m, bytes, refs, mib) {
 
 /** The memory of a peak goes back to the system while the program goes on with little. */
 async function afterPeak({ options }) {
-  return withHeap({ heap: 256 * MIB, minHeap: 8 * MIB, ...options }, async (heap, m) => {
+  return withHeap({ heap: 128 * MIB, minHeap: 4 * MIB, ...options }, async (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const refs = heap.defineRefArray('Refs');
     const node = heap.defineRecord('Node', NODE);
     const head = m.run(() => {
       const list = buildList(m, node, 1000);
-      peak(m, bytes, refs, 120);
+      peak(m, bytes, refs, 60);
       return list;
     });
     const before = heap.stats();
     // A slow program: a fast one is given room in proportion to its speed.
-    const large = ({ sharedBytes, sizing }) => sharedBytes > 60 * MIB || sizing.softLimitBytes > 100 * MIB;
+    const large = ({ sharedBytes, sizing }) => sharedBytes > 30 * MIB || sizing.softLimitBytes > 50 * MIB;
     for (let i = 0; i < 3000 && large(heap.stats()); i++) {
       m.run(() => churn(m, bytes, 0.25));
       await later(10);
@@ -67,14 +67,14 @@ async function afterPeak({ options }) {
 }
 
 /** The same for a program that stops using the heap altogether. */
-async function idle({ options }) {
-  return withHeap({ heap: 256 * MIB, minHeap: 8 * MIB, idleCollectMs: 200, ...options }, async (heap, m) => {
+async function idle({ options, peakMib = 60 }) {
+  return withHeap({ heap: 128 * MIB, minHeap: 8 * MIB, idleCollectMs: 200, ...options }, async (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const refs = heap.defineRefArray('Refs');
     const node = heap.defineRecord('Node', NODE);
     const head = m.run(() => {
       const list = buildList(m, node, 1000);
-      peak(m, bytes, refs, 120);
+      peak(m, bytes, refs, peakMib);
       return list;
     });
     const before = heap.stats();
@@ -82,7 +82,7 @@ async function idle({ options }) {
     for (let i = 0; i < 1000 && heap.stats().sizing.idleCycles < expected; i++) await later(20);
     while (control(heap)[layout.CTL_CYCLES_ASKED] !== control(heap)[layout.CTL_CYCLES_DONE]) await later(10);
     const after = heap.stats();
-    await later(1200);
+    await later(800);
     const still = heap.stats();
     m.run(() => checkList(m, node, head, 1000));
     return {
@@ -100,7 +100,7 @@ async function busyIsNotIdle() {
     const bytes = heap.defineArray('Bytes', 'u8');
     m.run(() => {
       churn(m, bytes, 2);
-      const until = performance.now() + 1500;
+      const until = performance.now() + 700;
       while (performance.now() < until);
     });
     return heap.stats().sizing.idleCycles;
@@ -109,18 +109,18 @@ async function busyIsNotIdle() {
 
 /** A program whose needs do not change gives nothing back that it takes again. */
 async function steady() {
-  return withHeap({ heap: 256 * MIB, minHeap: 16 * MIB }, (heap, m) => {
+  return withHeap({ heap: 64 * MIB, minHeap: 4 * MIB }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const node = heap.defineRecord('Node', NODE);
     return m.run(() => {
-      const head = buildList(m, node, 400_000);
+      const head = buildList(m, node, 100_000);
       const until = (cycles) => {
-        while (heap.stats().cycles < cycles) churn(m, bytes, 4);
+        while (heap.stats().cycles < cycles) churn(m, bytes, 1);
       };
-      until(15);
+      until(10);
       const warm = heap.stats().releasedBytes;
-      until(45);
-      checkList(m, node, head, 400_000);
+      until(30);
+      checkList(m, node, head, 100_000);
       return { warm, later: heap.stats().releasedBytes };
     });
   });
@@ -128,11 +128,11 @@ async function steady() {
 
 /** The soft limit refuses nothing: all of the capacity can be filled with live data. */
 async function fillAll({ options }) {
-  return withHeap({ heap: 64 * MIB, minHeap: MIB, ...options }, (heap, m) => {
+  return withHeap({ heap: 32 * MIB, minHeap: MIB, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const refs = heap.defineRefArray('Refs');
     return m.run(() => {
-      const count = 62 * 16;
+      const count = 31 * 16;
       const table = m.local(m.allocateArray(refs, count));
       for (let i = 0; i < count; i++) {
         const ref = m.allocateArray(bytes, 65536 - 8);
@@ -149,12 +149,12 @@ async function fillAll({ options }) {
 
 /** Cycles begin by themselves, and are predicted. */
 async function predicts() {
-  return withHeap({ heap: 64 * MIB, minHeap: 16 * MIB }, async (heap, m, reports) => {
+  return withHeap({ heap: 32 * MIB, minHeap: 8 * MIB }, async (heap, m, reports) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const node = heap.defineRecord('Node', NODE);
     m.run(() => {
-      buildList(m, node, 100_000);
-      while (heap.stats().cycles < 10) churn(m, bytes, 1);
+      buildList(m, node, 50_000);
+      while (heap.stats().cycles < 8) churn(m, bytes, 1);
     });
     const { sizing } = heap.stats();
     await later(50);
@@ -165,20 +165,20 @@ async function predicts() {
 /** The cycle takes longer than the room lasts: allocation is slowed down, and afterwards it is not. */
 async function paced({ options }) {
   return withHeap(
-    { heap: 64 * MIB, ...options, stress: { delayMs: { plan: 100 } } },
+    { heap: 32 * MIB, ...options, stress: { delayMs: { plan: 60 } } },
     async (heap, m, reports) => {
       const bytes = heap.defineArray('Bytes', 'u8');
       const words = control(heap);
       let highest = 0;
       m.run(() => {
-        while (heap.stats().cycles < 6) {
+        while (heap.stats().cycles < 4) {
           for (let i = 0; i < 64; i++) {
             m.allocateArray(bytes, 4088);
             highest = Math.max(highest, words[layout.CTL_PACE_US]);
           }
         }
         // Large objects pay too, and not all of it at once.
-        while (heap.stats().cycles < 9) m.allocateArray(bytes, 2 * MIB);
+        while (heap.stats().cycles < 6) m.allocateArray(bytes, 2 * MIB);
         m.collect();
       });
       await later(50);
@@ -204,7 +204,10 @@ async function atTheLimit({ options }) {
     return m.run(() => {
       // What cannot fit in any heap of this size is refused without a collection.
       const cycles = heap.stats().cycles;
-      assert(m.tryAllocateArray(bytes, 8 * MIB) === NULL, 'an array as large as the heap was allocated');
+      assert(
+        m.tryAllocateArray(bytes, heap.options.heap) === NULL,
+        'an array as large as the heap was allocated',
+      );
       assert(heap.stats().cycles === cycles, 'a collection was tried in vain');
       let made = 0;
       m.scope(() => {
@@ -221,7 +224,7 @@ async function atTheLimit({ options }) {
         assert(m.tryAllocateArray(bytes, 100) === NULL, 'no value');
         checkList(m, node, head, made);
       });
-      assert(m.tryAllocateArray(bytes, 4 * MIB) !== NULL, 'the garbage was not collected');
+      assert(m.tryAllocateArray(bytes, heap.options.heap / 2) !== NULL, 'the garbage was not collected');
       assert(m.tryAllocate(node) !== NULL && m.allocate(node) !== NULL, 'the heap is not usable');
       assert(
         isTospaceError(
@@ -237,9 +240,9 @@ async function atTheLimit({ options }) {
 
 /** Sixteen threads fill the heap to the last object, drop it all, and do it again. */
 async function threads({ count, options }) {
-  return withHeap({ heap: 16 * MIB, ...options }, async (heap, m) => {
+  return withHeap(options, async (heap, m) => {
     const node = heap.defineRecord('Node', NODE);
-    const rounds = 3;
+    const rounds = 2;
     const full = new Int32Array(new SharedArrayBuffer(4 * rounds));
     const workers = Array.from({ length: count }, () => {
       const worker = new Worker(new URL(import.meta.url), {

@@ -282,7 +282,7 @@ function sharing({ shared: access, types, contents, rounds, seed, root }) {
           });
         }
         m.allocateArray(types.refs, 500);
-        if (round % 100 === 0) m.collect();
+        if (round % 20 === 0) m.collect();
       }
       map.close();
       table.close();

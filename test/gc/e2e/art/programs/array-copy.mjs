@@ -1,7 +1,7 @@
 // ART 096-array-copy-concurrent-gc: bulk copies of references and of bytes race collections. Each thread copies between arrays of its own
 // and compares with a model; and into an array that all share, whose elements must be whole at any moment.
 
-import { assert, NULL, program, Random, sleep, spawn } from './threads.mjs';
+import { assert, NULL, program, Random, sleep, spawn, stopWord } from './threads.mjs';
 
 async function copies(heap, { threads, seconds, length, seed }) {
   const types = {
@@ -11,8 +11,9 @@ async function copies(heap, { threads, seconds, length, seed }) {
   };
   const m = heap.attach();
   const common = m.run(() => m.persist(m.allocateArray(types.refs, length)));
-  const end = Date.now() + seconds * 1000;
-  const data = { types, common: common.share(), length, end };
+  const copied = new Int32Array(new SharedArrayBuffer(4));
+  const stop = stopWord(seconds, () => heap.stats().cycles > 2 && Atomics.load(copied, 0) > 40);
+  const data = { types, common: common.share(), length, stop, copied };
   const done = await Promise.all([
     spawn(import.meta.url, heap, { ...data, job: 'collect' }),
     ...Array.from({ length: threads }, (_, i) =>
@@ -23,14 +24,14 @@ async function copies(heap, { threads, seconds, length, seed }) {
   return { copies: done.slice(1).reduce((sum, n) => sum + n, 0) };
 }
 
-function collect(_heap, m, { end }) {
-  while (Date.now() < end) {
+function collect(_heap, m, { stop }) {
+  while (Atomics.load(stop, 0) === 0) {
     m.collect();
     m.blocking(() => sleep(2));
   }
 }
 
-function copy(_heap, m, { types, common: shared, length, end, seed }) {
+function copy(_heap, m, { types, common: shared, length, stop, copied: all, seed }) {
   const { node, refs, bytes } = types;
   const random = new Random(seed);
   const common = m.borrow(shared);
@@ -51,7 +52,7 @@ function copy(_heap, m, { types, common: shared, length, end, seed }) {
   const raw = m.local(m.allocateArray(bytes, length));
   const rawModel = new Uint8Array(length);
   let copied = 0;
-  while (Date.now() < end) {
+  while (Atomics.load(stop, 0) === 0) {
     for (let k = 0; k < 20; k++) {
       const i = random.int(length);
       const which = random.int(2);
@@ -87,6 +88,7 @@ function copy(_heap, m, { types, common: shared, length, end, seed }) {
       rawModel.copyWithin(to, from, from + count);
     }
     copied++;
+    Atomics.add(all, 0, 1);
     m.safepoint();
     for (let k = 0; k < 200; k++) {
       const i = random.int(length);

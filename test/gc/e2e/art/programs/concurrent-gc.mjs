@@ -1,7 +1,7 @@
 // ART 102-concurrent-gc: holders whose references are taken out, hidden in handles over safepoints, and put into other holders, by several
 // threads at once while cycles run. What the marker does not find in the heap at one moment it must find in a handle, or through a card.
 
-import { assert, NULL, program, Random, sleep, spawn } from './threads.mjs';
+import { assert, NULL, program, Random, sleep, spawn, stopWord } from './threads.mjs';
 
 async function hide(heap, { threads, holders, seconds, seed }) {
   const types = {
@@ -23,8 +23,9 @@ async function hide(heap, { threads, holders, seconds, seed }) {
     }
     return table;
   });
-  const end = Date.now() + seconds * 1000;
-  const collecting = spawn(import.meta.url, heap, { job: 'collect', end });
+  const moved = new Int32Array(new SharedArrayBuffer(4));
+  const stop = stopWord(seconds, () => heap.stats().cycles > 3 && Atomics.load(moved, 0) > 2000);
+  const collecting = spawn(import.meta.url, heap, { job: 'collect', stop });
   const moves = await Promise.all(
     Array.from({ length: threads }, (_, i) =>
       spawn(import.meta.url, heap, {
@@ -32,7 +33,8 @@ async function hide(heap, { threads, holders, seconds, seed }) {
         types,
         table: table.share(),
         holders,
-        end,
+        stop,
+        moved,
         seed: seed + i,
       }),
     ),
@@ -52,7 +54,7 @@ async function hide(heap, { threads, holders, seconds, seed }) {
   return { moves: moves.reduce((sum, n) => sum + n, 0) };
 }
 
-function move(_heap, m, { types, table: shared, holders, end, seed }) {
+function move(_heap, m, { types, table: shared, holders, stop, moved, seed }) {
   const random = new Random(seed);
   const { held } = types.holder.offset;
   const table = m.borrow(shared);
@@ -74,18 +76,19 @@ function move(_heap, m, { types, table: shared, holders, end, seed }) {
     }
     moves++;
   };
-  while (Date.now() < end) {
+  while (Atomics.load(stop, 0) === 0) {
     for (const local of hidden) take(local);
     for (let k = random.int(30); k > 0; k--) m.allocate(types.holder);
     m.safepoint();
     for (const local of hidden) put(local);
+    Atomics.add(moved, 0, hidden.length);
   }
   return moves;
 }
 
 /** One collection after the other. */
-function collect(_heap, m, { end }) {
-  while (Date.now() < end) {
+function collect(_heap, m, { stop }) {
+  while (Atomics.load(stop, 0) === 0) {
     m.collect();
     m.blocking(() => sleep(1));
   }

@@ -1,23 +1,40 @@
 // ART 004-ThreadStress: threads that do something else each time: allocate, allocate much, run out of memory, wait, wake each other,
 // collect, leave and come back, exit.
 
-import { assert, buildList, checkList, hash, NULL, program, Random, sleep, spawn } from './threads.mjs';
+import {
+  assert,
+  buildList,
+  checkList,
+  hash,
+  NULL,
+  program,
+  Random,
+  sleep,
+  spawn,
+  stopWord,
+} from './threads.mjs';
 
 const NODE = { next: 'ref', value: 'i32' };
+const KINDS = ['allocate', 'large', 'outOfMemory', 'wait', 'wake', 'sleep', 'collect', 'comeBack', 'handles'];
 
 async function threadStress(heap, { threads, seconds, seed }) {
   const types = { node: heap.defineRecord('Node', NODE), bytes: heap.defineArray('Bytes', 'u8') };
   const flags = new Int32Array(new SharedArrayBuffer(64));
-  const end = Date.now() + seconds * 1000;
   const counts = {};
+  const kinds = new Int32Array(new SharedArrayBuffer(4));
+  const stop = stopWord(
+    seconds,
+    () => heap.stats().cycles > 0 && KINDS.every((_, i) => Atomics.load(kinds, 0) & (1 << i)),
+  );
   // A thread that ends is followed by another one.
   const lane = async (i) => {
-    for (let k = 0; Date.now() < end; k++) {
+    for (let k = 0; Atomics.load(stop, 0) === 0; k++) {
       const done = await spawn(import.meta.url, heap, {
         job: 'stress',
         types,
         flags,
-        end,
+        stop,
+        kinds,
         seed: hash(seed, i * 1000 + k),
       });
       for (const [name, count] of Object.entries(done)) counts[name] = (counts[name] ?? 0) + count;
@@ -27,7 +44,7 @@ async function threadStress(heap, { threads, seconds, seed }) {
   return { counts };
 }
 
-function stress(_heap, m, { types, flags, end, seed }) {
+function stress(_heap, m, { types, flags, stop, kinds, seed }) {
   const { node, bytes } = types;
   const random = new Random(seed);
   const counts = {};
@@ -73,11 +90,12 @@ function stress(_heap, m, { types, flags, end, seed }) {
       }
     },
   };
-  const names = Object.keys(operations);
-  while (Date.now() < end && random.int(400) > 0) {
-    const name = random.pick(names);
+  assert(String(Object.keys(operations)) === String(KINDS), 'every operation is named');
+  while (Atomics.load(stop, 0) === 0 && random.int(400) > 0) {
+    const name = random.pick(KINDS);
     try {
       m.scope(operations[name]);
+      Atomics.or(kinds, 0, 1 << KINDS.indexOf(name));
       counts[name] = (counts[name] ?? 0) + 1;
     } catch (error) {
       if (error.code !== 'ERR_OUT_OF_MEMORY') throw error;

@@ -5,6 +5,22 @@ import { attachHeap, createHeap, main } from '../../programs/support.mjs';
 
 export * from '../../programs/support.mjs';
 
+/**
+ * The word that the threads of a scenario run by: it is set when the scenario has run for `seconds` and `enough()` is true, which is
+ * looked at from time to time, or when it has been waited for long enough for anything.
+ */
+export function stopWord(seconds, enough) {
+  const word = new Int32Array(new SharedArrayBuffer(4));
+  const begin = Date.now();
+  const timer = setInterval(() => {
+    const after = Date.now() - begin;
+    if (after < seconds * 1000 || (after < 60_000 && !enough())) return;
+    Atomics.store(word, 0, 1);
+    clearInterval(timer);
+  }, 20);
+  return word;
+}
+
 /** Starts a thread of this program that runs the job `data.job`; resolves to what that returns. */
 export function spawn(url, heap, data) {
   const worker = new Worker(new URL(url), { workerData: { ...data, shared: heap.share() } });
