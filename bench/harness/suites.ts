@@ -181,7 +181,7 @@ const scaling: Suite = {
       liveRatios: [0.1, 0.25, 0.4, 0.55, 0.7],
       v8HeapFactor: HYPERALLOC_V8_FACTOR,
       axis: 'liveRatio',
-      expectedMs: 8000,
+      expectedMs: 12_000,
       limitMs: LONG_LIMIT_MS,
     },
     {
