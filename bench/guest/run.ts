@@ -19,6 +19,8 @@ export interface GuestContext {
   readonly mutator: Mutator;
   readonly seed: number;
   readonly scale: number;
+  /** How much `hyperalloc` keeps alive, in bytes of the managed heap; without it the scale says. */
+  readonly liveBytes?: number;
   /** Which of several threads this is, from 0. */
   readonly thread?: number;
   /** Told of the beginning and the end of every operation; `begin` may wait in a safe region. */
@@ -121,14 +123,14 @@ const FORMS: Readonly<Record<string, Form>> = {
       ),
   },
   hyperalloc: {
-    run: (guest, { heap, scale, seed }) =>
+    run: (guest, { heap, scale, liveBytes, seed }) =>
       guest.hyperalloc(
         heap.defineRecordLayout('hyperalloc.Item', 16, [8]),
         heap.defineArray('hyperalloc.Data', 'i32').id,
         heap.defineRefArray('hyperalloc.Refs').id,
         seed,
         hyperalloc.operationsOf(scale),
-        hyperalloc.slotsOf(scale),
+        hyperalloc.slotsOf(scale, liveBytes),
         hyperalloc.YOUNG,
         hyperalloc.ITEMS_PER_OPERATION,
         hyperalloc.SURVIVES_EVERY,

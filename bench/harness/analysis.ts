@@ -142,8 +142,8 @@ function lowerBounds(
   for (const configuration of configurations) {
     // Under an open load everybody takes as long as the schedule.
     if (configuration.rate !== null) continue;
-    const { workload, program, scale, threads } = configuration;
-    const key = JSON.stringify([workload, program, scale, threads]);
+    const { workload, program, scale, liveBytes, threads } = configuration;
+    const key = JSON.stringify([workload, program, scale, liveBytes, threads]);
     groups.set(key, [...(groups.get(key) ?? []), configuration]);
   }
   return [...groups.values()].flatMap((group) => {
@@ -166,12 +166,13 @@ function lowerBounds(
     if (wall === null && cpu === null) return [];
     const over = (totals: readonly number[], bound: LboGroup['wall']): Estimate | null =>
       bound === null ? null : estimate(totals.map((total) => total / bound.baselineMs));
-    const { workload, program, scale, threads } = group[0]!;
+    const { workload, program, scale, liveBytes, threads } = group[0]!;
     return [
       {
         workload,
         program,
         scale,
+        liveBytes,
         threads,
         wall,
         cpu,

@@ -56,7 +56,7 @@ export function openForm(configuration: Configuration, setup: FormSetup): FormRu
 }
 
 function heapForm(
-  { workload: name, form, seed, scale, threads }: Configuration,
+  { workload: name, form, seed, scale, liveBytes, threads }: Configuration,
   { thread, shared, cycleCalls, detail }: FormSetup,
 ): FormRun {
   const workload = findWorkload(name)!;
@@ -75,6 +75,7 @@ function heapForm(
         load: DEFAULT_LOAD,
         detail,
         progress: () => {},
+        ...(liveBytes === null ? {} : { liveBytes }),
         ...(cycleCalls === undefined ? {} : { collect: askForCycle(cycleCalls) }),
       };
       return mutator.run(() =>
@@ -86,10 +87,15 @@ function heapForm(
   };
 }
 
-function v8Form({ workload: name, seed, scale, threads }: Configuration, { thread }: FormSetup): FormRun {
+function v8Form(
+  { workload: name, seed, scale, liveBytes, threads }: Configuration,
+  { thread }: FormSetup,
+): FormRun {
   const workload = V8_WORKLOADS.find((one) => one.name === name)!;
+  const live = liveBytes === null ? {} : { liveBytes };
   return {
-    run: (operations) => workload.run({ seed, scale, threads, thread, operations, progress: () => {} }),
+    run: (operations) =>
+      workload.run({ seed, scale, threads, thread, operations, progress: () => {}, ...live }),
     blocking: undefined,
     close() {},
   };

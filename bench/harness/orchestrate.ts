@@ -1,7 +1,7 @@
 // Runs a plan: every configuration once per round, in a random order that the seed gives again, until all are done or somebody says stop.
 // Whatever happens, what was measured until then is there.
 
-import { describeDifference, groupChecksums } from './checksums.ts';
+import { describeDifference, groupChecksums, workKey } from './checksums.ts';
 import { interleave } from './order.ts';
 import type { ChecksumGroup, Configuration, Measurement } from './schema.ts';
 
@@ -62,7 +62,7 @@ export async function orchestrate(
       if (count === FAILURES_MAX) tell(`${configuration.id} failed ${count} times and is not run again`);
     }
     for (const group of groupChecksums(configurations, measurements)) {
-      const name = `${group.workload}/${group.scale}/${group.threads}`;
+      const name = workKey(group);
       if (group.equal || differing.has(name)) continue;
       differing.add(name);
       // At once: nobody should wait an hour for a result that is worth nothing.

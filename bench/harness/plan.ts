@@ -4,6 +4,8 @@ import type { CollectorName, HeapOptions } from 'tospace';
 import { formatBytes } from '../cli/bytes.ts';
 import type { Configuration, Form, ScalingAxis, Skipped } from './schema.ts';
 
+const MIB = 2 ** 20;
+
 /** Our collectors by the names that tables show, with the options that make them. */
 export const COLLECTORS: Readonly<Record<string, HeapOptions & { collector: CollectorName }>> = {
   concurrent: { collector: 'concurrent' },
@@ -26,6 +28,10 @@ export interface SuiteEntry {
   readonly heapBytes: readonly number[];
   /** Multiples of the minimum heap, which is looked for first. */
   readonly timesMinimum?: readonly number[];
+  /** Of `hyperalloc` on heaps of `heapBytes`: parts of the heap that it keeps alive. Peers' programs cannot be told. */
+  readonly liveRatios?: readonly number[];
+  /** How much more V8's objects take than ours: its heap is larger by so much, so that the same live data are the same part of it. */
+  readonly v8HeapFactor?: number;
   readonly threads?: readonly number[];
   readonly rates?: readonly (number | null)[];
   readonly servers?: readonly number[];
@@ -66,6 +72,8 @@ export function planSuite(suite: Suite, options: PlanOptions): { planned: Planne
   const planned = new Map<string, Planned>();
   const skipped = new Map<string, Skipped>();
   for (const entry of suite.entries) {
+    for (const what of untold(entry, options))
+      skipped.set(what, { what, reason: "peers' programs cannot be told how much to keep alive" });
     for (const configuration of expand(entry, options)) {
       const { id, workload, form, series } = configuration;
       if (form !== 'peer' && !options.hasForm(workload, form)) {
@@ -86,16 +94,38 @@ export function planSuite(suite: Suite, options: PlanOptions): { planned: Planne
   return { planned: [...planned.values()], skipped: [...skipped.values()] };
 }
 
+type Size = Pick<Configuration, 'heapBytes' | 'timesMinimum' | 'liveRatio' | 'liveBytes'>;
+
+const UNKNOWN: Size = { heapBytes: null, timesMinimum: null, liveRatio: null, liveBytes: null };
+
+/** Heaps, and how much is to be alive in each. */
+function sizes({ heapBytes: heaps, timesMinimum, liveRatios }: SuiteEntry): Size[] {
+  if (timesMinimum !== undefined) return timesMinimum.map((times) => ({ ...UNKNOWN, timesMinimum: times }));
+  if (liveRatios === undefined) return heaps.map((heapBytes) => ({ ...UNKNOWN, heapBytes }));
+  return heaps.flatMap((heapBytes) =>
+    liveRatios.map((liveRatio) => ({
+      ...UNKNOWN,
+      ...{ heapBytes, liveRatio, liveBytes: Math.round(liveRatio * heapBytes) },
+    })),
+  );
+}
+
+/** What peers would have, if they took live ratios. */
+function untold({ workloads, liveRatios, peers }: SuiteEntry, options: PlanOptions): string[] {
+  if (liveRatios === undefined || !peers) return [];
+  return workloads.flatMap((workload) =>
+    options.peers
+      .filter((peer) => peer.workloads.includes(workload))
+      .map(({ name }) => `${workload}/${name} by live ratio`),
+  );
+}
+
 function* expand(
   entry: SuiteEntry,
   { seed, peers, heapOptions, scale = 1 }: PlanOptions,
 ): Generator<Configuration> {
-  const sizes: { heapBytes: number | null; timesMinimum: number | null }[] =
-    entry.timesMinimum === undefined
-      ? entry.heapBytes.map((heapBytes) => ({ heapBytes, timesMinimum: null }))
-      : entry.timesMinimum.map((timesMinimum) => ({ heapBytes: null, timesMinimum }));
   for (const workload of entry.workloads) {
-    for (const size of sizes) {
+    for (const size of sizes(entry)) {
       for (const threads of entry.threads ?? [1]) {
         for (const rate of entry.rates ?? [null]) {
           const common = {
@@ -109,8 +139,12 @@ function* expand(
           };
           for (const form of entry.forms) {
             if (form === 'v8') {
+              const heapBytes =
+                common.heapBytes === null
+                  ? null
+                  : Math.round((common.heapBytes * (entry.v8HeapFactor ?? 1)) / MIB) * MIB;
               yield named(
-                { ...common, form, collector: 'v8', program: 'v8', peer: null, options: null },
+                { ...common, heapBytes, form, collector: 'v8', program: 'v8', peer: null, options: null },
                 entry,
               );
               continue;
@@ -126,7 +160,7 @@ function* expand(
               }
             }
           }
-          if (!entry.peers) continue;
+          if (!entry.peers || size.liveRatio !== null) continue;
           for (const { name, workloads } of peers) {
             if (!workloads.includes(workload)) continue;
             yield named(
@@ -149,11 +183,13 @@ function* expand(
 
 /** With its id, and the series that it is a point of. */
 function named(parts: Omit<Configuration, 'id' | 'series'>, { axis, servers }: SuiteEntry): Configuration {
-  const { workload, form, collector, heapBytes, timesMinimum, threads, rate, scale, options } = parts;
+  const { workload, form, collector, heapBytes, timesMinimum, liveRatio, threads, rate, scale, options } =
+    parts;
   const fixed = [workload, form === 'guest' ? `guest:${collector}` : collector];
   const axes: [ScalingAxis, number | null, string][] = [
     ['heapBytes', heapBytes, heapBytes === null ? '' : formatBytes(heapBytes).replace(' ', '')],
     ['timesMinimum', timesMinimum, `${timesMinimum}xmin`],
+    ['liveRatio', liveRatio, `live${liveRatio}`],
     ['threads', threads, threads === 1 ? '' : `t${threads}`],
     ['servers', typeof options?.servers === 'number' ? options.servers : null, `servers${options?.servers}`],
     ['rate', rate, `r${rate}`],

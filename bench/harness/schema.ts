@@ -99,6 +99,10 @@ export interface Configuration {
   readonly heapBytes: number | null;
   /** Where the heap was sized by the measured minimum: how many times it. */
   readonly timesMinimum: number | null;
+  /** The part of its heap that the workload was told to keep alive; null where its scale says how much that is. */
+  readonly liveRatio: number | null;
+  /** The same in bytes, as they are on the managed heap, in whatever form: equal where the work is equal. */
+  readonly liveBytes: number | null;
   readonly scale: number;
   readonly seed: number;
   readonly threads: number;
@@ -336,10 +340,11 @@ export interface TimelineEvent {
   readonly details: Readonly<Record<string, number | string>> | null;
 }
 
-/** Configurations that must have the same result: one workload, scale, seed and number of threads. */
+/** Configurations that must have the same result: one workload, scale, live data, seed and number of threads. */
 export interface ChecksumGroup {
   readonly workload: string;
   readonly scale: number;
+  readonly liveBytes: number | null;
   readonly seed: number;
   readonly threads: number;
   /** Null: nothing was measured, or they differ. */
@@ -375,6 +380,7 @@ export interface Standing {
   readonly rate: number | null;
   readonly heapBytes: number | null;
   readonly timesMinimum: number | null;
+  readonly liveRatio: number | null;
   readonly metric: MetricName;
   readonly title: string;
   readonly unit: 'ms' | 'µs' | 'ns/B' | 'bytes' | '1/s' | 'part' | '';
@@ -435,6 +441,7 @@ export interface LboGroup {
   readonly workload: string;
   readonly program: string;
   readonly scale: number;
+  readonly liveBytes: number | null;
   readonly threads: number;
   /** The bound and which configuration gave it. */
   readonly wall: { readonly baselineMs: number; readonly configuration: string } | null;

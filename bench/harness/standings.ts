@@ -16,9 +16,9 @@ export function standings(
 ): Standing[] {
   const groups = new Map<string, { configuration: Configuration; analysis: ConfigurationAnalysis }[]>();
   for (const [i, configuration] of configurations.entries()) {
-    const { workload, scale, threads, rate, heapBytes, timesMinimum } = configuration;
+    const { workload, scale, liveRatio, liveBytes, threads, rate, heapBytes, timesMinimum } = configuration;
     const memory = timesMinimum === null ? heapBytes : `${timesMinimum} times`;
-    const key = JSON.stringify([workload, scale, threads, rate, memory]);
+    const key = JSON.stringify([workload, scale, liveRatio, liveBytes, threads, rate, memory]);
     groups.set(key, [...(groups.get(key) ?? []), { configuration, analysis: analysed[i]! }]);
   }
   return [...groups.values()].flatMap((group) => METRICS.flatMap((metric) => standing(group, metric)));
@@ -36,11 +36,11 @@ function standing(
     .sort((a, b) => a.value.median - b.value.median);
   const [best] = known;
   if (best === undefined || known.length < 2 || best.value.median <= 0) return [];
-  const { workload, scale, threads, rate, heapBytes, timesMinimum } = group[0]!.configuration;
+  const { workload, scale, threads, rate, heapBytes, timesMinimum, liveRatio } = group[0]!.configuration;
   const { title, unit } = findMetric(metric)!;
   return [
     {
-      ...{ workload, scale, threads, rate, timesMinimum },
+      ...{ workload, scale, threads, rate, timesMinimum, liveRatio },
       heapBytes: timesMinimum === null ? heapBytes : null,
       ...{ metric, title, unit },
       rows: known.map(({ configuration, value }) => {

@@ -13,6 +13,9 @@ const SHARED = ['gcbench', 'binary-trees', 'lru-cache', 'splay', 'quads', 'hyper
 /** Those that are about what only our heap has. */
 const OWN = ['pointer-chase', 'references'];
 
+/** V8's arrays have eight bytes for a word of four, and larger headers. */
+const HYPERALLOC_V8_FACTOR = 2.125;
+
 const throughput: Omit<SuiteEntry, 'scale' | 'expectedMs' | 'limitMs' | 'heapBytes'> = {
   workloads: SHARED,
   forms: ['heap', 'v8'],
@@ -153,7 +156,7 @@ const latency: Suite = {
 
 const scaling: Suite = {
   name: 'scaling',
-  summary: 'how figures change with the size of the heap, threads and fault servers',
+  summary: 'how figures change with the size of the heap, its live part, threads and fault servers',
   runs: 5,
   peers: 'none',
   entries: [
@@ -166,6 +169,19 @@ const scaling: Suite = {
       heapBytes: [64, 128, 256, 512, 1024].map((mib) => mib * MIB),
       axis: 'heapBytes',
       expectedMs: 6000,
+      limitMs: LONG_LIMIT_MS,
+    },
+    {
+      workloads: ['hyperalloc'],
+      forms: ['heap', 'guest', 'v8'],
+      collectors: OURS,
+      peers: true,
+      scale: 0.5,
+      heapBytes: [128 * MIB],
+      liveRatios: [0.1, 0.25, 0.4, 0.55, 0.7],
+      v8HeapFactor: HYPERALLOC_V8_FACTOR,
+      axis: 'liveRatio',
+      expectedMs: 12_000,
       limitMs: LONG_LIMIT_MS,
     },
     {

@@ -21,8 +21,12 @@ export function overheads(document: BenchDocument): Markup {
     lbo.length === 0
       ? el('p', { class: 'missing' }, 'There is no bound: nothing tells what the collectors cost.')
       : null,
-    lbo.map(({ workload, program, threads, wall, cpu, rows }) => [
-      el('h3', {}, `${workload}, program “${program}”${threads === 1 ? '' : `, ${threads} threads`}`),
+    lbo.map(({ workload, program, liveBytes, threads, wall, cpu, rows }) => [
+      el(
+        'h3',
+        {},
+        `${workload}, program “${program}”${liveBytes === null ? '' : `, ${bytes(liveBytes)} live`}${threads === 1 ? '' : `, ${threads} threads`}`,
+      ),
       table(
         ['collector', 'heap', 'wall', 'CPU'],
         rows.map(({ configuration, collector, heapBytes, wall: w, cpu: c }) =>

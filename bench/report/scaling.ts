@@ -1,4 +1,4 @@
-// How figures grow with a heap's size, threads, servers, or a load.
+// How figures grow with a heap's size, the part of it that is live, threads, servers, or a load.
 
 import { findMetric } from '../harness/metrics.ts';
 import type { BenchDocument, ScalingAxis, ScalingSeries } from '../harness/schema.ts';
@@ -11,7 +11,7 @@ const METRICS = ['wallMs', 'cpuMs', 'flipP50Us', 'simpleP999Us', 'faults', 'peak
 const AXES: Readonly<Record<ScalingAxis, readonly [string, (x: number) => string]>> = {
   heapBytes: ['heap', bytes],
   timesMinimum: ['heap, in multiples of the minimum', (x) => `${short(x)} ×`],
-  liveRatio: ['part of the heap that is live (%)', (x) => `${short(x * 100)} %`],
+  liveRatio: ['part of the heap that is live', (x) => `${short(x * 100)} %`],
   threads: ['threads', short],
   servers: ['fault servers', short],
   rate: ['operations due per second (1/s)', short],

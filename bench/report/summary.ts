@@ -64,7 +64,7 @@ export function summary(document: BenchDocument): Markup {
   );
 }
 
-function groupTitle({ workload, heapBytes, timesMinimum, threads, rate }: Standing): string {
+function groupTitle({ workload, heapBytes, timesMinimum, liveRatio, threads, rate }: Standing): string {
   return [
     workload,
     timesMinimum !== null
@@ -72,6 +72,7 @@ function groupTitle({ workload, heapBytes, timesMinimum, threads, rate }: Standi
       : heapBytes === null
         ? null
         : `heap ${bytes(heapBytes)}`,
+    liveRatio === null ? null : `${short(liveRatio * 100)} % of it live`,
     threads === 1 ? null : `${threads} threads`,
     rate === null ? null : `${short(rate)} operations per second due`,
   ]

@@ -63,13 +63,14 @@ export function collectorName({ collector, form, options }: Configuration): stri
 }
 
 /** What a configuration was given, beside its workload. */
-function circumstances({ heapBytes, timesMinimum, rate, threads }: Configuration): string[] {
+function circumstances({ heapBytes, timesMinimum, liveRatio, rate, threads }: Configuration): string[] {
   return [
     timesMinimum === null
       ? heapBytes === null
         ? null
         : bytes(heapBytes)
       : `${timesMinimum} × its minimum heap`,
+    liveRatio === null ? null : `${short(liveRatio * 100)} % live`,
     rate === null ? null : `${short(rate)} operations/s`,
     threads === 1 ? null : `${threads} threads`,
   ].filter((part) => part !== null);

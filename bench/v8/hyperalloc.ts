@@ -81,8 +81,8 @@ class Items {
   }
 }
 
-function run({ seed, scale, operations, progress }: V8Context): number {
-  const items = new Items(seed, slotsOf(scale));
+function run({ seed, scale, liveBytes, operations, progress }: V8Context): number {
+  const items = new Items(seed, slotsOf(scale, liveBytes));
   const count = operationsOf(scale);
   for (let i = 0; i < count; i++) {
     operations.begin();

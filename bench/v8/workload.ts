@@ -6,6 +6,8 @@ import type { Operations } from '../workloads/operations.ts';
 export interface V8Context {
   readonly seed: number;
   readonly scale: number;
+  /** How much `hyperalloc` keeps alive, in bytes of the managed heap; without it the scale says. */
+  readonly liveBytes?: number;
   readonly threads: number;
   /** Which of the threads this is, from 0. */
   readonly thread: number;

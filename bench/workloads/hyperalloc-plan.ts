@@ -33,8 +33,27 @@ export const SWAPS_PER_OPERATION = 8;
 
 export const operationsOf = (scale: number): number => Math.max(1, Math.round(OPERATIONS * scale));
 
-export const slotsOf = (scale: number): number =>
-  Math.min(SLOTS_MAX, Math.max(SLOTS_MIN, 6 * operationsOf(scale)));
+/** An item and its slot on the managed heap; its data has a header and is aligned. */
+const ITEM_BYTES = 16 + 4;
+const dataBytes = (words: number): number => Math.ceil((8 + 4 * words) / 8) * 8;
+
+function meanItemBytes(): number {
+  let sum = 0;
+  let from = 0;
+  for (const { below, lowWords, highWords } of SIZES) {
+    const count = highWords - lowWords + 1;
+    for (let words = lowWords; words <= highWords; words++)
+      sum += ((below - from) / 100 / count) * dataBytes(words);
+    from = below;
+  }
+  return ITEM_BYTES + sum;
+}
+
+/** By the scale, or as many as take `liveBytes` on the managed heap. */
+export const slotsOf = (scale: number, liveBytes?: number): number =>
+  liveBytes === undefined
+    ? Math.min(SLOTS_MAX, Math.max(SLOTS_MIN, 6 * operationsOf(scale)))
+    : Math.max(1, Math.round(liveBytes / meanItemBytes()));
 
 /** Draws the words of an item's data. */
 export function drawWords(random: Random): number {

@@ -126,8 +126,8 @@ class Items {
 }
 
 function run(context: WorkloadContext): number {
-  const { scale, operations, progress } = context;
-  const items = new Items(context, slotsOf(scale));
+  const { scale, liveBytes, operations, progress } = context;
+  const items = new Items(context, slotsOf(scale, liveBytes));
   const count = operationsOf(scale);
   for (let i = 0; i < count; i++) {
     operations.begin();

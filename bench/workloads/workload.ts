@@ -23,6 +23,8 @@ export interface WorkloadContext {
   readonly seed: number;
   /** Amount of work, 1 is the default size. The live data does not grow beyond scale 1: any scale runs on any heap from 64 MiB. */
   readonly scale: number;
+  /** How much `hyperalloc` keeps alive, in bytes of the managed heap; without it the scale says. */
+  readonly liveBytes?: number;
   /** Threads that run the workload on this heap, each with a mutator of its own; 1 unless it is `threaded`. */
   readonly threads: number;
   /** Which of them this is, from 0. */

@@ -92,6 +92,8 @@ const CONFIGURATION: Configuration = {
   options: { collector: 'concurrent' },
   heapBytes: 2 ** 26,
   timesMinimum: null,
+  liveRatio: null,
+  liveBytes: null,
   scale: 1,
   seed: 1,
   threads: 1,

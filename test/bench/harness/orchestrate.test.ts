@@ -33,6 +33,8 @@ function configuration(collector: string, more: Partial<Configuration> = {}): Co
     options: {},
     heapBytes: 2 ** 20,
     timesMinimum: null,
+    liveRatio: null,
+    liveBytes: null,
     scale: 1,
     seed: 1,
     threads: 1,
@@ -203,7 +205,15 @@ describe('a suite', () => {
   });
 
   it('names the odd one out', () => {
-    const group = { workload: 'w', scale: 1, seed: 1, threads: 1, checksum: null, equal: false };
+    const group = {
+      workload: 'w',
+      scale: 1,
+      liveBytes: null,
+      seed: 1,
+      threads: 1,
+      checksum: null,
+      equal: false,
+    };
     const found = [
       { checksum: 1, measurements: ['a', 'b'] },
       { checksum: 2, measurements: ['c'] },
