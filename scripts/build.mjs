@@ -1,8 +1,10 @@
-// Builds dist/: TypeScript by tsc, the collector's kernels by the AssemblyScript compiler.
+// Builds dist/: TypeScript by tsc, the collector's kernels by the AssemblyScript compiler, and from both the package's entries, a few files
+// instead of a hundred: every thread of a heap loads them, and finding and reading modules was half of what a heap cost to create.
 // Steps whose inputs have not changed since their last output are skipped, so `npm start` and `npm test` may always call it.
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -100,3 +102,29 @@ step('dist/bench/main.js', ['src', 'bench', 'examples', 'tsconfig.json', 'script
   'tsconfig.json',
 ]);
 chmodSync('dist/bench/main.js', 0o755);
+
+/** The package's entries by their names in dist/lib, and what every worker of a heap runs. */
+const ENTRIES = {
+  index: 'dist/src/index.js',
+  uffd: 'dist/src/uffd/index.js',
+  conformance: 'dist/src/conformance/index.js',
+  worker: 'dist/src/gc/worker.js',
+};
+
+async function bundle() {
+  const inputs = ['dist/src', 'scripts', 'package.json'];
+  if (existsSync('dist/lib/worker.js') && newest('dist/lib/worker.js') >= newest(...inputs)) return;
+  const { build } = await import('rolldown');
+  rmSync('dist/lib', { recursive: true, force: true });
+  await build({
+    input: ENTRIES,
+    platform: 'node',
+    external: ['koffi', 'piscina'],
+    // What they share is in files of its own: a thread that loads two of them has one TospaceError.
+    output: { dir: 'dist/lib', format: 'esm', sourcemap: true, chunkFileNames: 'shared-[hash].js' },
+    logLevel: 'warn',
+  });
+  // It is looked for beside the code that loads it.
+  copyFileSync('dist/src/gc/kernels.wasm', 'dist/lib/kernels.wasm');
+}
+await bundle();

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { UFFDIO_CONTINUE, UFFDIO_UNREGISTER } from '../../../../dist/src/uffd/index.js';
+import { UFFDIO_CONTINUE, UFFDIO_UNREGISTER } from 'tospace/uffd';
 import {
   assert,
   attachHeap,

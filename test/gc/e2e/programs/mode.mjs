@@ -1,5 +1,5 @@
 // What a heap says of itself: options from the environment, and the mode with its reasons.
-import { createHeap, formatOptions } from '../../../../dist/src/index.js';
+import { createHeap, formatOptions } from 'tospace';
 import { assert, main } from './support.mjs';
 
 const MIB = 2 ** 20;

@@ -2,7 +2,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { TRACE_BYTES } from '../../../../dist/src/heap/trace-layout.js';
-import { addressOf } from '../../../../dist/src/uffd/index.js';
+import { addressOf } from 'tospace/uffd';
 import {
   assert,
   attachHeap,

@@ -1,6 +1,6 @@
 // Pinned and large objects, over many cycles.
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
-import { createLibcKernel, Memfd } from '../../../../dist/src/uffd/index.js';
+import { createLibcKernel, Memfd } from 'tospace/uffd';
 import {
   assert,
   createHeap,

@@ -1,9 +1,9 @@
 // Interleavings that are too rare to wait for, brought about by hand.
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
-import { attachHeap, createHeap } from '../../../../dist/src/index.js';
+import { attachHeap, createHeap } from 'tospace';
 import * as L from '../../../../dist/src/heap/layout.js';
 import { UFFDIO_REGISTER } from '../../../../dist/src/uffd/abi.js';
-import { createLibcKernel, MADV_DONTNEED } from '../../../../dist/src/uffd/index.js';
+import { createLibcKernel, MADV_DONTNEED } from 'tospace/uffd';
 import { assert, main } from './support.mjs';
 
 /** The control block and records of a heap. */

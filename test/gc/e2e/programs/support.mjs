@@ -1,10 +1,10 @@
 // What the programs share: the library under test, a seeded generator, and the form in which they report.
 
 import { readdirSync, readFileSync, writeSync } from 'node:fs';
-import { createHeap, NULL, TospaceError } from '../../../../dist/src/index.js';
+import { createHeap, NULL, TospaceError } from 'tospace';
 import * as layout from '../../../../dist/src/heap/layout.js';
 
-export * from '../../../../dist/src/index.js';
+export * from 'tospace';
 export { layout };
 
 /**
