@@ -103,12 +103,16 @@ step('dist/bench/main.js', ['src', 'bench', 'examples', 'tsconfig.json', 'script
 ]);
 chmodSync('dist/bench/main.js', 0o755);
 
-/** The package's entries by their names in dist/lib, and what every worker of a heap runs. */
+/**
+ * The package's entries by their names in dist/lib, and what runs in threads and processes of its own, which is looked for beside the code
+ * that starts it.
+ */
 const ENTRIES = {
   index: 'dist/src/index.js',
   uffd: 'dist/src/uffd/index.js',
   conformance: 'dist/src/conformance/index.js',
   worker: 'dist/src/gc/worker.js',
+  child: 'dist/src/conformance/child.js',
 };
 
 async function bundle() {
