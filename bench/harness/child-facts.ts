@@ -20,7 +20,7 @@ import type {
 } from './schema.ts';
 import { distributionOf, distributionOfSummary, round } from './statistics/distribution.ts';
 import { mutatorUtilisation, type Stop } from './statistics/mmu.ts';
-import { median } from './statistics/quantile.ts';
+import { nearestRank, sorted } from './statistics/quantile.ts';
 
 /** A report, and when this thread got it by its `performance.now`. */
 export interface ArrivedCycle {
@@ -234,15 +234,14 @@ function windows(cycles: readonly CycleFacts[]): PauseFacts['us'] {
   );
 }
 
-/** The first cycles run while the collector's own code is still being compiled; short runs have no others. */
-const WARM_CYCLES = 3;
+/** Disturbances only add: the least disturbed tenth of the cycles tells what marking costs, and does so from process to process. */
+const UNDISTURBED = 0.1;
 
 function markSpeed(cycles: readonly CycleFacts[]): number | null {
   const speeds = cycles
     .filter(({ liveBytes, phasesCpuMs }) => liveBytes > 0 && phasesCpuMs.mark !== undefined)
     .map(({ liveBytes, phasesCpuMs }) => (phasesCpuMs.mark! * 1e6) / liveBytes);
-  if (speeds.length === 0) return null;
-  return round(median(speeds.length > 2 * WARM_CYCLES ? speeds.slice(WARM_CYCLES) : speeds));
+  return speeds.length === 0 ? null : round(nearestRank(sorted(speeds), UNDISTURBED));
 }
 
 /** Without a trace: the pauses as the reports tell them. Stalls and faults are not in it. */

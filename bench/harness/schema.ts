@@ -283,7 +283,7 @@ export interface HeapFacts {
   readonly statistics: HeapStatistics;
   /** Over cycles: each phase by the collector's clock, in their order. */
   readonly phasesUs: Readonly<Record<string, Distribution>>;
-  /** Nanoseconds of CPU time of marking for a live byte: median over cycles, without the first three where there are more than six. */
+  /** Nanoseconds of CPU time of marking for a live byte: first decile over cycles, for disturbances only add. */
   readonly markCpuNsPerByte: number | null;
   readonly cycles: readonly CycleFacts[];
 }

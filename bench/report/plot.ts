@@ -3,7 +3,7 @@
 import type { Axis } from './axis.ts';
 import { type Attributes, type Child, el, type Markup } from './markup.ts';
 
-const MARGIN = { left: 74, right: 34, top: 10, bottom: 46 } as const;
+const MARGIN = { left: 84, right: 34, top: 10, bottom: 46 } as const;
 
 export interface Frame {
   readonly width: number;
