@@ -10,7 +10,7 @@ const LONG_LIMIT_MS = 300_000;
 
 /** The workloads that every form and peer has. */
 const SHARED = ['gcbench', 'binary-trees', 'lru-cache', 'splay', 'quads', 'hyperalloc'];
-/** Those that are about what only our heap has. */
+/** Those about a flip's faults and about weak references: not every peer has them. */
 const OWN = ['pointer-chase', 'references'];
 
 /** V8's arrays have eight bytes for a word of four, and larger headers. */
@@ -100,9 +100,9 @@ const full: Suite = {
     },
     {
       workloads: OWN,
-      forms: ['heap', 'guest'],
+      forms: ['heap', 'guest', 'v8'],
       collectors: OURS,
-      peers: false,
+      peers: true,
       scale: 1,
       heapBytes: [128 * MIB],
       expectedMs: 8000,
@@ -121,7 +121,7 @@ const full: Suite = {
     },
     {
       workloads: ['gcbench-mt'],
-      forms: ['heap', 'v8'],
+      forms: ['heap', 'guest', 'v8'],
       collectors: OURS,
       peers: true,
       scale: 0.5,
