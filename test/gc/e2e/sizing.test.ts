@@ -30,7 +30,7 @@ describe.each(Object.entries(MODES))('%s', (_, options) => {
       idleCycles: number;
       idleCyclesLater: number;
     }>('sizing', 'idle', { options });
-    expect(seen.peak).toBeGreaterThan(50 * MIB);
+    expect(seen.peak).toBeGreaterThan(100 * MIB);
     expect(seen.after).toBeLessThan(32 * MIB);
     // Once is enough.
     expect(seen.idleCycles).toBe('collector' in options ? 2 : 1);

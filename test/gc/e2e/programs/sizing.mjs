@@ -67,8 +67,8 @@ async function afterPeak({ options }) {
 }
 
 /** The same for a program that stops using the heap altogether. */
-async function idle({ options, peakMib = 60 }) {
-  return withHeap({ heap: 128 * MIB, minHeap: 8 * MIB, idleCollectMs: 200, ...options }, async (heap, m) => {
+async function idle({ options, peakMib = 120 }) {
+  return withHeap({ heap: 256 * MIB, minHeap: 8 * MIB, idleCollectMs: 200, ...options }, async (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
     const refs = heap.defineRefArray('Refs');
     const node = heap.defineRecord('Node', NODE);
@@ -82,7 +82,7 @@ async function idle({ options, peakMib = 60 }) {
     for (let i = 0; i < 1000 && heap.stats().sizing.idleCycles < expected; i++) await later(20);
     while (control(heap)[layout.CTL_CYCLES_ASKED] !== control(heap)[layout.CTL_CYCLES_DONE]) await later(10);
     const after = heap.stats();
-    await later(800);
+    await later(1200);
     const still = heap.stats();
     m.run(() => checkList(m, node, head, 1000));
     return {
