@@ -77,6 +77,17 @@ test('ids and signals', () => {
   expect(kernel.tgkill(kernel.getpid(), 0x7fff_ffff, 0)).toBe(-ESRCH);
 });
 
+test('the CPU time of a thread grows while it runs, not while it sleeps', () => {
+  const began = kernel.threadCpuNs();
+  const wallMs = performance.now();
+  while (kernel.threadCpuNs() < began + 2e6);
+  // It cannot have run for longer than that took.
+  expect(performance.now() - wallMs).toBeGreaterThan(1.5);
+  const asleep = kernel.threadCpuNs();
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+  expect(kernel.threadCpuNs() - asleep).toBeLessThan(100e6);
+});
+
 test('the address of a view is that of its first byte, and exact', () => {
   const bytes = new Uint8Array(new SharedArrayBuffer(64));
   const address = addressOf(bytes);

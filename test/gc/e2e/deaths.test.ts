@@ -1,27 +1,16 @@
 // 10: a worker that dies, however and wherever, ends the process with a report and status 70. Nobody hangs, and nobody reads zeroes.
 
 import { describe, expect, test } from 'vitest';
+import { DELAY_POINTS } from '#src/gc/options/table.js';
 import { describeEnd, run, SOAK } from './support.ts';
 
-const CONCURRENT = [
-  'mark',
-  'remark',
-  'remarkPause',
-  'plan',
-  'flip',
-  'flipPause',
-  'compact',
-  'batch',
-  'install',
-  'close',
-] as const;
 const STOPPED = ['mark', 'plan', 'flip', 'compact', 'close'] as const;
 
 // A thread that exits can do so anywhere; an error takes the way of errors, which is one for a worker: a soak tries all.
 const THROWS = ['mark', 'flip', 'install', 'fault', 'close'];
 
 const cases = [
-  ...CONCURRENT.map((at) => ({ collector: 'concurrent', worker: 'collector', at })),
+  ...DELAY_POINTS.map((at) => ({ collector: 'concurrent', worker: 'collector', at })),
   ...(['install', 'fault'] as const).map((at) => ({ collector: 'concurrent', worker: 'server', at })),
   ...STOPPED.map((at) => ({ collector: 'stop-the-world', worker: 'collector', at })),
 ]
