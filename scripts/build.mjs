@@ -112,6 +112,7 @@ const ENTRIES = {
   uffd: 'dist/src/uffd/index.js',
   conformance: 'dist/src/conformance/index.js',
   worker: 'dist/src/gc/worker.js',
+  watch: 'dist/src/gc/watch.js',
   child: 'dist/src/conformance/child.js',
 };
 

@@ -5,7 +5,8 @@ export type { CycleReport } from './gc/cycle.ts';
 export { formatCycle } from './gc/cycle-log.ts';
 export type { CycleStart } from './gc/events.ts';
 export { Heap } from './gc/heap.ts';
-export { type AttachOptions, attachHeap, HeapAccess, type SharedHeap } from './gc/heap-access.ts';
+export { type AttachOptions, attachHeap, HeapAccess } from './gc/heap-access.ts';
+export type { SharedHeap } from './gc/shared-heap.ts';
 export {
   type HeapEntryDetail,
   type HeapEntryList,

@@ -24,6 +24,7 @@ import {
 import { defineWeakMapTypes, type WeakMapTypes } from '../heap/weak-map.ts';
 import type { WasmMemory } from '../heap/webassembly.ts';
 import { check, createLibcKernel, type Kernel } from '../uffd/index.ts';
+import { watchCreator } from './creator-watch.ts';
 import type { CycleReport } from './cycle.ts';
 import type { CycleStart } from './events.ts';
 import { failStop } from './fail-stop.ts';
@@ -32,17 +33,10 @@ import { type SnapshotOptions, takeSnapshot } from './inspect/index.ts';
 import type { ResolvedOptions } from './options.ts';
 import { type HeapMode, readMode, type StartMode } from './mode.ts';
 import { bindLocksOf, Peers } from './peers.ts';
+import type { SharedHeap } from './shared-heap.ts';
 import { type HeapStatistics, readStatistics } from './statistics.ts';
 import { TraceRecorder } from './trace.ts';
 import { endDeadInspection } from './world-lock.ts';
-
-/** What another thread needs to attach to a heap. Can be posted to it. */
-export interface SharedHeap {
-  readonly arena: ArenaHandle;
-  readonly options: ResolvedOptions;
-  readonly workers: number;
-  readonly mode: StartMode;
-}
 
 export interface AttachOptions {
   /** What reports call the thread; 20 bytes of UTF-8 are kept. */
@@ -69,6 +63,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   readonly #types: TypeRegistry;
   readonly #arena: ArenaHandle;
   readonly #start: StartMode;
+  readonly #creator: number;
 
   constructor(kernel: Kernel, shared: SharedHeap, tables: Tables) {
     super();
@@ -78,6 +73,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     this.tables = tables;
     this.#arena = shared.arena;
     this.#start = shared.mode;
+    this.#creator = shared.creator;
     this.#types = new TypeRegistry(tables);
     bindLocksOf(this.#threads);
   }
@@ -88,7 +84,13 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
 
   /** What another thread needs: post it there, and call `attachHeap` with it. */
   share(): SharedHeap {
-    return { arena: this.#arena, options: this.options, workers: this.workers, mode: this.#start };
+    return {
+      arena: this.#arena,
+      options: this.options,
+      workers: this.workers,
+      mode: this.#start,
+      creator: this.#creator,
+    };
   }
 
   /**
@@ -285,6 +287,7 @@ export function attachHeap(shared: SharedHeap): HeapAccess {
   const { memory, geometry } = shared.arena;
   const heap = new HeapAccess(createLibcKernel(), shared, new TablesClass(memory, geometry));
   (heap as EventEmitter).on('newListener', refuseListener);
+  watchCreator(shared);
   return heap;
 }
 

@@ -1,5 +1,6 @@
 // The heap as a program holds it: creates the arena and the crew, hands out mutators, and closes in an order that leaves nobody asleep.
 
+import { threadId } from 'node:worker_threads';
 import { TospaceError } from '../errors.ts';
 import { Arena } from '../heap/arena.ts';
 import {
@@ -35,7 +36,8 @@ import { type HeapOptions, markStackEntries, OPTIONS_VARIABLE, resolveOptions } 
 import { openUserfaultfd } from './mode.ts';
 import { tryPriority } from './pause-priority.ts';
 import { Peers } from './peers.ts';
-import { HeapAccess, type SharedHeap } from './heap-access.ts';
+import { HeapAccess } from './heap-access.ts';
+import type { SharedHeap } from './shared-heap.ts';
 
 /** Milliseconds that workers may take to stop when the process exits; then it is ended without them. */
 const EXIT_TIMEOUT_MS = 10_000;
@@ -92,7 +94,13 @@ export class Heap extends HeapAccess {
       undo.push(() => arena.close());
       const workers =
         options.collector === 'none' ? 0 : options.collector === 'concurrent' ? 1 + options.servers : 1;
-      const heap = new Heap(kernel, arena, { arena: arena.handle, options, workers, mode }, uffd, stop);
+      const heap = new Heap(
+        kernel,
+        arena,
+        { arena: arena.handle, options, workers, mode, creator: threadId },
+        uffd,
+        stop,
+      );
       undo.push(() => heap.#forgetExit());
       if (workers > 0) {
         const setup = {

@@ -29,7 +29,12 @@ export class Peers {
     for (let i = 0; i < this.#context.workers; i++) {
       const record = this.#context.tables.workers[i]!;
       const state = Atomics.load(record, W_STATE);
-      if (state === WORKER_FAILED || (state === WORKER_ARMED && !this.threadExists(record[W_TID]!))) {
+      // Looked at again, because it may have stopped, as it should, between the two questions.
+      const gone =
+        state === WORKER_ARMED &&
+        !this.threadExists(record[W_TID]!) &&
+        Atomics.load(record, W_STATE) === WORKER_ARMED;
+      if (state === WORKER_FAILED || gone) {
         const name = i === COLLECTOR ? 'the collector' : `fault server ${i}`;
         throw new TospaceError('ERR_WORKER', `${name} (thread ${record[W_TID]}) is gone`, {
           hint: 'The heap cannot go on. Look for what ended the thread: a worker limit, process.exit() in a worker, or an earlier report.',

@@ -66,10 +66,27 @@ describe('process.exit', { concurrent: true }, () => {
     expect(result.signal === 'SIGKILL' || result.status === 0, describeEnd(result)).toBe(true);
   });
 
-  // Nobody is left who could notice: its servers are ended with it, without running a line. Make heaps on a thread that stays.
-  test.todo(
-    'a thread that made a heap is terminated while another thread is in an open window: that thread waits for ever',
+  test.each([
+    { asleep: true, where: 'sleeps in a fault' },
+    { asleep: false, where: 'is outside of run()' },
+  ])(
+    'a thread that made a heap is terminated while another one, that uses it, $where',
+    async ({ asleep }) => {
+      // The heap's workers end with it, all at once and without running a line.
+      const result = await run('lifecycle', 'creatorLost', { asleep });
+      expect(result.status, describeEnd(result)).toBe(70);
+      expect(result.stderr).toContain('the thread that created a heap has ended, and its workers with it');
+      expect(result.stderr).toContain('Create heaps on a thread that outlives their users');
+    },
   );
+
+  test('a thread that made a heap, and closed it, may be terminated: those who used it go on', () =>
+    succeed('lifecycle', 'creatorClosed'));
+
+  test('the exit of a process with a heap that a worker thread made has its own status', async () => {
+    const result = await run('lifecycle', 'exitBesideCreator');
+    expect(result.status, describeEnd(result)).toBe(6);
+  });
 
   test.each(['exit', 'terminate'])('a thread that made a heap ends by %s', (how) =>
     succeed('lifecycle', 'creatorThread', { how }),

@@ -1,6 +1,6 @@
 // Beginnings and ends: of heaps, mutators, threads and the process, in the wrong moments.
 
-import { writeSync } from 'node:fs';
+import { existsSync, writeSync } from 'node:fs';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import {
   assert,
@@ -342,6 +342,67 @@ async function creatorThread({ how }) {
   else await new Promise((resolve) => worker.once('exit', resolve));
 }
 
+function spawnCreator(job, more = {}) {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { job, ...more } });
+  const message = new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+  return { worker, message };
+}
+
+/** A heap that a worker thread made; that thread is terminated while this one has pages to touch that nobody has built. */
+async function creatorLost({ asleep }) {
+  const { worker, message } = spawnCreator('createForOthers', { batchMs: 60_000 });
+  const { shared, node } = await message;
+  const heap = attachHeap(shared);
+  const m = heap.attach();
+  const read = m.run(() => {
+    const head = buildList(m, node, COUNT);
+    startCycle(heap, m, layout.PHASE_COMPACT);
+    return () => checkList(m, node, head, COUNT);
+  });
+  const gone = worker.terminate();
+  if (asleep) {
+    const { memory, geometry } = shared.arena;
+    for (let i = 0; i < shared.workers; i++) {
+      const [tid] = new Int32Array(
+        memory.buffer,
+        geometry.workers + i * layout.WORKER_BYTES + 4 * layout.W_TID,
+        1,
+      );
+      while (existsSync(`/proc/self/task/${tid}`)) sleep(10);
+    }
+    m.run(read);
+  } else await gone;
+  await new Promise((resolve) => setTimeout(resolve, 30_000));
+}
+
+/** The heap's end comes first: nothing is wrong with the end of the thread that made it. */
+async function creatorClosed() {
+  const { worker, message } = spawnCreator('createForOthers');
+  const { shared, node } = await message;
+  const heap = attachHeap(shared);
+  const m = heap.attach();
+  m.run(() => m.scope(() => checkList(m, node, buildList(m, node, COUNT), COUNT)));
+  const closed = new Promise((resolve) => worker.once('message', resolve));
+  worker.postMessage('close');
+  await closed;
+  await worker.terminate();
+  // As long as a watch would take to see a death and to believe it.
+  await sleep(2500);
+  m.detach();
+}
+
+async function exitBesideCreator() {
+  const { message } = spawnCreator('createForOthers');
+  const { shared, node } = await message;
+  const heap = attachHeap(shared);
+  const m = heap.attach();
+  const { message: ready } = spawnMutator(heap, node, 'churn');
+  await ready;
+  m.run(() => m.scope(() => checkList(m, node, buildList(m, node, COUNT), COUNT)));
+  await sleep(400);
+  process.exit(6);
+}
+
 if (isMainThread) {
   await main({
     closeInPhase,
@@ -355,6 +416,9 @@ if (isMainThread) {
     thrash,
     neverClosed,
     creatorThread,
+    creatorLost,
+    creatorClosed,
+    exitBesideCreator,
   });
 } else if (workerData.job === 'create') {
   const heap = await createHeap({ heap: 8 * MIB, stress: { delayMs: { batch: 2 } } });
@@ -370,6 +434,14 @@ if (isMainThread) {
   parentPort.postMessage('created');
   if (workerData.how === 'exit') process.exit(4);
   setInterval(() => {}, 1000);
+} else if (workerData.job === 'createForOthers') {
+  // The collector builds nothing by itself for long: pages are built where somebody touches them.
+  const heap = await createHeap({ heap: 8 * MIB, stress: { delayMs: { batch: workerData.batchMs } } });
+  parentPort.on('message', async () => {
+    await heap.close();
+    parentPort.postMessage('closed');
+  });
+  parentPort.postMessage({ shared: heap.share(), node: heap.defineRecord('Node', NODE) });
 } else {
   const { shared, node, job } = workerData;
   const heap = attachHeap(shared);

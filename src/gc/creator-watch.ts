@@ -1,0 +1,19 @@
+// A heap's workers belong to the thread that created it: where that is a worker thread and it is terminated, collector and fault servers
+// end with it, all at once and without running a line. None of them is left to notice, and whoever sleeps in a fault cannot. So a thread
+// that uses the heap of another worker thread has it watched, by a worker of its own that does nothing else.
+
+import { threadId, Worker } from 'node:worker_threads';
+import type { SharedHeap } from './shared-heap.ts';
+
+/** The main thread, whose end is the process's: `threadId` there. */
+const MAIN_THREAD = 0;
+
+/** Has the heap's workers watched where they may end before this thread does. The watch ends with the heap or with this thread. */
+export function watchCreator(shared: SharedHeap): void {
+  if (shared.creator === MAIN_THREAD || shared.creator === threadId || shared.workers === 0) return;
+  const worker = new Worker(new URL('./watch.js', import.meta.url), {
+    workerData: shared,
+    name: 'tospace-watch',
+  });
+  worker.unref();
+}
