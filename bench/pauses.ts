@@ -21,6 +21,7 @@ import {
   sameConfiguration,
 } from './pauses/configurations.ts';
 import { describePauses } from './pauses/text.ts';
+import type { Growth, PausesReport } from './pauses/report.ts';
 import { type ConfigurationResult, summarise } from './pauses/result.ts';
 import type { PauseSamples } from './pauses/samples.ts';
 
@@ -53,32 +54,6 @@ interface PausesArguments {
   readonly minutes: number;
   readonly quick: boolean;
   readonly json: boolean;
-}
-
-/** Last of an axis over its first: 1 where nothing grows. Null where one of the two was not measured. */
-export interface Growth {
-  readonly remarkP50: number | null;
-  readonly flipP50: number | null;
-}
-
-export interface PausesReport {
-  readonly benchmark: 'pauses';
-  readonly machine: {
-    readonly cpu: string;
-    readonly cpus: number;
-    readonly linux: string;
-    readonly node: string;
-  };
-  readonly options: {
-    readonly cycles: number;
-    readonly minutes: number;
-    readonly rounds: number;
-    readonly quick: boolean;
-  };
-  /** Each configuration once. */
-  readonly configurations: readonly ConfigurationResult[];
-  readonly skipped: readonly (Configuration & { readonly reason: string })[];
-  readonly growth: Readonly<Record<Axis, Growth>>;
 }
 
 /** Runs the command with the arguments behind `bench pauses`; returns the exit status. @throws UsageError */

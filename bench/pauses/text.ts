@@ -1,6 +1,6 @@
 // The report of `bench pauses` as a table, axis by axis.
 
-import type { PausesReport } from '../pauses.ts';
+import type { PausesReport } from './report.ts';
 import { AXES, along, SIZES, sameConfiguration } from './configurations.ts';
 import type { ConfigurationResult, Distribution, LongPause } from './result.ts';
 

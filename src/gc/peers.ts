@@ -4,11 +4,17 @@
 import { TospaceError } from '../errors.ts';
 import { bindLocks } from '../heap/lock.ts';
 import { COLLECTOR, W_STATE, W_TID, WORKER_ARMED, WORKER_FAILED } from '../heap/layout.ts';
-import { ESRCH } from '../uffd/index.ts';
-import type { WorkerContext } from './context.ts';
+import type { Tables } from '../heap/tables.ts';
+import { ESRCH, type Kernel } from '../uffd/index.ts';
 import { failStop } from './fail-stop.ts';
 
-type Threads = Pick<WorkerContext, 'kernel' | 'tables' | 'workers'>;
+/** The heap whose threads are watched, as any thread knows it. */
+interface Threads {
+  readonly kernel: Kernel;
+  readonly tables: Tables;
+  /** Number of workers, the collector included. */
+  readonly workers: number;
+}
 
 export class Peers {
   readonly #context: Threads;

@@ -6,7 +6,7 @@ import { allConfigurations, along, capacities, SIZES } from '#bench/pauses/confi
 import { distribution, near, summarise } from '#bench/pauses/result.js';
 import type { PauseSamples } from '#bench/pauses/samples.js';
 import { describePauses } from '#bench/pauses/text.js';
-import type { PausesReport } from '#bench/pauses.js';
+import type { PausesReport } from '#bench/pauses/report.js';
 
 const TIMEOUT_MS = 240_000;
 const MAIN = fileURLToPath(new URL('../../dist/bench/main.js', import.meta.url));
