@@ -3,17 +3,26 @@
 // that uses the heap of another worker thread has it watched, by a worker of its own that does nothing else.
 
 import { threadId, Worker } from 'node:worker_threads';
+import { COLLECTOR, W_TID } from '../heap/layout.ts';
+import type { Tables } from '../heap/tables.ts';
 import type { SharedHeap } from './shared-heap.ts';
 
 /** The main thread, whose end is the process's: `threadId` there. */
 const MAIN_THREAD = 0;
 
+/** Heaps that are watched for this thread, by the thread ids of their collectors. */
+const watched = new Set<number>();
+
 /** Has the heap's workers watched where they may end before this thread does. The watch ends with the heap or with this thread. */
-export function watchCreator(shared: SharedHeap): void {
+export function watchCreator(shared: SharedHeap, tables: Tables): void {
   if (shared.creator === MAIN_THREAD || shared.creator === threadId || shared.workers === 0) return;
+  const collector = tables.workers[COLLECTOR]![W_TID]!;
+  if (watched.has(collector)) return;
+  watched.add(collector);
   const worker = new Worker(new URL('./watch.js', import.meta.url), {
     workerData: shared,
     name: 'tospace-watch',
   });
+  worker.once('exit', () => watched.delete(collector));
   worker.unref();
 }

@@ -285,9 +285,10 @@ export function attachHeap(shared: SharedHeap): HeapAccess {
     });
   }
   const { memory, geometry } = shared.arena;
-  const heap = new HeapAccess(createLibcKernel(), shared, new TablesClass(memory, geometry));
+  const tables = new TablesClass(memory, geometry);
+  const heap = new HeapAccess(createLibcKernel(), shared, tables);
   (heap as EventEmitter).on('newListener', refuseListener);
-  watchCreator(shared);
+  watchCreator(shared, tables);
   return heap;
 }
 

@@ -15,6 +15,7 @@ import {
   NULL,
   sleep,
   startCycle,
+  threadCount,
   thrownBy,
 } from './support.mjs';
 
@@ -380,6 +381,9 @@ async function creatorClosed() {
   const { worker, message } = spawnCreator('createForOthers');
   const { shared, node } = await message;
   const heap = attachHeap(shared);
+  const threads = threadCount();
+  attachHeap(shared);
+  assert(threadCount() === threads, 'one watch is enough');
   const m = heap.attach();
   m.run(() => m.scope(() => checkList(m, node, buildList(m, node, COUNT), COUNT)));
   const closed = new Promise((resolve) => worker.once('message', resolve));
