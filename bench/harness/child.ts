@@ -67,7 +67,7 @@ async function measureHeap(input: ChildInput): Promise<ChildFacts> {
     const statistics = heap.stats();
     const memory = memoryNow(statistics.sharedBytes, statistics.sharedBytesPeak);
     const recording = recorder?.finish() ?? null;
-    await allReported(heap, cycles);
+    await reported(statistics.cycles, cycles);
     return heapFacts({
       configuration,
       checksum: combineChecksums(configuration, threads),
@@ -75,7 +75,8 @@ async function measureHeap(input: ChildInput): Promise<ChildFacts> {
       options: heap.options,
       userfaultfd: heap.mode.userfaultfd === 'none' ? null : heap.mode.userfaultfd,
       statistics,
-      cycles,
+      // One that was under way when the statistics were taken may have ended since.
+      cycles: cycles.slice(0, statistics.cycles),
       recording,
       memory,
       samples: sampler.samples,
@@ -166,9 +167,9 @@ function memoryNow(memfdBytes: number | null, memfdPeakBytes: number | null): Me
 }
 
 /** Waits for the reports of the cycles that are counted as complete: they come as messages, behind the counter. */
-async function allReported(heap: Heap, cycles: readonly ArrivedCycle[]): Promise<void> {
+async function reported(count: number, cycles: readonly ArrivedCycle[]): Promise<void> {
   const end = performance.now() + EVENTS_TIMEOUT_MS;
-  while (cycles.length < heap.stats().cycles && performance.now() < end)
+  while (cycles.length < count && performance.now() < end)
     await new Promise((resolve) => setTimeout(resolve, 1));
 }
 

@@ -52,7 +52,9 @@ it('measures heap and V8, says what it knows and null for the rest', { timeout: 
   expect(concurrent.pauses.map(({ kind, phase }) => `${kind} ${phase}`)).toEqual(
     expect.arrayContaining(['remark total', 'flip total', 'flip register']),
   );
-  expect(concurrent.heap!.cycles.length).toBe(concurrent.heap!.statistics.cycles);
+  // One that was asked for at the end may begin behind it.
+  const { cycles, statistics } = concurrent.heap!;
+  expect([statistics.cycles, statistics.cycles - 1]).toContain(cycles.length);
   for (const { startMs } of concurrent.heap!.cycles) expect(startMs).toBeLessThan(concurrent.wallMs);
   expect(concurrent.memory.pssBytes!).toBeGreaterThan(0);
   expect(concurrent.memory.peakRssBytes!).toBeGreaterThan(concurrent.memory.pssBytes! / 10);
