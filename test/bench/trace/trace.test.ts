@@ -174,7 +174,7 @@ describe('of a run', () => {
   beforeAll(async () => {
     const file = join(dir, 'run.json');
     const { status, stdout, stderr } = await tospace(
-      ...['run', 'lru-cache', '--scale=0.03', '--heap=64MiB', `--trace=${file}`, '--json'],
+      ...['run', 'binary-trees', '--scale=0.1', '--heap=32MiB', `--trace=${file}`, '--json'],
     );
     if (status !== 0) throw new Error(`status ${status}: ${stderr}`);
     expect(stderr).not.toMatch(/overwritten/);
