@@ -72,7 +72,7 @@ if (isMainThread) {
   }
   const { collector, reasons } = heap.mode;
   const { cycles } = heap.stats();
-  console.log(process.version, formatOptions(heap.options).slice(0, 40), probe(undefined, { quick: true }).verdict.concurrent, ...reasons);
+  console.log(process.version, formatOptions(heap.options).slice(0, 40), probe({ quick: true }).verdict.concurrent, ...reasons);
   m.detach();
   await heap.close();
   if (status === 0 && cycles >= 1 && code === 'ERR_OPTION') console.log('smoke passed', collector);

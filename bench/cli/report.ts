@@ -110,8 +110,8 @@ export function makeReport(facts: RunFacts): RunReport {
     wallMs: Math.round(facts.wallMs * 1000) / 1000,
     cycles: statistics.cycles,
     abandonedCycles: statistics.abandonedCycles,
-    bytesAllocated: statistics.bytesAllocated,
-    bytesMoved: statistics.bytesMoved,
+    bytesAllocated: statistics.allocatedBytes,
+    bytesMoved: statistics.movedBytes,
     pausesUs: statistics.pausesUs,
     stallsUs: statistics.stallsUs,
     faults: {

@@ -23,6 +23,7 @@ import {
 } from '../heap/types.ts';
 import { defineWeakMapTypes, type WeakMapTypes } from '../heap/weak-map.ts';
 import type { WasmMemory } from '../heap/webassembly.ts';
+import { assertKeys, type KeysOf } from '../known-keys.ts';
 import { check, createLibcKernel, type Kernel } from '../uffd/index.ts';
 import type { CycleReport } from './cycle.ts';
 import type { CycleStart } from './events.ts';
@@ -49,6 +50,9 @@ export interface AttachOptions {
   readonly name?: string;
 }
 
+const ATTACH_KEYS: KeysOf<AttachOptions> = { name: true };
+
+/** What a heap tells the thread that created it, by `heap.on(…)`. */
 export interface HeapEvents {
   /** A cycle has begun. */
   start: [start: CycleStart];
@@ -172,10 +176,12 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   /**
    * Attaches the calling thread. It begins in a safe region: touch the heap inside `mutator.run(() => …)`.
    * @param options.name what reports call the thread, 20 bytes of it; default: `thread` and the kernel's id of it.
-   * @throws TospaceError ERR_STATE when the heap is closed or 64 threads are attached; ERR_OPTION when the name is no string.
+   * @throws TospaceError ERR_STATE when the heap is closed or 64 threads are attached; ERR_OPTION when the name is no string, or there is no such option.
    */
-  attach({ name }: AttachOptions = {}): Mutator {
+  attach(options: AttachOptions = {}): Mutator {
     this.#assertOpen();
+    assertKeys('attach', options, ATTACH_KEYS);
+    const { name } = options;
     if (name !== undefined && typeof name !== 'string') {
       throw new TospaceError('ERR_OPTION', `name: ${String(name)} is not a name of a thread`, {
         hint: "Call attach({ name: 'a string' }), or attach().",
@@ -208,7 +214,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     const { stress, verify, collector } = this.options;
     const checked = verify === 'full';
     if (collector !== 'none') this.#makeRoomForThread(host, peers);
-    const options = {
+    const settings = {
       collectEveryAllocation: stress.collectEveryAllocation ?? 0,
       collectEverySafepoint: stress.collectEverySafepoint ?? 0,
       largeObjectBytes: this.options.largeObject,
@@ -219,7 +225,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     const forget = (): void => {
       this.mutators.delete(mutator);
     };
-    const mutator = new (checked ? CheckedMutator : Mutator)(this.tables, host, options, forget);
+    const mutator = new (checked ? CheckedMutator : Mutator)(this.tables, host, settings, forget);
     this.mutators.add(mutator);
     return mutator;
   }
@@ -229,7 +235,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     const { threads, control } = this.tables;
     if (threads.some((thread) => Atomics.load(thread, T_STATE) === THREAD_FREE)) return;
     if (threads.every((thread) => thread[T_TID] === 0 || peers.threadExists(thread[T_TID]!))) return;
-    new CycleRequests(control, host).collect(false, (wait) => wait(), 'threads');
+    new CycleRequests(control, host).collect({}, (wait) => wait(), 'threads');
   }
 
   /** What the heap has done so far. Some 100 µs: not for hot paths. @throws TospaceError ERR_STATE when the heap is closed. */

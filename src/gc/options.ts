@@ -3,6 +3,7 @@
 import { inspect } from 'node:util';
 import { TospaceError } from '../errors.ts';
 import { KIB, MIB } from '../heap/geometry.ts';
+import { unknownKey } from '../known-keys.ts';
 import type { InjectionPlan } from '../uffd/index.ts';
 import { DELAY, DELAY_POINTS, STRESS_TABLE, type StressSpec, TABLE } from './options/table.ts';
 import { parseOptions, printOption, refusedText } from './options/text.ts';
@@ -156,13 +157,9 @@ export const OPTIONS_VARIABLE = 'TOSPACE';
 
 type Loose = Record<string, unknown>;
 
-function unknownOption(key: string): TospaceError {
-  return new TospaceError('ERR_OPTION', `there is no option ${key}`, {
-    hint: key.startsWith('stress.')
-      ? 'See StressOptions.'
-      : `Options are ${Object.keys(TABLE).join(', ')}, stress.`,
-  });
-}
+const KEYS = [...Object.keys(TABLE), 'stress'];
+const STRESS_KEYS = [...Object.keys(STRESS_TABLE), 'delayMs'].map((key) => `stress.${key}`);
+const DELAY_KEYS = DELAY_POINTS.map((point) => `stress.delayMs.${point}`);
 
 function refused(key: string, value: unknown, rule: string): TospaceError {
   const shown = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY });
@@ -190,14 +187,14 @@ function checkStress(stress: unknown): StressOptions {
     const name = `stress.${key}`;
     if (key === 'delayMs') {
       const delays = members(value, name).map(([point, ms]): [string, unknown] => {
-        if (!DELAY_POINTS.includes(point as DelayPoint))
-          throw refused(`${name}.${point}`, ms, `named one of ${DELAY_POINTS.join(', ')}`);
-        return [point, checked(`${name}.${point}`, DELAY, ms)];
+        const path = `${name}.${point}`;
+        if (!DELAY_KEYS.includes(path)) throw unknownKey('', path, DELAY_KEYS);
+        return [point, checked(path, DELAY, ms)];
       });
       result.delayMs = Object.freeze(Object.fromEntries(delays));
     } else if (Object.hasOwn(STRESS_TABLE, key)) {
       result[key] = checked(name, STRESS_TABLE[key as keyof typeof STRESS_TABLE], value);
-    } else throw unknownOption(name);
+    } else throw unknownKey('', name, STRESS_KEYS);
   }
   return Object.freeze(result);
 }
@@ -215,7 +212,7 @@ function checkEach(given: HeapOptions): Loose {
   return Object.fromEntries(
     members(given, 'options').map(([key, value]) => {
       if (key === 'stress') return [key, checkStress(value)];
-      if (!Object.hasOwn(TABLE, key)) throw unknownOption(key);
+      if (!Object.hasOwn(TABLE, key)) throw unknownKey('', key, KEYS);
       return [key, checked(key, TABLE[key as keyof typeof TABLE], value)];
     }),
   );

@@ -9,7 +9,8 @@ import { TospaceError } from '../errors.ts';
 import { Allocator } from './allocator.ts';
 import { arrayBytes } from './array-size.ts';
 import { AtomicFields } from './atomics.ts';
-import { CycleRequests } from './cycle-requests.ts';
+import type { RunBody, ScopeBody } from './bodies.ts';
+import { assertCollectOptions, type CollectOptions, CycleRequests } from './cycle-requests.ts';
 import { ExternalBytes } from './external.ts';
 import { FaultSampler } from './fault-sampler.ts';
 import { type GuestAbi, guestAbi } from './guest.ts';
@@ -34,7 +35,6 @@ import { type Persistent, PersistentTable, type SharedHandle } from './persisten
 import { type Local, NULL, type Ref } from './ref.ts';
 import { MutatorReferences } from './references.ts';
 import { ShadowStack } from './shadow-stack.ts';
-import type { Synchronous } from './synchronous.ts';
 import type { Tables } from './tables.ts';
 import { MutatorThread, type ThreadHost } from './thread.ts';
 import type { ArrayType, HeapType, RecordDescriptor } from './types.ts';
@@ -125,8 +125,11 @@ export class Mutator extends AtomicFields {
     this.#thread.leave();
   }
 
-  /** Runs `body` as a mutator; outside of it the thread is in a safe region. `body` must be synchronous; an async function does not compile. */
-  run<T>(body: Synchronous<T>): T {
+  /**
+   * Runs `body` as a mutator; outside of it the thread is in a safe region. An async function does not compile, nor one that returns a
+   * reference: it would be stale at once. Return what was read from the object, or a handle (`persist`).
+   */
+  run<T>(body: RunBody<T>): T {
     this.#thread.enter();
     try {
       return body();
@@ -137,9 +140,9 @@ export class Mutator extends AtomicFields {
 
   /**
    * Within `run`: a safe region while `body` runs, which may block and must not touch the heap. References held in variables are
-   * stale afterwards.
+   * stale afterwards, and none may be returned.
    */
-  blocking<T>(body: Synchronous<T>): T {
+  blocking<T>(body: RunBody<T>): T {
     return this.#thread.blocking(body);
   }
 
@@ -221,15 +224,15 @@ export class Mutator extends AtomicFields {
   }
 
   /**
-   * Runs a whole collection that begins after the call, and waits for its end. A safepoint.
-   * @param release also give free memory back to the system.
+   * Runs a whole collection that begins after the call, and waits for its end. A safepoint. Under the collector `none` it does nothing.
    * @throws TospaceError when the collection was given up and moved nothing; the heap is as it was. ERR_SYSCALL: the kernel refused a
-   * step. ERR_TIMEOUT: a thread, which the message names, did not reach a safepoint.
+   * step. ERR_TIMEOUT: a thread, which the message names, did not reach a safepoint. ERR_OPTION: an option that there is not.
    */
-  collect(release = false): void {
+  collect(options: CollectOptions = {}): void {
+    assertCollectOptions(options);
     this.#thread.assertRunning();
     if (!this.#options.collects) return;
-    this.#requests.collect(release, (wait) => this.#thread.blocking(wait));
+    this.#requests.collect(options, (wait) => this.#thread.blocking(wait));
     this.#thread.assertUsable();
   }
 
@@ -467,8 +470,8 @@ export class Mutator extends AtomicFields {
     this.shadowStack.set(local, ref);
   }
 
-  /** Runs `body` and releases the handles it made. */
-  scope<T>(body: Synchronous<T>): T {
+  /** Runs `body` and releases the handles it made. It may return a reference, which is none of them; a handle does not compile. */
+  scope<T>(body: ScopeBody<T>): T {
     const depth = this.shadowStack.depth;
     try {
       return body();

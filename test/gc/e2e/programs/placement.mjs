@@ -198,7 +198,7 @@ function extremes({ options }) {
       m.collect();
       for (let i = 0; i < 10_000; i++) m.allocate(type);
       m.collect();
-      m.collect(true);
+      m.collect({ release: true });
     });
     await new Promise((resolve) => setTimeout(resolve, 20));
     const last = reports.at(-1);

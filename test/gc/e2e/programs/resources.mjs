@@ -188,7 +188,7 @@ async function several() {
   }
 }
 
-/** The memory of a heap full of garbage is the system's again after collect(true). */
+/** The memory of a heap full of garbage is the system's again after collect({ release: true }). */
 async function givesBack({ options }) {
   return withHeap({ heap: 64 * MIB, trigger: 0.95, largeObject: 2 ** 31, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
@@ -216,7 +216,7 @@ async function givesBack({ options }) {
             m.u8.fill(1, ref + 8, ref + MIB - 8);
           }
           full = Math.max(full, resident());
-          m.collect(true);
+          m.collect({ release: true });
           checkList(m, node, head, 1000);
         }
       });
