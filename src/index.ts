@@ -2,6 +2,8 @@
 
 export { TospaceError, type ErrorCode } from './errors.ts';
 export type { CycleReport } from './gc/cycle.ts';
+export type { FlipTimes } from './gc/flip.ts';
+export type { SizingReport } from './gc/governor.ts';
 export { formatCycle } from './gc/cycle-log.ts';
 export type { CycleStart } from './gc/events.ts';
 export { createHeap, type Heap } from './gc/heap.ts';

@@ -65,9 +65,13 @@ test('programs are right for the compiler, too', () => {
 }, 60_000);
 
 test('the compiler is really asked', () => {
-  const source = "import { createHeap } from 'tospace';\nawait createHeap({ heapBytes: 1 });";
+  const source = `import { createHeap } from 'tospace';
+await createHeap({ heapBytes: 1 });
+(await createHeap()).attach().abandon(); // what is not for users is not declared
+`;
   expect(typeErrors([{ document: 'docs/wrong.md', line: 1, source }])).toEqual([
     expect.stringMatching(/wrong\.md\.1\.ts\(2,20\): error TS2353: .*heapBytes/),
+    expect.stringMatching(/wrong\.md\.1\.ts\(3,31\): error TS2339: .*abandon/),
   ]);
 }, 60_000);
 

@@ -62,8 +62,14 @@ export interface HeapEvents {
   abandoned: [error: Error];
 }
 
-/** One thread's way to a heap that it, or another thread, created. */
-export class HeapAccess extends EventEmitter<HeapEvents> {
+/**
+ * One thread's way to a heap that it, or another thread, created. Not an EventEmitter: what happens is told to the thread that created the
+ * heap alone, see {@link Heap}.
+ */
+export interface HeapAccess extends Omit<HeapBase, keyof EventEmitter> {}
+
+/** What all threads have of a heap, and the creator's events, which `attachHeap` hides from the compiler and refuses at run time. */
+export class HeapBase extends EventEmitter<HeapEvents> {
   /** What the heap was created with, every option with its value. `formatOptions` makes one line of it. */
   readonly options: ResolvedOptions;
   protected readonly kernel: Kernel;
@@ -289,7 +295,7 @@ export function attachHeap(shared: SharedHeap): HeapAccess {
     });
   }
   const { memory, geometry } = shared.arena;
-  const heap = new HeapAccess(createLibcKernel(), shared, new TablesClass(memory, geometry));
+  const heap = new HeapBase(createLibcKernel(), shared, new TablesClass(memory, geometry));
   (heap as EventEmitter).on('newListener', refuseListener);
   return heap;
 }

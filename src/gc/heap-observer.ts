@@ -8,6 +8,7 @@ import { assertKeys, type KeysOf } from '../known-keys.ts';
 import type { CycleCause } from '../heap/causes.ts';
 import type { PauseKind } from '../heap/trace-ring.ts';
 import { PAUSE_CHANNEL, type PauseMessage } from './listener.ts';
+import type { CollectorName } from './options.ts';
 
 /** What an entry says of its pause. */
 export interface HeapEntryDetail {
@@ -19,7 +20,7 @@ export interface HeapEntryDetail {
   readonly cause: CycleCause;
   /** Number of the cycle. */
   readonly cycle: number;
-  readonly collector: string;
+  readonly collector: CollectorName;
 }
 
 /** A pause in the shape of a PerformanceEntry. As V8's entries it stands for time in which the program did not run. */

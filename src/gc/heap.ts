@@ -35,7 +35,7 @@ import { type HeapOptions, markStackEntries, OPTIONS_VARIABLE, resolveOptions } 
 import { openUserfaultfd } from './mode.ts';
 import { tryPriority } from './pause-priority.ts';
 import { Peers } from './peers.ts';
-import { HeapAccess, type SharedHeap } from './heap-access.ts';
+import { HeapBase, type SharedHeap } from './heap-access.ts';
 
 /** Milliseconds that workers may take to stop when the process exits; then it is ended without them. */
 const EXIT_TIMEOUT_MS = 10_000;
@@ -48,8 +48,8 @@ export function createHeap(options: HeapOptions = {}): Promise<Heap> {
   return Heap.create(options);
 }
 
-/** A heap, as its creator holds it: what {@link createHeap} makes. */
-export class Heap extends HeapAccess {
+/** A heap, as its creator holds it: what {@link createHeap} makes. An EventEmitter: see {@link HeapEvents}. */
+export class Heap extends HeapBase {
   /** Hears of cycles, phases and pauses, before the events of this EventEmitter are emitted. Default: nobody. */
   listener: HeapListener | undefined;
   readonly #arena: Arena;

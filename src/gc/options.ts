@@ -36,7 +36,7 @@ export interface StressOptions {
   /** Milliseconds the collector sleeps when it reaches a point. */
   readonly delayMs?: Readonly<Partial<Record<DelayPoint, number>>>;
   /** Per cent by which marking takes longer than it does, 0 to 1 000: a regression to look for. */
-  readonly slowMark?: number;
+  readonly slowMarkPercent?: number;
   /** The to-space page before whose installation `delayMs.install` strikes; default: every one. */
   readonly delayedPage?: number;
   /** Entries of the mark stack: a tiny one makes marking overflow. */
@@ -106,7 +106,7 @@ export interface HeapOptions {
    * one CPU less than there are, at least 1 and at most 4.
    */
   readonly servers?: number | 'auto';
-  /** `mutator` keeps a fault server on the CPU of a mutator, whose CPU is free while it faults; `any` leaves it to the kernel. */
+  /** `mutator` keeps a fault server on the CPU of a mutator, whose CPU is free while it faults; `any` leaves it to the kernel. Default `mutator`. */
   readonly placement?: 'mutator' | 'any';
   /** Which kind of userfaultfd to open. Default `auto`: the full kind when allowed, otherwise the user-mode-only one. */
   readonly userfaultfd?: 'auto' | 'full' | 'user-mode-only';

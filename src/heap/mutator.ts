@@ -179,15 +179,15 @@ export class Mutator extends AtomicFields {
     );
   }
 
-  /** In a verifying heap: this thread has read `ref` from a root. */
+  /** In a verifying heap: this thread has read `ref` from a root. @internal */
   noteReference(_ref: Ref): void {}
 
-  /** Throws unless the thread runs as a mutator. */
+  /** Throws unless the thread runs as a mutator. @internal */
   assertRunning(): void {
     this.#thread.assertRunning();
   }
 
-  /** False when the thread is detached or the heap is closed. */
+  /** False when the thread is detached or the heap is closed. @internal */
   get usable(): boolean {
     return this.#thread.usable;
   }
@@ -208,7 +208,7 @@ export class Mutator extends AtomicFields {
     this.detach();
   }
 
-  /** The thread is exiting: it will touch the heap no more, whatever it was in the middle of. */
+  /** The thread is exiting: it will touch the heap no more, whatever it was in the middle of. @internal */
   abandon(): void {
     this.#thread.abandon();
   }
@@ -457,15 +457,17 @@ export class Mutator extends AtomicFields {
   // ------------------------------------------------------------------------------------------------------------------------
   // Handles
 
-  /** Makes a scoped handle. It is released when the enclosing scope ends, or with `truncate`. */
+  /** Makes a scoped handle. It is released when the enclosing `scope` ends (`run` is none), or with `shadowStack.truncate`. */
   local<Name extends string>(ref: Ref<Name>): Local<Name> {
     return this.shadowStack.push(ref);
   }
 
+  /** What a scoped handle refers to now. @throws TospaceError ERR_HANDLE, where `verify` is `full`, when its scope has ended */
   get<Name extends string>(local: Local<Name>): Ref<Name> {
     return this.shadowStack.get(local);
   }
 
+  /** Lets a scoped handle refer to another object, or to null. @throws as {@link get} */
   set<Name extends string>(local: Local<Name>, ref: Ref<NoInfer<Name>>): void {
     this.shadowStack.set(local, ref);
   }
@@ -481,7 +483,7 @@ export class Mutator extends AtomicFields {
   }
 
   /** Makes a handle that lives until it is closed, or the thread detaches or ends. */
-  persist(ref: Ref): Persistent {
+  persist<Name extends string>(ref: Ref<Name>): Persistent<Name> {
     return this.#persistents.create(ref);
   }
 

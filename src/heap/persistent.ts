@@ -60,9 +60,10 @@ const isLink = (word: number): boolean => word < 0 && word >= ~0xffffff;
 
 /**
  * A handle that keeps its object alive until it is closed, or its thread detaches or ends. Not tied to a scope. Another thread may borrow
- * it; a borrowed handle reads and writes the same slot, and keeps nothing alive by itself.
+ * it; a borrowed handle reads and writes the same slot, and keeps nothing alive by itself. `Name` as for {@link Ref}.
  */
-export class Persistent {
+// biome-ignore lint/suspicious/noExplicitAny: as for Ref
+export class Persistent<Name extends string = any> {
   readonly #table: PersistentTable;
   readonly #index: number;
   /** Of a borrowed handle: the use of the slot that it belongs to. */
@@ -91,7 +92,7 @@ export class Persistent {
   }
 
   /** @throws TospaceError ERR_HANDLE when it was closed, by its owner if it is borrowed. */
-  get(): Ref {
+  get(): Ref<Name> {
     const slot = this.#slot();
     return this.#borrowed === undefined
       ? this.#table.load(slot)
@@ -99,7 +100,7 @@ export class Persistent {
   }
 
   /** @throws as {@link get} */
-  set(ref: Ref): void {
+  set(ref: Ref<NoInfer<Name>>): void {
     const slot = this.#slot();
     if (this.#borrowed === undefined) this.#table.store(slot, ref);
     else this.#table.storeBorrowed(slot, this.#borrowed, ref);

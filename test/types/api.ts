@@ -1,6 +1,8 @@
 // What must compile, and what must not: checked by `npm run typecheck`, never run. A line under @ts-expect-error that compiles is an error.
 import {
+  attachHeap,
   createHeap,
+  type Heap,
   type HeapAccess,
   type HeapGraph,
   type HeapOptions,
@@ -14,6 +16,7 @@ import {
   type Ref,
   type RunBody,
   type ScopeBody,
+  type SharedHeap,
 } from 'tospace';
 import * as tospace from 'tospace';
 import { expectTypeOf } from 'vitest';
@@ -139,21 +142,29 @@ export function whatLeaves(heap: HeapAccess, m: Mutator): void {
   m.run(() => [1, cell] as const);
   // @ts-expect-error or an object
   m.run(() => ({ size: 1, head: cell }));
-  // @ts-expect-error in a nested run neither: that is what scope is for
-  m.run(() =>
-    m.getI32(
-      m.run(() => cell),
-      Cell.offset.value,
-    ),
-  );
+  m.run(() => {
+    // @ts-expect-error in a nested run neither: that is what scope is for
+    m.run(() => cell);
+  });
   const through = (body: RunBody<Ref>): Ref => m.run(body);
   // @ts-expect-error nor through a function that passes it on
   through(() => cell);
 
+  // Persistent handles keep what is known, as those of scopes do.
+  const kept = m.persist(cell);
+  expectTypeOf(kept).toEqualTypeOf<Persistent<'Cell'>>();
+  m.getI32(kept.get(), Cell.offset.value);
+  kept.set(NULL);
+  kept.set(m.getRef(cell, Cell.offset.next));
+  // @ts-expect-error a reference to another type
+  kept.set(m.allocate(heap.defineRecord('Other', { next: 'ref' })));
+  const any: Persistent = kept;
+  any.set(m.allocate(heap.defineRecord('Other', { next: 'ref' })));
+
   // What was read from an object does, and so do handles.
   expectTypeOf(m.run(() => m.getI32(cell, Cell.offset.value))).toEqualTypeOf<number>();
-  expectTypeOf(m.run(() => m.persist(cell))).toEqualTypeOf<Persistent>();
-  expectTypeOf(m.run(() => [m.persist(cell)])).toEqualTypeOf<Persistent[]>();
+  expectTypeOf(m.run(() => m.persist(cell))).toEqualTypeOf<Persistent<'Cell'>>();
+  expectTypeOf(m.run(() => [m.persist(cell)])).toEqualTypeOf<Persistent<'Cell'>[]>();
   expectTypeOf(m.run(() => HeapWeakMap.create(m, heap.defineWeakMap()))).toEqualTypeOf<HeapWeakMap>();
   expectTypeOf(m.run(() => heap.snapshot())).toEqualTypeOf<HeapGraph>();
   expectTypeOf(m.run(() => m.local(cell))).toEqualTypeOf<Local<'Cell'>>();
@@ -183,6 +194,14 @@ export function graphs(m: Mutator, graph: HeapGraph): void {
     // @ts-expect-error where an object was is no reference to it
     m.typeId(object.address);
   }
+}
+
+export function listening(heap: Heap, shared: SharedHeap): void {
+  heap.on('cycle', () => {});
+  const access = attachHeap(shared);
+  // @ts-expect-error events are told to the thread that created the heap
+  access.on('cycle', () => {});
+  expectTypeOf<Heap>().toExtend<HeapAccess>();
 }
 
 export function onlyWays(m: Mutator): void {
