@@ -18,7 +18,7 @@ import { assertKeys, type KeysOf } from '../known-keys.ts';
 import { type CheckContext, count, type Outcome } from './checks/check.ts';
 import { CHECK_BY_NAME } from './checks/index.ts';
 import { CONCURRENT, CONFIGURATIONS, type ConfigurationName, LADDER } from './configurations.ts';
-import type { Embedder } from './embedder.ts';
+import type { Embedder, EmbedderHeapOptions } from './embedder.ts';
 import { CURES } from './mistakes.ts';
 import { type CheckName, type CheckReport, CHECKS, type ConformanceReport } from './report.ts';
 import { runJob } from './runner.ts';
@@ -57,12 +57,22 @@ const KEYS: KeysOf<ConformanceOptions> = {
   timeoutMs: true,
 };
 
+const HEAP_KEYS: KeysOf<EmbedderHeapOptions> = {
+  persistentSlots: true,
+  largeObject: true,
+  typeMaps: true,
+  placement: true,
+  userfaultfd: true,
+  pausePriority: true,
+  log: true,
+};
+
 /** Processes at a time. */
 const WIDTH = 2;
 
 /**
  * Runs the checks on a runtime. Takes some seconds; every check has a process of its own, so that no mistake harms this one.
- * @throws TospaceError ERR_OPTION when an option is wrong, or `embedder.module` is no URL or does not load; ERR_WORKER when a check could
+ * @throws TospaceError ERR_OPTION when an option is wrong, `embedder.heap` has one that is the kit's, or `embedder.module` is no URL or does not load; ERR_WORKER when a check could
  * not be run, because a hook throws where nothing is wrong with the heap, for one: `cause` is what it threw. What `onCheck` throws.
  */
 export async function conformance<Runtime, Types>(
@@ -76,6 +86,7 @@ export async function conformance<Runtime, Types>(
   const seed = options.seed ?? Math.floor(Math.random() * 1e9);
   const module = embedder?.module;
   assertUsable({ module, seed, effort, checks, timeoutMs, onCheck });
+  assertKeys('embedder.heap', embedder.heap ?? {}, HEAP_KEYS);
   const running = new Map<CheckName, Promise<CheckReport>>();
   const free = new Slots(WIDTH);
   for (const check of CHECKS.filter((name) => checks.includes(name))) {

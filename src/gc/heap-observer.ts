@@ -35,7 +35,7 @@ export class HeapPerformanceEntry {
 
   constructor({ pause, report }: PauseMessage) {
     this.startTime = pause.startMs;
-    this.duration = pause.totalUs / 1000;
+    this.duration = pause.durationUs / 1000;
     this.detail = {
       kind: constants.NODE_PERFORMANCE_GC_MAJOR,
       flags:

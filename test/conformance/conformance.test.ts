@@ -105,6 +105,15 @@ test.each<object>([
   await expect(conformance(skeleton, options)).rejects.toMatchObject({ code: 'ERR_OPTION' });
 });
 
+test('options of the heap that are the kit’s are refused', async () => {
+  const greedy = { ...skeleton, heap: { heap: '64MiB' } } as never;
+  await expect(conformance(greedy, { checks: ['size'] })).rejects.toMatchObject({
+    code: 'ERR_OPTION',
+    message: 'embedder.heap: there is no option heap',
+    hint: expect.stringContaining('persistentSlots'),
+  });
+});
+
 test('an embedder without its module is refused', async () => {
   const rejected = conformance({ ...skeleton, module: undefined as never }, { checks: ['size'] });
   await expect(rejected).rejects.toMatchObject({ code: 'ERR_OPTION' });

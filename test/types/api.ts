@@ -221,7 +221,7 @@ export async function events(): Promise<void> {
   heap.on('cycle', ({ durationMs }) => expectTypeOf(durationMs).toEqualTypeOf<number>());
   // @ts-expect-error there is no such event
   heap.on('cycel', () => {});
-  heap.listener = { pause: ({ totalUs }) => expectTypeOf(totalUs).toEqualTypeOf<number>() };
+  heap.listener = { pause: ({ durationUs }) => expectTypeOf(durationUs).toEqualTypeOf<number>() };
   heap.listener = undefined;
 }
 
