@@ -1,4 +1,5 @@
-// The keys of objects that a caller writes by hand: one that nobody would read is a mistake, most often a slip of the pen. A leaf beside errors.ts.
+// The keys of objects that a caller writes by hand: one that nobody would read is a mistake, most often a slip of the pen. Imports errors.ts
+// alone, so that every layer may use it.
 
 import { inspect } from 'node:util';
 import { TospaceError } from './errors.ts';

@@ -155,25 +155,25 @@ export class HeapBase extends EventEmitter<HeapEvents> {
     return this.#types.ephemeron(name, fields);
   }
 
-  /** Registers what weak maps are made of: once, for all of them. See HeapWeakMap. */
+  /** Registers what weak maps are made of: once, for all of them. See HeapWeakMap. @throws TospaceError ERR_TYPE */
   defineWeakMap(): WeakMapTypes {
     this.#assertOpen();
     return defineWeakMapTypes(this.#types);
   }
 
-  /** Registers what intern tables are made of: once, for all of them. See InternTable. */
+  /** Registers what intern tables are made of: once, for all of them. See InternTable. @throws TospaceError ERR_TYPE */
   defineInternTable(): InternTableTypes {
     this.#assertOpen();
     return defineInternTableTypes(this.#types);
   }
 
-  /** Registers a type of arrays of references. */
+  /** Registers a type of arrays of references. @throws TospaceError ERR_TYPE */
   defineRefArray<const Name extends string>(name: Name): RefArrayType<Name> {
     this.#assertOpen();
     return this.#types.refArray(name);
   }
 
-  /** Registers a type of arrays of raw data. */
+  /** Registers a type of arrays of raw data. @throws TospaceError ERR_TYPE */
   defineArray<const Name extends string>(name: Name, element: ElementKind): RawArrayType<Name> {
     this.#assertOpen();
     return this.#types.rawArray(name, element);
@@ -182,7 +182,8 @@ export class HeapBase extends EventEmitter<HeapEvents> {
   /**
    * Attaches the calling thread. It begins in a safe region: touch the heap inside `mutator.run(() => …)`.
    * @param options.name what reports call the thread, 20 bytes of it; default: `thread` and the kernel's id of it.
-   * @throws TospaceError ERR_STATE when the heap is closed or 64 threads are attached; ERR_OPTION when the name is no string, or there is no such option.
+   * @throws TospaceError ERR_STATE when the heap is closed or 64 threads are attached; ERR_OPTION when the name is no
+   * string, or there is no such option.
    */
   attach(options: AttachOptions = {}): Mutator {
     this.#assertOpen();

@@ -115,12 +115,12 @@ export class Mutator extends AtomicFields {
   // ------------------------------------------------------------------------------------------------------------------------
   // Running and safe regions
 
-  /** Leaves the safe region: until `leave`, this thread may touch the heap and must reach safepoints. Nests. */
+  /** Leaves the safe region: until `leave`, this thread may touch the heap and owes safepoints. Nests. @throws TospaceError ERR_STATE */
   enter(): void {
     this.#thread.enter();
   }
 
-  /** Enters the safe region: the thread may block or return to its event loop, and no pause waits for it. */
+  /** Enters the safe region: the thread may block or return to its event loop, and no pause waits for it. @throws TospaceError ERR_STATE */
   leave(): void {
     this.#thread.leave();
   }
@@ -128,6 +128,7 @@ export class Mutator extends AtomicFields {
   /**
    * Runs `body` as a mutator; outside of it the thread is in a safe region. An async function does not compile, nor one that returns a
    * reference: it would be stale at once. Return what was read from the object, or a handle (`persist`).
+   * @throws TospaceError ERR_STATE when the thread is detached or the heap closed; and what `body` throws.
    */
   run<T>(body: RunBody<T>): T {
     this.#thread.enter();
@@ -192,7 +193,7 @@ export class Mutator extends AtomicFields {
     return this.#thread.usable;
   }
 
-  /** Ends this thread's use of the heap and releases its roots, persistent ones too. Detaching twice does nothing. */
+  /** Ends the thread's use of the heap and releases all its roots. Twice does nothing. @throws TospaceError ERR_STATE in `run` */
   detach(): void {
     this.#thread.assertDetachable();
     if (this.#thread.usable) this.#persistents.closeAll();
@@ -457,7 +458,7 @@ export class Mutator extends AtomicFields {
   // ------------------------------------------------------------------------------------------------------------------------
   // Handles
 
-  /** Makes a scoped handle. It is released when the enclosing `scope` ends (`run` is none), or with `shadowStack.truncate`. */
+  /** Makes a scoped handle, released when the enclosing `scope` ends (`run` is none). @throws TospaceError ERR_HANDLE: the stack is full */
   local<Name extends string>(ref: Ref<Name>): Local<Name> {
     return this.shadowStack.push(ref);
   }
@@ -482,7 +483,7 @@ export class Mutator extends AtomicFields {
     }
   }
 
-  /** Makes a handle that lives until it is closed, or the thread detaches or ends. */
+  /** Makes a handle that lives until it is closed, or the thread detaches or ends. @throws TospaceError ERR_HANDLE when all are in use */
   persist<Name extends string>(ref: Ref<Name>): Persistent<Name> {
     return this.#persistents.create(ref);
   }

@@ -76,7 +76,7 @@ export class Persistent<Name extends string = any> {
     this.#borrowed = borrowed;
   }
 
-  /** What another thread needs for `mutator.borrow`. */
+  /** What another thread needs for `mutator.borrow`. @throws TospaceError ERR_HANDLE when it is closed */
   share(): SharedHandle {
     const slot = this.#slot();
     return { slot, use: this.#borrowed ?? this.#table.useOf(slot) };
@@ -91,7 +91,7 @@ export class Persistent<Name extends string = any> {
     return this.#index;
   }
 
-  /** @throws TospaceError ERR_HANDLE when it was closed, by its owner if it is borrowed. */
+  /** What it refers to now. @throws TospaceError ERR_HANDLE when it was closed, by its owner if it is borrowed. */
   get(): Ref<Name> {
     const slot = this.#slot();
     return this.#borrowed === undefined
@@ -99,7 +99,7 @@ export class Persistent<Name extends string = any> {
       : this.#table.loadBorrowed(slot, this.#borrowed);
   }
 
-  /** @throws as {@link get} */
+  /** Lets it refer to another object, or to null. @throws as {@link get} */
   set(ref: Ref<NoInfer<Name>>): void {
     const slot = this.#slot();
     if (this.#borrowed === undefined) this.#table.store(slot, ref);
