@@ -72,8 +72,9 @@ const WIDTH = 2;
 
 /**
  * Runs the checks on a runtime. Takes some seconds; every check has a process of its own, so that no mistake harms this one.
- * @throws TospaceError ERR_OPTION when an option is wrong, `embedder.heap` has one that is the kit's, or `embedder.module` is no URL or does not load; ERR_WORKER when a check could
- * not be run, because a hook throws where nothing is wrong with the heap, for one: `cause` is what it threw. What `onCheck` throws.
+ * @throws TospaceError ERR_OPTION when an option is wrong, `embedder.heap` has one that is the kit's, or `embedder.module` is no URL or does
+ * not load; ERR_WORKER when a check could not be run, because a hook throws where nothing is wrong with the heap, for one: `cause` is what
+ * it threw. What `onCheck` throws.
  */
 export async function conformance<Runtime, Types>(
   embedder: Embedder<Runtime, Types>,

@@ -46,7 +46,7 @@ export interface ConformanceReport {
 const INDENT = ' '.repeat(11);
 
 /** Where the mistake is, as a line of text. */
-export function describePlace({ type, field, operation, root }: Finding): string {
+function describePlace({ type, field, operation, root }: Finding): string {
   const places = [
     operation === undefined ? [] : [`operation ${operation}`],
     type === undefined ? [] : [`type ${type}`],

@@ -89,7 +89,7 @@ export class HeapObserver {
     this.#callback = callback;
   }
 
-  /** Begins to observe. Observing already, it goes on. @throws TospaceError ERR_OPTION for any other type of entry than `gc`, or another option. */
+  /** Begins to observe. Observing already, it goes on. @throws TospaceError ERR_OPTION for another type of entry than `gc`, or another option. */
   observe(options: { readonly entryTypes: readonly 'gc'[] }): void {
     const types: unknown = options?.entryTypes;
     if (!Array.isArray(types) || types.length === 0 || types.some((type) => type !== 'gc')) {

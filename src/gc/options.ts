@@ -106,7 +106,10 @@ export interface HeapOptions {
    * one CPU less than there are, at least 1 and at most 4.
    */
   readonly servers?: number | 'auto';
-  /** `mutator` keeps a fault server on the CPU of a mutator, whose CPU is free while it faults; `any` leaves it to the kernel. Default `mutator`. */
+  /**
+   * `mutator` keeps a fault server on the CPU of a mutator, whose CPU is free while it faults; `any` leaves it to the kernel. Default
+   * `mutator`.
+   */
   readonly placement?: 'mutator' | 'any';
   /** Which kind of userfaultfd to open. Default `auto`: the full kind when allowed, otherwise the user-mode-only one. */
   readonly userfaultfd?: 'auto' | 'full' | 'user-mode-only';
