@@ -105,7 +105,7 @@ async function addresses({ options, cycles, seed }) {
           handle.close();
           add(1000 * cycle + k);
         }
-        m.collect(random.int(4) === 0);
+        m.collect({ release: random.int(4) === 0 });
         verify();
       }
       for (const { handle } of pins) handle.close();

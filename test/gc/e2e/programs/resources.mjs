@@ -171,7 +171,7 @@ async function several() {
     for (const { m, node, head, heap } of users.slice(round > 8 ? 1 : 0)) {
       m.run(() => {
         for (let i = 0; i < 50_000; i++) m.allocate(node);
-        if (round % 3 === 0) m.collect(round % 2 === 0);
+        if (round % 3 === 0) m.collect({ release: round % 2 === 0 });
         checkList(m, node, head, 20_000);
         assert(typeof heap.stats().phase === 'string', 'statistics answer');
       });
@@ -299,7 +299,7 @@ async function large({ options, live }) {
         assert(highest > 0 && highest < 2 ** 31, `a reference is ${highest}`);
         for (let cycle = 0; cycle < 3; cycle++) {
           for (let i = cycle; i < count; i += 3) m.setElement(m.get(table), i, 0);
-          m.collect(cycle === 1);
+          m.collect({ release: cycle === 1 });
           garbage();
           for (let i = cycle; i < count; i += 3) put(i, i);
           for (let i = 0; i < count; i++) {
