@@ -19,6 +19,7 @@ import {
   type SharedHeap,
 } from 'tospace';
 import * as tospace from 'tospace';
+import { conformance, type Embedder } from 'tospace/conformance';
 import { expectTypeOf } from 'vitest';
 
 export function references(heap: HeapAccess, m: Mutator): void {
@@ -279,4 +280,15 @@ export async function options(): Promise<void> {
   >();
   // @ts-expect-error what really runs is not for changing
   heap.options.heap = 1;
+}
+
+export async function kit(embedder: Embedder): Promise<void> {
+  await conformance(embedder, { timeoutMs: '20s', checks: ['size'] });
+  // @ts-expect-error not a unit of durations
+  await conformance(embedder, { timeoutMs: '1min' });
+  // @ts-expect-error there is no such check
+  await conformance(embedder, { checks: ['sizes'] });
+  // @ts-expect-error sizes are the kit's
+  await conformance({ ...embedder, heap: { heap: '64MiB' } });
+  await conformance({ ...embedder, heap: { largeObject: '64KiB' } });
 }
