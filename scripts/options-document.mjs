@@ -63,7 +63,7 @@ export function optionsDocument() {
     '- An option string is `KEY=VALUE` joined by commas, every key at most once. `parseOptions` reads one, `formatOptions(heap.options)` writes one,',
     '  and `HEAP_OPTIONS` lists what is below for your own help text.',
     '- A wrong key or value is `ERR_OPTION`, whose message names the key and where it came from (`TOSPACE: heap=banana is not allowed`), and whose',
-    '  hint says what is allowed.',
+    '  hint says what is allowed, and which key was probably meant.',
     '- `heap.options` is every option with its value, in bytes and milliseconds. `heap.mode` is what really runs, with `reasons` in words where that',
     '  is not what was asked for. Nothing falls back unless an option says `auto`.',
     '',

@@ -72,7 +72,7 @@ if (isMainThread) {
   }
   const { collector, reasons } = heap.mode;
   const { cycles } = heap.stats();
-  console.log(process.version, formatOptions(heap.options).slice(0, 40), probe(undefined, { quick: true }).verdict.concurrent, ...reasons);
+  console.log(process.version, formatOptions(heap.options).slice(0, 40), probe({ quick: true }).verdict.concurrent, ...reasons);
   m.detach();
   await heap.close();
   if (status === 0 && cycles >= 1 && code === 'ERR_OPTION') console.log('smoke passed', collector);
@@ -106,10 +106,14 @@ const options: HeapOptions = { heap: '64MiB', verify: 'phase' };
 const heap = await createHeap(options);
 const Cell = heap.defineRecord('Cell', { next: 'ref', value: 'i32' });
 const m = heap.attach();
-const cell: Ref<'Cell'> = m.run(() => m.allocate(Cell));
-m.setRef(cell, Cell.offset.next, NULL);
-// @ts-expect-error a reference is not read as a number
-m.getI32(cell, Cell.offset.next);
+m.run(() => {
+  const cell: Ref<'Cell'> = m.allocate(Cell);
+  m.setRef(cell, Cell.offset.next, NULL);
+  // @ts-expect-error a reference is not read as a number
+  m.getI32(cell, Cell.offset.next);
+});
+// @ts-expect-error a reference does not leave run
+m.run(() => m.allocate(Cell));
 const mode: HeapMode = heap.mode;
 console.log(mode.reasons, heap.memory.buffer, probe().verdict, Userfaultfd);
 `;

@@ -21,7 +21,7 @@ export type ErrorCode =
   | 'ERR_STATE'
   /** An internal invariant does not hold: a bug of this package. */
   | 'ERR_INVARIANT'
-  /** A worker thread died. */
+  /** A worker thread, or a process of the conformance kit, could not start or died. */
   | 'ERR_WORKER'
   /** A thread did not reach a safepoint in time, and what waited for it was given up. */
   | 'ERR_TIMEOUT'

@@ -2,16 +2,23 @@
 
 export { TospaceError, type ErrorCode } from './errors.ts';
 export type { CycleReport } from './gc/cycle.ts';
+export type { FlipTimes } from './gc/flip.ts';
+export type { SizingReport } from './gc/governor.ts';
 export { formatCycle } from './gc/cycle-log.ts';
 export type { CycleStart } from './gc/events.ts';
-export { Heap } from './gc/heap.ts';
-export { type AttachOptions, attachHeap, HeapAccess } from './gc/heap-access.ts';
+export { createHeap, type Heap } from './gc/heap.ts';
+export {
+  type AttachOptions,
+  attachHeap,
+  type HeapAccess,
+  type HeapEvents,
+} from './gc/heap-access.ts';
 export type { SharedHeap } from './gc/shared-heap.ts';
 export {
   type HeapEntryDetail,
   type HeapEntryList,
   HeapObserver,
-  HeapPerformanceEntry,
+  type HeapPerformanceEntry,
 } from './gc/heap-observer.ts';
 export type {
   CycleAbandonedMessage,
@@ -20,13 +27,13 @@ export type {
   HeapListener,
   PauseMessage,
 } from './gc/listener.ts';
-export {
+export type {
   HeapGraph,
-  type HeapObject,
-  type HeapReference,
-  type HeapRoots,
-  type RootPath,
-  type TypeUsage,
+  HeapObject,
+  HeapReference,
+  HeapRoots,
+  RootPath,
+  TypeUsage,
 } from './gc/inspect/graph.ts';
 export type { SnapshotOptions } from './gc/inspect/index.ts';
 export {
@@ -44,14 +51,15 @@ export type { CycleCause } from './heap/causes.ts';
 export { formatOptions, HEAP_OPTIONS, type OptionDescription, parseOptions } from './gc/options/text.ts';
 export type { Duration, DurationText, Size, SizeText } from './gc/options/values.ts';
 export type { HeapMode } from './gc/mode.ts';
+export type { RunBody, ScopeBody } from './heap/bodies.ts';
 export type { ReferenceCounts } from './gc/references.ts';
 export type { CurrentPhase, HeapStatistics } from './gc/statistics.ts';
 export type { Summary } from './heap/histogram.ts';
 export { InternTable, type InternTableTypes } from './heap/intern-table.ts';
-export { Mutator } from './heap/mutator.ts';
-export { Persistent, type SharedHandle } from './heap/persistent.ts';
+export type { CollectOptions } from './heap/cycle-requests.ts';
+export type { Mutator } from './heap/mutator.ts';
+export type { Persistent, SharedHandle } from './heap/persistent.ts';
 export { type Local, NULL, type Offset, type Ref } from './heap/ref.ts';
-export type { Synchronous } from './heap/synchronous.ts';
 export type {
   CycleOutcome,
   FaultOutcome,
@@ -75,11 +83,3 @@ export type {
 } from './heap/types.ts';
 
 export { HeapWeakMap, type WeakMapTypes } from './heap/weak-map.ts';
-
-import { Heap } from './gc/heap.ts';
-import type { HeapOptions } from './gc/options.ts';
-
-/** Creates a heap. See {@link Heap.create}. */
-export function createHeap(options: HeapOptions = {}): Promise<Heap> {
-  return Heap.create(options);
-}

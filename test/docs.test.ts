@@ -7,7 +7,7 @@ import { parseOptions } from '#src/gc/options/text.js';
 // @ts-expect-error: a script without types
 import { optionsDocument } from '../scripts/options-document.mjs';
 import { runCommand } from './support/child.ts';
-import { commandsOf, compile, DOCUMENTS, programsOf, read, ROOT } from './support/documents.ts';
+import { commandsOf, compile, DOCUMENTS, programsOf, read, ROOT, typeErrors } from './support/documents.ts';
 
 const PROGRAM_TIMEOUT_MS = 60_000;
 
@@ -58,6 +58,22 @@ describe('every program runs', () => {
     90_000,
   );
 });
+
+test('programs are right for the compiler, too', () => {
+  expect(programs.length).toBeGreaterThan(3);
+  expect(typeErrors(programs)).toEqual([]);
+}, 60_000);
+
+test('the compiler is really asked', () => {
+  const source = `import { createHeap } from 'tospace';
+await createHeap({ heapBytes: 1 });
+(await createHeap()).attach().abandon(); // what is not for users is not declared
+`;
+  expect(typeErrors([{ document: 'docs/wrong.md', line: 1, source }])).toEqual([
+    expect.stringMatching(/wrong\.md\.1\.ts\(2,20\): error TS2353: .*heapBytes/),
+    expect.stringMatching(/wrong\.md\.1\.ts\(3,31\): error TS2339: .*abandon/),
+  ]);
+}, 60_000);
 
 describe('every command exists', () => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };

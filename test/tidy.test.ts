@@ -37,12 +37,19 @@ const examples = filesBelow('examples', /\.(ts|mjs|js)$/);
 describe('dependencies point one way', () => {
   const layers: [string, RegExp][] = [
     ['src/errors.ts', /^$/],
-    ['src/uffd', /^(src\/errors\.ts|src\/uffd\/.*|node:.*|koffi)$/],
-    ['src/heap', /^(src\/errors\.ts|src\/heap\/.*|src\/uffd\/index\.ts|node:.*)$/],
-    ['src/gc', /^(src\/errors\.ts|src\/gc\/.*|src\/heap\/.*|src\/uffd\/index\.ts|node:.*|piscina)$/],
+    ['src/known-keys.ts', /^(src\/errors\.ts|node:util)$/],
+    ['src/uffd', /^(src\/(errors|known-keys)\.ts|src\/uffd\/.*|node:.*|koffi)$/],
+    ['src/heap', /^(src\/(errors|known-keys)\.ts|src\/heap\/.*|src\/uffd\/index\.ts|node:.*)$/],
+    [
+      'src/gc',
+      /^(src\/(errors|known-keys)\.ts|src\/gc\/.*|src\/heap\/.*|src\/uffd\/index\.ts|node:.*|piscina)$/,
+    ],
     // What guests are compiled with: nothing of it runs on the host.
     ['src/guest/', /^src\/heap\/layout$/],
-    ['src/conformance', /^(src\/errors\.ts|src\/conformance\/.*|src\/gc\/.*|src\/heap\/.*|node:.*)$/],
+    [
+      'src/conformance',
+      /^(src\/(errors|known-keys)\.ts|src\/conformance\/.*|src\/gc\/.*|src\/heap\/.*|node:.*)$/,
+    ],
     // The AssemblyScript compiler wants paths without an ending; kernels share nothing but the layout.
     ['src/gc/kernels/', /^(src\/gc\/kernels\/[a-z-]+|src\/heap\/layout)$/],
   ];
@@ -62,7 +69,9 @@ describe('dependencies point one way', () => {
   test('every source file belongs to a layer, or is the entry', () => {
     const stray = source.filter(
       (file) =>
-        !/^src\/(uffd|heap|gc|guest|conformance)\/|^src\/(errors|index|webassembly\.d)\.ts$/.test(file),
+        !/^src\/(uffd|heap|gc|guest|conformance)\/|^src\/(errors|known-keys|index|webassembly\.d)\.ts$/.test(
+          file,
+        ),
     );
     expect(stray).toEqual([]);
   });

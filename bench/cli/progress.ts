@@ -1,7 +1,7 @@
 // Progress while a workload runs, on standard error so that standard output holds nothing but the result: one line that is rewritten on
 // a terminal, a line now and then elsewhere.
 
-import type { CycleReport, HeapStatistics } from 'tospace';
+import type { CycleReport, HeapStatistics, PhaseName } from 'tospace';
 import { formatBytes } from './bytes.ts';
 
 const TERMINAL_INTERVAL_MS = 200;
@@ -17,7 +17,7 @@ export interface ProgressSource {
 
 /** The pauses of a cycle in words: what the collector took, which is close to what mutators see. */
 function pauses({ collector, phasesMs }: CycleReport): string {
-  const ms = (...names: string[]): string =>
+  const ms = (...names: PhaseName[]): string =>
     names.reduce((sum, name) => sum + (phasesMs[name] ?? 0), 0).toFixed(2);
   if (collector !== 'concurrent') return `last pause ${ms('mark', 'plan', 'flip', 'compact')} ms`;
   return `last pauses: remark ${ms('remark')} ms, flip ${ms('flip')} ms`;

@@ -2,7 +2,7 @@
 // how it is measured.
 
 import { availableParallelism, release } from 'node:os';
-import type { CycleReport, HeapMode, HeapStatistics, ResolvedOptions, Summary } from 'tospace';
+import type { CycleReport, HeapMode, HeapStatistics, PhaseName, ResolvedOptions, Summary } from 'tospace';
 
 export interface CyclesDetail {
   /** Cycles whose reports arrived; the medians below are over these. */
@@ -76,7 +76,7 @@ function detail(cycles: readonly CycleReport[]): CyclesDetail | null {
   if (cycles.length === 0) return null;
   const of = (value: (cycle: CycleReport) => number): number =>
     Math.round(median(cycles.map(value)) * 1000) / 1000;
-  const phases = Object.keys(cycles[0].phasesMs);
+  const phases = Object.keys(cycles[0].phasesMs) as PhaseName[];
   return {
     count: cycles.length,
     medianPhasesMs: Object.fromEntries(
@@ -110,8 +110,8 @@ export function makeReport(facts: RunFacts): RunReport {
     wallMs: Math.round(facts.wallMs * 1000) / 1000,
     cycles: statistics.cycles,
     abandonedCycles: statistics.abandonedCycles,
-    bytesAllocated: statistics.bytesAllocated,
-    bytesMoved: statistics.bytesMoved,
+    bytesAllocated: statistics.allocatedBytes,
+    bytesMoved: statistics.movedBytes,
     pausesUs: statistics.pausesUs,
     stallsUs: statistics.stallsUs,
     faults: {

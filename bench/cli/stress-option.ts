@@ -3,7 +3,7 @@
 import { parseOptions, type StressOptions } from 'tospace';
 
 /**
- * Reads keys without the `stress.` that they have in an option string: `delayMs.flip=2,slowMark=20`.
+ * Reads keys without the `stress.` that they have in an option string: `delayMs.flip=2,slowMarkPercent=20`.
  * @throws TospaceError ERR_OPTION that names the key.
  */
 export function readStress(text: string | undefined): StressOptions | undefined {

@@ -1,7 +1,15 @@
 // The TypeScript half of `bench floor`'s kernels: the real stop-the-world collector on a graph in which everything is live.
 //
 // kernels-child <local|scattered> <objects> <cycles> <heap MiB>; prints KernelSamples. kernels.c builds the same graph.
-import { type CycleReport, createHeap, type Mutator, NULL, type RecordType, type Ref } from 'tospace';
+import {
+  type CycleReport,
+  createHeap,
+  type Mutator,
+  NULL,
+  type PhaseName,
+  type RecordType,
+  type Ref,
+} from 'tospace';
 import type { KernelSamples } from './samples.ts';
 
 const MIB = 1024 * 1024;
@@ -96,7 +104,7 @@ mutator.run(() => {
 while (reports.length < cycles + WARM_UP) await new Promise((resolve) => setTimeout(resolve, 1));
 mutator.detach();
 await heap.close();
-const phase = (name: string): number[] => reports.slice(WARM_UP).map((report) => report.phasesMs[name]!);
+const phase = (name: PhaseName): number[] => reports.slice(WARM_UP).map((report) => report.phasesMs[name]!);
 const { liveBytes } = reports.at(-1)!;
 const samples: KernelSamples = {
   objects: liveBytes / NODE_BYTES,

@@ -117,10 +117,10 @@ function collectorSample({ phasesMs, flip, remarkCards }: CycleReport): Collecto
 /** On the clock that all threads share. */
 function collectorPauses({ pauses }: CycleReport): CollectorPause[] {
   const origin = monotonicMs() - performance.now();
-  return pauses.map(({ pause, startMs, totalUs, stepsUs }) => ({
+  return pauses.map(({ pause, startMs, durationUs, stepsUs }) => ({
     kind: pause as Pause['kind'],
     startMs: origin + startMs,
-    us: totalUs,
+    us: durationUs,
     stepsUs,
   }));
 }

@@ -17,7 +17,8 @@ import type {
   Ref,
   RefArrayType,
   SharedHandle,
-  Synchronous,
+  RunBody,
+  ScopeBody,
 } from 'tospace';
 import type { Cache, StateReport } from './cache.ts';
 import {
@@ -88,13 +89,13 @@ export class HeapCache implements Cache {
   }
 
   /** Runs `body` as a mutator: all other methods are called inside. Outside of it the thread is in a safe region. */
-  run<T>(body: Synchronous<T>): T {
+  run<T>(body: RunBody<T>): T {
     const m = this.#m;
     const opened = (): T => {
       this.#index = m.local(m.borrow(this.#shared.index).get());
       return body();
     };
-    return m.run((() => m.scope(opened as Synchronous<T>)) as Synchronous<T>);
+    return m.run((() => m.scope(opened as ScopeBody<T>)) as RunBody<T>);
   }
 
   /** Makes a part of the entries, without links and values: so all entries lie together, and a walk touches few pages. */

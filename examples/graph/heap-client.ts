@@ -1,5 +1,5 @@
 // A thread of the side "shared heap": it attaches to the heap, and finds the cache there.
-import { attachHeap, type SharedHeap, type Synchronous } from 'tospace';
+import { attachHeap, type RunBody, type SharedHeap } from 'tospace';
 import { type Client, DirectClient } from './client.ts';
 import { HeapCache, type SharedCache } from './heap-cache.ts';
 import type { RequestStream } from './requests.ts';
@@ -22,7 +22,7 @@ export function heapClient(
     get retries() {
       return cache.retries;
     },
-    run: (slice) => cache.run(slice as Synchronous<ReturnType<typeof slice>>),
+    run: (slice) => cache.run(slice as RunBody<ReturnType<typeof slice>>),
     make: () => cache.run(() => cache.build(thread, threads)),
     link: () => cache.run(() => cache.link(thread, threads)),
     exchange: () => {},

@@ -46,6 +46,6 @@ export async function runProgram(): Promise<ProgramReport> {
   const machine = attachMachine(heap, defineTypes(heap));
   const said = machine.mutator.run(() => speak(machine));
   machine.mutator.detach();
-  const { bytesAllocated: allocatedBytes, cycles } = heap.stats();
+  const { allocatedBytes, cycles } = heap.stats();
   return { text: said, allocatedBytes, cycles };
 }

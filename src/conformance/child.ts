@@ -2,9 +2,9 @@
 // synchronously, so that what was said before a fail stop has been said.
 
 import { writeSync } from 'node:fs';
+import { encodeError } from '../errors.ts';
 import { runHistory } from './checks/history.ts';
 import { CHECK_BY_NAME } from './checks/index.ts';
-import { thrown } from './checks/check.ts';
 import { type Job, type Message, MESSAGES_FD } from './job.ts';
 import type { AnyEmbedder } from './rig.ts';
 
@@ -13,8 +13,12 @@ const say = (message: Message): void => {
   writeSync(MESSAGES_FD, `${JSON.stringify(message)}\n`);
 };
 
+let loaded = false;
 try {
-  const { default: embedder } = (await import(job.module)) as { default: AnyEmbedder };
+  const { default: embedder } = (await import(job.module)) as { default?: AnyEmbedder };
+  if (typeof embedder !== 'object' || embedder === null)
+    throw new Error('it has no embedder as its default export');
+  loaded = true;
   const { seed, effort, timeoutMs } = job;
   const context = { seed, effort, timeoutMs, at: (at: object) => say({ at }) };
   const outcome =
@@ -23,6 +27,6 @@ try {
       : await CHECK_BY_NAME[job.check].run(embedder, context);
   say({ outcome });
 } catch (error) {
-  say({ error: error instanceof Error ? (error.stack ?? thrown(error)) : thrown(error) });
+  say({ error: encodeError(error), loaded });
 }
 // The heap is not closed: after a mistake it may be unable to, and the parent ends this process now.

@@ -13,10 +13,12 @@
 //   history    all of it at random; a failure is run again on heaps with less and less freedom, until it passes
 
 import { TospaceError } from '../errors.ts';
+import { type Duration, duration } from '../gc/options/values.ts';
+import { assertKeys, type KeysOf } from '../known-keys.ts';
 import { type CheckContext, count, type Outcome } from './checks/check.ts';
 import { CHECK_BY_NAME } from './checks/index.ts';
 import { CONCURRENT, CONFIGURATIONS, type ConfigurationName, LADDER } from './configurations.ts';
-import type { Embedder } from './embedder.ts';
+import type { Embedder, EmbedderHeapOptions } from './embedder.ts';
 import { CURES } from './mistakes.ts';
 import { type CheckName, type CheckReport, CHECKS, type ConformanceReport } from './report.ts';
 import { runJob } from './runner.ts';
@@ -28,10 +30,10 @@ export interface ConformanceOptions {
   readonly effort?: number;
   /** Which checks to run, at least one. Default: all. */
   readonly checks?: readonly CheckName[];
-  /** Called after each check. */
+  /** Called after each check. What it throws, `conformance` rejects with. */
   readonly onCheck?: (report: CheckReport) => void;
-  /** Milliseconds after which a process that runs a check is taken to hang. Default 120 000. */
-  readonly timeoutMs?: number;
+  /** Time after which a process that runs a check is taken to hang. Default 120 s. */
+  readonly timeoutMs?: Duration;
 }
 
 /** The checks that a check takes for granted. */
@@ -46,29 +48,56 @@ const NEEDS: Readonly<Record<CheckName, readonly CheckName[]>> = {
   history: ['size', 'hooks', 'barrier', 'map', 'roots', 'stale', 'safepoint'],
 };
 
+const TIMEOUT = duration(1, 2 ** 31 - 1);
+const KEYS: KeysOf<ConformanceOptions> = {
+  seed: true,
+  effort: true,
+  checks: true,
+  onCheck: true,
+  timeoutMs: true,
+};
+
+const HEAP_KEYS: KeysOf<EmbedderHeapOptions> = {
+  persistentSlots: true,
+  largeObject: true,
+  typeMaps: true,
+  placement: true,
+  userfaultfd: true,
+  pausePriority: true,
+  log: true,
+};
+
 /** Processes at a time. */
 const WIDTH = 2;
 
 /**
  * Runs the checks on a runtime. Takes some seconds; every check has a process of its own, so that no mistake harms this one.
- * @throws TospaceError ERR_OPTION when an option is wrong, or `embedder.module` is no URL.
- * @throws Error when the embedder's module does not load or a hook throws where nothing is wrong with the heap.
+ * @throws TospaceError ERR_OPTION when an option is wrong, `embedder.heap` has one that is the kit's, or `embedder.module` is no URL or does
+ * not load; ERR_WORKER when a check could not be run, because a hook throws where nothing is wrong with the heap, for one: `cause` is what
+ * it threw. What `onCheck` throws.
  */
 export async function conformance<Runtime, Types>(
   embedder: Embedder<Runtime, Types>,
   options: ConformanceOptions = {},
 ): Promise<ConformanceReport> {
-  const { effort = 1, checks = CHECKS, timeoutMs = 120_000, onCheck } = options;
+  assertKeys('conformance', options, KEYS);
+  const { effort = 1, checks = CHECKS, onCheck } = options;
+  // What is no duration is NaN, and refused below.
+  const timeoutMs = (TIMEOUT.check(options.timeoutMs ?? 120_000) ?? Number.NaN) as number;
   const seed = options.seed ?? Math.floor(Math.random() * 1e9);
   const module = embedder?.module;
-  assertUsable({ module, seed, effort, checks, timeoutMs });
+  assertUsable({ module, seed, effort, checks, timeoutMs, onCheck });
+  assertKeys('embedder.heap', embedder.heap ?? {}, HEAP_KEYS);
   const running = new Map<CheckName, Promise<CheckReport>>();
   const free = new Slots(WIDTH);
   for (const check of CHECKS.filter((name) => checks.includes(name))) {
     const needs = NEEDS[check].flatMap((name) => running.get(name) ?? []);
-    const report = runCheck(check, needs, { module, seed, effort, timeoutMs, free });
+    const report = runCheck(check, needs, { module, seed, effort, timeoutMs, free }).then(async (done) => {
+      await onCheck?.(done);
+      return done;
+    });
     // Rejections are seen below, where they are awaited.
-    report.then(onCheck, () => {});
+    report.catch(() => {});
     running.set(check, report);
   }
   const reports = await Promise.all(running.values());
@@ -77,15 +106,18 @@ export async function conformance<Runtime, Types>(
 }
 
 /** Without this a wrong option would make checks do nothing, and pass. */
-function assertUsable(given: Omit<Settings, 'free'> & { readonly checks: readonly CheckName[] }): void {
-  const { module, seed, effort, checks, timeoutMs } = given;
+function assertUsable(
+  given: Omit<Settings, 'free'> & { readonly checks: readonly CheckName[]; readonly onCheck: unknown },
+): void {
+  const { module, seed, effort, checks, timeoutMs, onCheck } = given;
   const isInteger = (value: number, low: number): boolean =>
     Number.isInteger(value) && value >= low && value < 2 ** 31;
   const rules: [right: boolean, what: string, rule: string][] = [
     [URL.canParse(module), 'embedder.module', 'the import.meta.url of the module that exports the embedder'],
     [isInteger(seed, 0), 'seed', 'an integer from 0 to 2147483647'],
     [isInteger(effort, 1), 'effort', 'an integer from 1'],
-    [isInteger(timeoutMs, 1), 'timeoutMs', 'an integer of milliseconds from 1'],
+    [!Number.isNaN(timeoutMs), 'timeoutMs', TIMEOUT.rule],
+    [onCheck === undefined || typeof onCheck === 'function', 'onCheck', 'a function'],
     [
       Array.isArray(checks) && checks.length > 0 && checks.every((name) => CHECKS.includes(name)),
       'checks',
@@ -113,7 +145,7 @@ async function runCheck(
   const failed = (await Promise.all(needs)).filter(({ status }) => status !== 'passed');
   if (failed.length > 0) {
     const covered = `means nothing before ${failed.map((report) => report.check).join(', ')} pass`;
-    return { check, status: 'skipped', findings: [], covered, milliseconds: 0 };
+    return { check, status: 'skipped', findings: [], covered, durationMs: 0 };
   }
   const start = performance.now();
   const { seed, outcome } =
@@ -126,7 +158,7 @@ async function runCheck(
     status: findings.length === 0 ? 'passed' : 'failed',
     findings,
     covered: outcome.covered,
-    milliseconds: Math.round(performance.now() - start),
+    durationMs: Math.round(performance.now() - start),
   };
 }
 

@@ -74,13 +74,19 @@ export interface Operation<Runtime> {
   expect(operands: readonly (ModelObject | null)[]): ModelObject | null;
 }
 
+/** Options of a heap that are a runtime's to choose. All others make the heaps what the checks need, and are the kit's. */
+export type EmbedderHeapOptions = Pick<
+  HeapOptions,
+  'persistentSlots' | 'largeObject' | 'typeMaps' | 'placement' | 'userfaultfd' | 'pausePriority' | 'log'
+>;
+
 /** A runtime, described for the conformance kit. */
 export interface Embedder<Runtime = unknown, Types = unknown> {
   readonly name: string;
   /** `import.meta.url` of the module whose default export this is: checks run in processes of their own, which import it. */
   readonly module: string;
-  /** Options of a heap that the runtime cannot do without. Sizes, collector, `verify` and `stress` are the kit's. */
-  readonly heap?: HeapOptions;
+  /** Options of a heap that the runtime cannot do without. */
+  readonly heap?: EmbedderHeapOptions;
   /** Registers the types, once for each heap. What it returns is given to `attach`. */
   define(heap: Heap): Types;
   /** Attaches the calling thread, and makes whatever the runtime begins with. */

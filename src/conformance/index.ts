@@ -1,7 +1,14 @@
 // The entry `tospace/conformance`: for authors of runtimes, in their tests.
 
 export { conformance, type ConformanceOptions } from './conformance.ts';
-export type { Embedder, ModelObject, ObjectType, Operation, RootSet } from './embedder.ts';
+export type {
+  Embedder,
+  EmbedderHeapOptions,
+  ModelObject,
+  ObjectType,
+  Operation,
+  RootSet,
+} from './embedder.ts';
 export { CURES, type Mistake } from './mistakes.ts';
 export {
   CHECKS,

@@ -1,5 +1,6 @@
 // What the kit's parent process tells a child, and what the child says.
 
+import type { EncodedError } from '../errors.ts';
 import type { CheckContext, Outcome } from './checks/check.ts';
 import type { ConfigurationName } from './configurations.ts';
 import type { CheckName } from './report.ts';
@@ -24,8 +25,8 @@ type Place = Parameters<CheckContext['at']>[0];
 export type Message =
   | { readonly at: Place }
   | { readonly outcome: Outcome }
-  /** What the check threw: the description, or the kit, is wrong. */
-  | { readonly error: string };
+  /** What was thrown: by the embedder's module as it loaded, or else by a hook where nothing is wrong with the heap. */
+  | { readonly error: EncodedError; readonly loaded: boolean };
 
 /** The child's descriptor for messages: standard output is the embedder's. */
 export const MESSAGES_FD = 3;

@@ -30,7 +30,8 @@ export interface CheckReport {
   readonly findings: readonly Finding[];
   /** What was tried, in words. */
   readonly covered: string;
-  readonly milliseconds: number;
+  /** Milliseconds; 0 where it was skipped. */
+  readonly durationMs: number;
 }
 
 export interface ConformanceReport {
@@ -45,7 +46,7 @@ export interface ConformanceReport {
 const INDENT = ' '.repeat(11);
 
 /** Where the mistake is, as a line of text. */
-export function describePlace({ type, field, operation, root }: Finding): string {
+function describePlace({ type, field, operation, root }: Finding): string {
   const places = [
     operation === undefined ? [] : [`operation ${operation}`],
     type === undefined ? [] : [`type ${type}`],
@@ -57,9 +58,9 @@ export function describePlace({ type, field, operation, root }: Finding): string
 
 /** A report for people. */
 export function describeReport({ embedder, passed, seed, checks, mistakes }: ConformanceReport): string {
-  const lines = checks.flatMap(({ check, status, findings, covered, milliseconds }) => [
+  const lines = checks.flatMap(({ check, status, findings, covered, durationMs }) => [
     `${status === 'passed' ? 'ok     ' : status === 'failed' ? 'FAILED ' : 'skipped'} ${check.padEnd(10)} ${covered}` +
-      (status === 'skipped' ? '' : ` (${(milliseconds / 1000).toFixed(1)} s)`),
+      (status === 'skipped' ? '' : ` (${(durationMs / 1000).toFixed(1)} s)`),
     ...findings.flatMap((finding) => [
       `${INDENT}${finding.mistake}: ${describePlace(finding)} (seed ${finding.seed})`,
       `${INDENT}  ${finding.what}`,

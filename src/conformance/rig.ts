@@ -1,6 +1,6 @@
 // The rig: a heap of the kit's with the runtime attached to it, and what the checks see and do there.
 
-import { Heap } from '../gc/heap.ts';
+import { createHeap, type Heap } from '../gc/heap.ts';
 import type { HeapOptions } from '../gc/options.ts';
 import { HeapView, type ObjectShape } from '../gc/verify/view.ts';
 import {
@@ -90,7 +90,7 @@ export class Rig {
 
   /** @param options on top of the embedder's. @param moving all objects move in every collection. */
   static async create(embedder: AnyEmbedder, options: HeapOptions, moving = false): Promise<Rig> {
-    const heap = await Heap.create({ ...embedder.heap, ...BASE_OPTIONS, ...options });
+    const heap = await createHeap({ ...embedder.heap, ...BASE_OPTIONS, ...options });
     const kit = {
       weak: heap.defineWeakRecord('conformance.Weak'),
       bytes: heap.defineArray('conformance.Bytes', 'u8'),

@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { decodeError, TospaceError } from '../errors.ts';
 import { FAIL_STOP_STATUS } from '../gc/fail-stop.ts';
 import type { Outcome, Symptom } from './checks/check.ts';
 import { type Job, type Message, MESSAGES_FD } from './job.ts';
@@ -20,10 +21,24 @@ function reasonOf(stderr: string): string {
   return said?.replace(/^tospace: /, '') ?? 'nothing on standard error';
 }
 
+/** What `conformance` rejects with when a check was not run to its end. */
+function failureOf({ check }: Job, { error, loaded }: Extract<Message, { loaded: boolean }>): TospaceError {
+  const cause = decodeError(error);
+  return loaded
+    ? new TospaceError('ERR_WORKER', `the check ${check} could not be run: ${cause.message}`, {
+        hint: 'A hook of the embedder threw where nothing is wrong with the heap; see the cause.',
+        cause,
+      })
+    : new TospaceError('ERR_OPTION', `embedder.module does not load: ${cause.message}`, {
+        hint: 'embedder.module must be the import.meta.url of the module whose default export is the embedder; see the cause.',
+        cause,
+      });
+}
+
 /**
  * Runs a check.
  * @param blames the mistake that explains a process which did not survive the check.
- * @throws Error when the check itself could not be run: the embedder's module does not load, for instance.
+ * @throws TospaceError ERR_OPTION when the embedder's module does not load, ERR_WORKER when the check could not be run for another reason.
  */
 export function runJob(job: Job, blames: Mistake): Promise<Outcome> {
   const child = spawn(process.execPath, [...process.execArgv, CHILD, JSON.stringify(job)], {
@@ -49,14 +64,15 @@ export function runJob(job: Job, blames: Mistake): Promise<Outcome> {
       for (const line of lines) {
         const message = JSON.parse(line) as Message;
         if ('at' in message) place = message.at;
-        else result = 'outcome' in message ? message.outcome : new Error(message.error);
+        else result = 'outcome' in message ? message.outcome : failureOf(job, message);
       }
       // All is said, and a damaged heap may never close.
       if (result !== undefined) child.kill('SIGKILL');
     });
     child.on('error', (error) => {
       clearTimeout(timer);
-      reject(error);
+      const hint = 'The system gives no more processes: see the cause.';
+      reject(new TospaceError('ERR_WORKER', `no process for the check ${job.check}`, { hint, cause: error }));
     });
     child.on('close', (status, signal) => {
       clearTimeout(timer);

@@ -9,6 +9,7 @@
 
 import type { Heap } from '../gc/heap.ts';
 import { HEADER_BYTES } from '../heap/layout.ts';
+import type { CollectOptions } from '../heap/cycle-requests.ts';
 import type { Mutator } from '../heap/mutator.ts';
 import type { Persistent } from '../heap/persistent.ts';
 import type { RawArrayType } from '../heap/types.ts';
@@ -36,11 +37,11 @@ export class Stress {
   #adopt(mutator: Mutator): Mutator {
     const collect = mutator.collect.bind(mutator);
     this.#collects.set(mutator, collect);
-    const value = (release?: boolean): void => {
+    const value = (options?: CollectOptions): void => {
       this.asked++;
       if (this.calm) return;
       this.#shrinkSpacer(mutator);
-      collect(release);
+      collect(options);
     };
     Object.defineProperty(mutator, 'collect', { value });
     return mutator;

@@ -49,7 +49,7 @@ export function formatCycle(report: CycleReport): string {
     `${nonMovingFreed.objects}(${bytes(nonMovingFreed.bytes)}) LOS objects`,
     `${free}% free`,
     `${bytes(usedBytesAfter)}/${bytes(size)}`,
-    `paused ${pauses.map(({ totalUs }) => duration(totalUs)).join(',')} total ${duration(report.durationMs * 1000)}`,
+    `paused ${pauses.map(({ durationUs }) => duration(durationUs)).join(',')} total ${duration(report.durationMs * 1000)}`,
   ].join(', ');
 }
 

@@ -37,9 +37,10 @@ import { Safepoints } from '../heap/safepoint.ts';
 import { noteTimeout, timeoutError } from '../heap/safepoint-timeout.ts';
 import type { Tables } from '../heap/tables.ts';
 import { readName } from '../heap/thread-name.ts';
-import { STEP_RESUME, STEP_STOP, STEP_VERIFY } from '../heap/trace-ring.ts';
+import { type PhaseName, STEP_RESUME, STEP_STOP, STEP_VERIFY } from '../heap/trace-ring.ts';
 import type { WorkerContext } from './context.ts';
 import type { CycleClock } from './cycle-clock.ts';
+import type { CollectorName } from './options.ts';
 import { PauseClock, type PauseReport } from './pause-clock.ts';
 import type { FlipTimes } from './flip.ts';
 import type { SizingReport } from './governor.ts';
@@ -53,7 +54,7 @@ export class CycleCancelled extends Error {}
 /** What one cycle did. Times are the collector's own; what mutators saw is in the heap's statistics. */
 export interface CycleReport {
   readonly cycle: number;
-  readonly collector: string;
+  readonly collector: CollectorName;
   /** Why it began: the most pressing of the requests that it answers. */
   readonly cause: CycleCause;
   /** When it began: milliseconds, on performance.now() of the thread that created the heap. */
@@ -75,9 +76,9 @@ export interface CycleReport {
   /** What became of weak records, ephemerons and guarded objects. */
   readonly references: ReferenceCounts;
   /** Milliseconds of each phase, in their order. */
-  readonly phasesMs: Readonly<Record<string, number>>;
+  readonly phasesMs: Readonly<Partial<Record<PhaseName, number>>>;
   /** Milliseconds of CPU time that the collector's own thread spent in each phase, without its servers. */
-  readonly phasesCpuMs: Readonly<Record<string, number>>;
+  readonly phasesCpuMs: Readonly<Partial<Record<PhaseName, number>>>;
   /** The pauses as the collector saw them, in their order. */
   readonly pauses: readonly PauseReport[];
   /** Microseconds of the longest pause that a mutator saw, as far as mutators had run again and said so; 0: none did. */

@@ -150,7 +150,10 @@ function mapAgain(file: Memfd, heap: number, bytes: number, cause: unknown): voi
     throw new TospaceError(
       'ERR_STATE',
       'a flip failed half-way and could not be undone: the heap is not mapped',
-      { cause },
+      {
+        hint: 'Mappings or address space ran out (vm.max_map_count, ulimit -v): the cause is the call that failed first.',
+        cause,
+      },
     );
   }
 }

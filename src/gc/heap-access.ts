@@ -23,6 +23,7 @@ import {
 } from '../heap/types.ts';
 import { defineWeakMapTypes, type WeakMapTypes } from '../heap/weak-map.ts';
 import type { WasmMemory } from '../heap/webassembly.ts';
+import { assertKeys, type KeysOf } from '../known-keys.ts';
 import { check, createLibcKernel, type Kernel } from '../uffd/index.ts';
 import { watchCreator } from './creator-watch.ts';
 import type { CycleReport } from './cycle.ts';
@@ -43,6 +44,9 @@ export interface AttachOptions {
   readonly name?: string;
 }
 
+const ATTACH_KEYS: KeysOf<AttachOptions> = { name: true };
+
+/** What a heap tells the thread that created it, by `heap.on(…)`. */
 export interface HeapEvents {
   /** A cycle has begun. */
   start: [start: CycleStart];
@@ -52,8 +56,14 @@ export interface HeapEvents {
   abandoned: [error: Error];
 }
 
-/** One thread's way to a heap that it, or another thread, created. */
-export class HeapAccess extends EventEmitter<HeapEvents> {
+/**
+ * One thread's way to a heap that it, or another thread, created. Not an EventEmitter: what happens is told to the thread that created the
+ * heap alone, see {@link Heap}.
+ */
+export interface HeapAccess extends Omit<HeapBase, keyof EventEmitter> {}
+
+/** What all threads have of a heap, and the creator's events, which `attachHeap` hides from the compiler and refuses at run time. */
+export class HeapBase extends EventEmitter<HeapEvents> {
   /** What the heap was created with, every option with its value. `formatOptions` makes one line of it. */
   readonly options: ResolvedOptions;
   protected readonly kernel: Kernel;
@@ -147,25 +157,25 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     return this.#types.ephemeron(name, fields);
   }
 
-  /** Registers what weak maps are made of: once, for all of them. See HeapWeakMap. */
+  /** Registers what weak maps are made of: once, for all of them. See HeapWeakMap. @throws TospaceError ERR_TYPE */
   defineWeakMap(): WeakMapTypes {
     this.#assertOpen();
     return defineWeakMapTypes(this.#types);
   }
 
-  /** Registers what intern tables are made of: once, for all of them. See InternTable. */
+  /** Registers what intern tables are made of: once, for all of them. See InternTable. @throws TospaceError ERR_TYPE */
   defineInternTable(): InternTableTypes {
     this.#assertOpen();
     return defineInternTableTypes(this.#types);
   }
 
-  /** Registers a type of arrays of references. */
+  /** Registers a type of arrays of references. @throws TospaceError ERR_TYPE */
   defineRefArray<const Name extends string>(name: Name): RefArrayType<Name> {
     this.#assertOpen();
     return this.#types.refArray(name);
   }
 
-  /** Registers a type of arrays of raw data. */
+  /** Registers a type of arrays of raw data. @throws TospaceError ERR_TYPE */
   defineArray<const Name extends string>(name: Name, element: ElementKind): RawArrayType<Name> {
     this.#assertOpen();
     return this.#types.rawArray(name, element);
@@ -174,10 +184,13 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   /**
    * Attaches the calling thread. It begins in a safe region: touch the heap inside `mutator.run(() => …)`.
    * @param options.name what reports call the thread, 20 bytes of it; default: `thread` and the kernel's id of it.
-   * @throws TospaceError ERR_STATE when the heap is closed or 64 threads are attached; ERR_OPTION when the name is no string.
+   * @throws TospaceError ERR_STATE when the heap is closed or 64 threads are attached; ERR_OPTION when the name is no
+   * string, or there is no such option.
    */
-  attach({ name }: AttachOptions = {}): Mutator {
+  attach(options: AttachOptions = {}): Mutator {
     this.#assertOpen();
+    assertKeys('attach', options, ATTACH_KEYS);
+    const { name } = options;
     if (name !== undefined && typeof name !== 'string') {
       throw new TospaceError('ERR_OPTION', `name: ${String(name)} is not a name of a thread`, {
         hint: "Call attach({ name: 'a string' }), or attach().",
@@ -210,7 +223,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     const { stress, verify, collector } = this.options;
     const checked = verify === 'full';
     if (collector !== 'none') this.#makeRoomForThread(host, peers);
-    const options = {
+    const settings = {
       collectEveryAllocation: stress.collectEveryAllocation ?? 0,
       collectEverySafepoint: stress.collectEverySafepoint ?? 0,
       largeObjectBytes: this.options.largeObject,
@@ -221,7 +234,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     const forget = (): void => {
       this.mutators.delete(mutator);
     };
-    const mutator = new (checked ? CheckedMutator : Mutator)(this.tables, host, options, forget);
+    const mutator = new (checked ? CheckedMutator : Mutator)(this.tables, host, settings, forget);
     this.mutators.add(mutator);
     return mutator;
   }
@@ -231,7 +244,7 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
     const { threads, control } = this.tables;
     if (threads.some((thread) => Atomics.load(thread, T_STATE) === THREAD_FREE)) return;
     if (threads.every((thread) => thread[T_TID] === 0 || peers.threadExists(thread[T_TID]!))) return;
-    new CycleRequests(control, host).collect(false, (wait) => wait(), 'threads');
+    new CycleRequests(control, host).collect({}, (wait) => wait(), 'threads');
   }
 
   /** What the heap has done so far. Some 100 µs: not for hot paths. @throws TospaceError ERR_STATE when the heap is closed. */
@@ -286,7 +299,7 @@ export function attachHeap(shared: SharedHeap): HeapAccess {
   }
   const { memory, geometry } = shared.arena;
   const tables = new TablesClass(memory, geometry);
-  const heap = new HeapAccess(createLibcKernel(), shared, tables);
+  const heap = new HeapBase(createLibcKernel(), shared, tables);
   (heap as EventEmitter).on('newListener', refuseListener);
   watchCreator(shared, tables);
   return heap;

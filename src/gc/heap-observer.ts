@@ -4,9 +4,11 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { constants } from 'node:perf_hooks';
 import { inspect } from 'node:util';
 import { TospaceError } from '../errors.ts';
+import { assertKeys, type KeysOf } from '../known-keys.ts';
 import type { CycleCause } from '../heap/causes.ts';
 import type { PauseKind } from '../heap/trace-ring.ts';
 import { PAUSE_CHANNEL, type PauseMessage } from './listener.ts';
+import type { CollectorName } from './options.ts';
 
 /** What an entry says of its pause. */
 export interface HeapEntryDetail {
@@ -18,7 +20,7 @@ export interface HeapEntryDetail {
   readonly cause: CycleCause;
   /** Number of the cycle. */
   readonly cycle: number;
-  readonly collector: string;
+  readonly collector: CollectorName;
 }
 
 /** A pause in the shape of a PerformanceEntry. As V8's entries it stands for time in which the program did not run. */
@@ -33,7 +35,7 @@ export class HeapPerformanceEntry {
 
   constructor({ pause, report }: PauseMessage) {
     this.startTime = pause.startMs;
-    this.duration = pause.totalUs / 1000;
+    this.duration = pause.durationUs / 1000;
     this.detail = {
       kind: constants.NODE_PERFORMANCE_GC_MAJOR,
       flags:
@@ -57,6 +59,8 @@ export class HeapPerformanceEntry {
 export interface HeapEntryList {
   getEntries(): HeapPerformanceEntry[];
 }
+
+const OBSERVE_KEYS: KeysOf<{ entryTypes: unknown }> = { entryTypes: true };
 
 /**
  * Observes the pauses of all heaps that this thread has created, as a PerformanceObserver observes V8's:
@@ -85,7 +89,7 @@ export class HeapObserver {
     this.#callback = callback;
   }
 
-  /** Begins to observe. Observing already, it goes on. @throws TospaceError ERR_OPTION for any other type of entry than `gc`. */
+  /** Begins to observe. Observing already, it goes on. @throws TospaceError ERR_OPTION for another type of entry than `gc`, or another option. */
   observe(options: { readonly entryTypes: readonly 'gc'[] }): void {
     const types: unknown = options?.entryTypes;
     if (!Array.isArray(types) || types.length === 0 || types.some((type) => type !== 'gc')) {
@@ -93,6 +97,7 @@ export class HeapObserver {
         hint: "Call observe({ entryTypes: ['gc'] }).",
       });
     }
+    assertKeys('HeapObserver.observe', options, OBSERVE_KEYS);
     if (this.#observing) return;
     this.#observing = true;
     subscribe(PAUSE_CHANNEL, this.#onPause);

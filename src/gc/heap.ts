@@ -36,14 +36,22 @@ import { type HeapOptions, markStackEntries, OPTIONS_VARIABLE, resolveOptions } 
 import { openUserfaultfd } from './mode.ts';
 import { tryPriority } from './pause-priority.ts';
 import { Peers } from './peers.ts';
-import { HeapAccess } from './heap-access.ts';
+import { HeapBase } from './heap-access.ts';
 import type { SharedHeap } from './shared-heap.ts';
 
 /** Milliseconds that workers may take to stop when the process exits; then it is ended without them. */
 const EXIT_TIMEOUT_MS = 10_000;
 
-/** A heap, as its creator holds it. */
-export class Heap extends HeapAccess {
+/**
+ * Creates a heap, and starts the threads that collect it.
+ * @throws TospaceError ERR_OPTION, ERR_UNSUPPORTED, ERR_PERMISSION, ERR_OUT_OF_MEMORY, ERR_SYSCALL or ERR_WORKER; nothing is left behind.
+ */
+export function createHeap(options: HeapOptions = {}): Promise<Heap> {
+  return Heap.create(options);
+}
+
+/** A heap, as its creator holds it: what {@link createHeap} makes. An EventEmitter: see {@link HeapEvents}. */
+export class Heap extends HeapBase {
   /** Hears of cycles, phases and pauses, before the events of this EventEmitter are emitted. Default: nobody. */
   listener: HeapListener | undefined;
   readonly #arena: Arena;
@@ -67,11 +75,8 @@ export class Heap extends HeapAccess {
     this.#forgetExit = atExit(() => this.#closeAtExit());
   }
 
-  /**
-   * Creates a heap.
-   * @throws TospaceError ERR_OPTION, ERR_UNSUPPORTED, ERR_PERMISSION, ERR_SYSCALL or ERR_WORKER; nothing is left behind.
-   */
-  static async create(given: HeapOptions = {}): Promise<Heap> {
+  /** See {@link createHeap}. */
+  static async create(given: HeapOptions): Promise<Heap> {
     const planned = resolveOptions(given, process.env[OPTIONS_VARIABLE]);
     const libc = createLibcKernel();
     const kernel =

@@ -3,6 +3,7 @@
 import { inspect } from 'node:util';
 import { TospaceError } from '../errors.ts';
 import { KIB, MIB } from '../heap/geometry.ts';
+import { unknownKey } from '../known-keys.ts';
 import type { InjectionPlan } from '../uffd/index.ts';
 import { DELAY, DELAY_POINTS, STRESS_TABLE, type StressSpec, TABLE } from './options/table.ts';
 import { parseOptions, printOption, refusedText } from './options/text.ts';
@@ -35,7 +36,7 @@ export interface StressOptions {
   /** Milliseconds the collector sleeps when it reaches a point. */
   readonly delayMs?: Readonly<Partial<Record<DelayPoint, number>>>;
   /** Per cent by which marking takes longer than it does, 0 to 1 000: a regression to look for. */
-  readonly slowMark?: number;
+  readonly slowMarkPercent?: number;
   /** The to-space page before whose installation `delayMs.install` strikes; default: every one. */
   readonly delayedPage?: number;
   /** Entries of the mark stack: a tiny one makes marking overflow. */
@@ -105,7 +106,10 @@ export interface HeapOptions {
    * one CPU less than there are, at least 1 and at most 4.
    */
   readonly servers?: number | 'auto';
-  /** `mutator` keeps a fault server on the CPU of a mutator, whose CPU is free while it faults; `any` leaves it to the kernel. */
+  /**
+   * `mutator` keeps a fault server on the CPU of a mutator, whose CPU is free while it faults; `any` leaves it to the kernel. Default
+   * `mutator`.
+   */
   readonly placement?: 'mutator' | 'any';
   /** Which kind of userfaultfd to open. Default `auto`: the full kind when allowed, otherwise the user-mode-only one. */
   readonly userfaultfd?: 'auto' | 'full' | 'user-mode-only';
@@ -156,13 +160,9 @@ export const OPTIONS_VARIABLE = 'TOSPACE';
 
 type Loose = Record<string, unknown>;
 
-function unknownOption(key: string): TospaceError {
-  return new TospaceError('ERR_OPTION', `there is no option ${key}`, {
-    hint: key.startsWith('stress.')
-      ? 'See StressOptions.'
-      : `Options are ${Object.keys(TABLE).join(', ')}, stress.`,
-  });
-}
+const KEYS = [...Object.keys(TABLE), 'stress'];
+const STRESS_KEYS = [...Object.keys(STRESS_TABLE), 'delayMs'].map((key) => `stress.${key}`);
+const DELAY_KEYS = DELAY_POINTS.map((point) => `stress.delayMs.${point}`);
 
 function refused(key: string, value: unknown, rule: string): TospaceError {
   const shown = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY });
@@ -190,14 +190,14 @@ function checkStress(stress: unknown): StressOptions {
     const name = `stress.${key}`;
     if (key === 'delayMs') {
       const delays = members(value, name).map(([point, ms]): [string, unknown] => {
-        if (!DELAY_POINTS.includes(point as DelayPoint))
-          throw refused(`${name}.${point}`, ms, `named one of ${DELAY_POINTS.join(', ')}`);
-        return [point, checked(`${name}.${point}`, DELAY, ms)];
+        const path = `${name}.${point}`;
+        if (!DELAY_KEYS.includes(path)) throw unknownKey('', path, DELAY_KEYS);
+        return [point, checked(path, DELAY, ms)];
       });
       result.delayMs = Object.freeze(Object.fromEntries(delays));
     } else if (Object.hasOwn(STRESS_TABLE, key)) {
       result[key] = checked(name, STRESS_TABLE[key as keyof typeof STRESS_TABLE], value);
-    } else throw unknownOption(name);
+    } else throw unknownKey('', name, STRESS_KEYS);
   }
   return Object.freeze(result);
 }
@@ -215,7 +215,7 @@ function checkEach(given: HeapOptions): Loose {
   return Object.fromEntries(
     members(given, 'options').map(([key, value]) => {
       if (key === 'stress') return [key, checkStress(value)];
-      if (!Object.hasOwn(TABLE, key)) throw unknownOption(key);
+      if (!Object.hasOwn(TABLE, key)) throw unknownKey('', key, KEYS);
       return [key, checked(key, TABLE[key as keyof typeof TABLE], value)];
     }),
   );

@@ -39,8 +39,8 @@ export interface PauseReport {
   readonly pause: PauseKind;
   /** When the mutators were asked to stop: milliseconds, on performance.now() of the thread that created the heap. */
   readonly startMs: number;
-  readonly totalUs: number;
-  /** Microseconds. */
+  /** Until they ran again: the sum of the steps. */
+  readonly durationUs: number;
   readonly stepsUs: Readonly<Partial<Record<PauseStep, number>>>;
 }
 
@@ -95,7 +95,12 @@ export class PauseClock {
       beganMs = this.#endsMs[i]!;
     }
     const pause = PAUSES[this.#kind]!;
-    this.#reports.push({ pause, startMs: this.#startMs, totalUs: (beganMs - this.#startMs) * 1000, stepsUs });
+    this.#reports.push({
+      pause,
+      startMs: this.#startMs,
+      durationUs: (beganMs - this.#startMs) * 1000,
+      stepsUs,
+    });
   }
 
   /** Puts the first three steps of the flip before its last one. */

@@ -55,9 +55,9 @@ export interface HeapStatistics {
   /** Bytes of the non-moving space in use: what the last cycle left, and what was allocated since. */
   readonly nonMovingBytes: number;
   /** Bytes of objects allocated since the heap was created. */
-  readonly bytesAllocated: number;
+  readonly allocatedBytes: number;
   /** Bytes of to-space built by the collector and the servers. */
-  readonly bytesMoved: number;
+  readonly movedBytes: number;
   /** As the mutators saw them, in microseconds: from reaching the safepoint to running again. */
   readonly pausesUs: { readonly remark: Summary; readonly flip: Summary; readonly full: Summary };
   /** Allocations that waited: for a collection to make room, or because the collector paced them while it finished marking. */
@@ -109,9 +109,9 @@ export function readStatistics(tables: Tables, workers: number, sharedBytes: num
   const { control, geometry } = tables;
   const threads = Array.from({ length: MAX_THREADS }, (_, i) => i);
   const over = (kind: number): Summary => Histogram.summarise(threads.map((i) => tables.histogram(i, kind)));
-  let bytesAllocated = 0;
+  let allocatedBytes = 0;
   for (const thread of tables.threads) {
-    bytesAllocated += Tables.float(thread, T_ALLOCATED_BYTES)[0]! + (thread[T_CURSOR]! - thread[T_BUFFER]!);
+    allocatedBytes += Tables.float(thread, T_ALLOCATED_BYTES)[0]! + (thread[T_CURSOR]! - thread[T_BUFFER]!);
   }
   const records = tables.workers.slice(0, workers);
   const sum = (index: number): number => records.reduce((total, record) => total + record[index]!, 0);
@@ -122,8 +122,8 @@ export function readStatistics(tables: Tables, workers: number, sharedBytes: num
     phase: PHASES[control[CTL_PHASE]!]!,
     usedBytes: control[CTL_CURSOR]! - geometry.heap,
     nonMovingBytes: control[CTL_NON_MOVING_LIVE]! + control[CTL_NON_MOVING_SINCE]!,
-    bytesAllocated,
-    bytesMoved: records.reduce((total, record) => total + Tables.float(record, W_BYTES_BUILT)[0]!, 0),
+    allocatedBytes,
+    movedBytes: records.reduce((total, record) => total + Tables.float(record, W_BYTES_BUILT)[0]!, 0),
     pausesUs: { remark: over(HISTOGRAM_REMARK), flip: over(HISTOGRAM_FLIP), full: over(HISTOGRAM_FULL) },
     stallsUs: over(HISTOGRAM_STALL),
     faults: {

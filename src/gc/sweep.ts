@@ -13,7 +13,6 @@ import {
   BATCH_PAGES,
   COLLECTOR,
   CTL_USED_BYTES,
-  CTL_WINDOW_PAGES,
   PAGE_LOG2,
   PAGE_MAPPED,
   PAGE_PROCESSED,
@@ -70,7 +69,6 @@ export class Sweep {
       const begin = (((end - 1) / BATCH_PAGES) | 0) * BATCH_PAGES;
       this.#builder.buildRange(begin, end);
       end = begin;
-      control[CTL_WINDOW_PAGES] = pages - begin;
       this.#onBatch(pages - begin);
       if (releases) {
         done = kernels.lowestPageAtLeast(done, PAGE_PROCESSED);

@@ -70,7 +70,7 @@ export class Tracer {
   /** Traces some objects; returns what is left on the mark stack. */
   #slice(): number {
     const { kernels, options } = this.#context;
-    const slow = options.stress.slowMark ?? 0;
+    const slow = options.stress.slowMarkPercent ?? 0;
     if (slow === 0) return kernels.markDrain(DRAIN_BUDGET);
     const start = performance.now();
     const left = kernels.markDrain(DRAIN_BUDGET);

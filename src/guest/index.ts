@@ -222,13 +222,13 @@ export function setElement(array: Ref, index: u32, value: Ref): void {
 // Atomic operations on fields that hold references, sequentially consistent. AssemblyScript's `atomic` does the others.
 
 @inline
-export function atomicGetRef(ref: Ref, offset: u32): Ref {
+export function atomicLoadRef(ref: Ref, offset: u32): Ref {
   if (!ASC_NO_ASSERT) checkSlot(ref, offset);
   return atomic.load<u32>(ref + offset);
 }
 
 @inline
-export function atomicSetRef(ref: Ref, offset: u32, value: Ref): void {
+export function atomicStoreRef(ref: Ref, offset: u32, value: Ref): void {
   if (!ASC_NO_ASSERT) {
     checkSlot(ref, offset);
     checkRef(value);

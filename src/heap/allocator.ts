@@ -18,7 +18,6 @@ import {
   T_BUFFERS,
   T_CURSOR,
   T_LIMIT,
-  T_STALLS,
 } from './layout.ts';
 import { NonMovingSpace } from './non-moving.ts';
 import { Pace } from './pace.ts';
@@ -231,7 +230,6 @@ export class Allocator {
   /** Waits until the epoch is no longer `seen`: a cycle has made room, or is over. */
   #waitForCycle(seen: number): void {
     const start = performance.now();
-    this.#record[T_STALLS] = this.#record[T_STALLS]! + 1;
     this.#thread.blocking(() => this.#requests.waitForChange(CTL_ALLOC_EPOCH, seen));
     this.#thread.assertUsable();
     const end = performance.now();

@@ -444,7 +444,7 @@ export class CheckedMutator extends WatchedMutator {
     super.set(local, ref);
   }
 
-  override persist(ref: Ref): Persistent {
+  override persist<Name extends string>(ref: Ref<Name>): Persistent<Name> {
     if (ref !== 0) this.#object(ref, 'persist');
     return super.persist(ref);
   }

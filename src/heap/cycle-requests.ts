@@ -2,6 +2,7 @@
 // its cycle began, so that a caller can tell a collection that began after its request from one that was under way.
 
 import { TospaceError } from '../errors.ts';
+import { assertKeys, type KeysOf } from '../known-keys.ts';
 import { causeBit, type CycleCause } from './causes.ts';
 import {
   CTL_ABANDONED,
@@ -21,6 +22,23 @@ import type { ThreadHost } from './thread.ts';
 
 /** How often a thread that waits for the collector looks whether it is still there, in milliseconds. */
 const COLLECTOR_CHECK_MS = 500;
+
+/** How `mutator.collect` collects. */
+export interface CollectOptions {
+  /** Give all memory that is free afterwards back to the system. Default false: it is kept for what is allocated next. */
+  readonly release?: boolean;
+}
+
+const COLLECT_KEYS: KeysOf<CollectOptions> = { release: true };
+
+/** @throws TospaceError ERR_OPTION */
+export function assertCollectOptions(options: CollectOptions): void {
+  assertKeys('collect', options, COLLECT_KEYS);
+  if (typeof (options.release ?? false) === 'boolean') return;
+  throw new TospaceError('ERR_OPTION', `collect: release: ${String(options.release)} is not allowed`, {
+    hint: 'release must be true or false.',
+  });
+}
 
 export class CycleRequests {
   readonly #control: Int32Array<SharedArrayBuffer>;
@@ -63,7 +81,11 @@ export class CycleRequests {
    * Asks for a cycle and waits for its end. In a safe region, where `inSafeRegion` takes the thread.
    * @throws TospaceError when the cycle was abandoned: ERR_SYSCALL, or ERR_TIMEOUT that names a thread.
    */
-  collect(release: boolean, inSafeRegion: (body: () => void) => void, cause: CycleCause = 'collect'): void {
+  collect(
+    { release = false }: CollectOptions,
+    inSafeRegion: (body: () => void) => void,
+    cause: CycleCause = 'collect',
+  ): void {
     const control = this.#control;
     if (release) Atomics.add(control, CTL_TRIMS_ASKED, 1);
     const ticket = this.ask(cause);

@@ -10,6 +10,7 @@
 // safepoint: a thread that waits for it, running, holds up a pause no longer than the holder takes. For the same reason the
 // word cannot move while somebody waits there.
 
+import { TospaceError } from '../errors.ts';
 import { withLock } from './lock.ts';
 import type { Mutator } from './mutator.ts';
 import { type Local, NULL, type Ref } from './ref.ts';
@@ -35,6 +36,19 @@ export const ENTRY_FIELDS: Readonly<Record<'next' | 'hash', FieldKind>> = Object
   next: 'ref',
   hash: 'i32',
 });
+
+/** The types of another kind of table, or a reference to something else, would damage the heap. @throws TospaceError ERR_TYPE */
+export function assertTable(mutator: Mutator, types: HashTableTypes, kind: string, ref?: Ref): void {
+  const known = types?.table?.name === `tospace.${kind}`;
+  if (known && (ref === undefined || (ref !== NULL && mutator.typeId(ref) === types.table.id))) return;
+  throw new TospaceError(
+    'ERR_TYPE',
+    known ? `${ref} is no ${kind}` : `these are not the types of a ${kind}`,
+    {
+      hint: `create() takes what heap.define${kind}() returned; open() takes the ref of such a table besides.`,
+    },
+  );
+}
 
 /** The bucket, of `buckets`, for a hash. */
 function bucketOf(hash: number, buckets: number): number {

@@ -4,7 +4,13 @@
 // What content is, is the caller's: a hash and a comparison. The table is an object of the heap, for any number of threads, like a
 // weak map. `intern` is a safepoint when it makes an object; the comparison runs under the table's lock and must not reach one.
 
-import { ENTRY_FIELDS, HashDirectory, type HashTableTypes, TABLE_FIELDS } from './hash-directory.ts';
+import {
+  assertTable,
+  ENTRY_FIELDS,
+  HashDirectory,
+  type HashTableTypes,
+  TABLE_FIELDS,
+} from './hash-directory.ts';
 import type { Mutator } from './mutator.ts';
 import type { Persistent } from './persistent.ts';
 import { type Local, NULL, type Ref } from './ref.ts';
@@ -44,14 +50,16 @@ export class InternTable {
     this.#handle = mutator.persist(ref);
   }
 
-  /** Makes an empty table. A safepoint. @param types what `heap.defineInternTable()` returned. */
+  /** Makes an empty table. A safepoint. @param types what `heap.defineInternTable()` returned. @throws TospaceError ERR_TYPE */
   static create(mutator: Mutator, types: InternTableTypes): InternTable {
+    assertTable(mutator, types, 'InternTable');
     const directory = directoryOf(mutator, types);
     return new InternTable(mutator, types, directory, directory.create());
   }
 
-  /** Opens a table that exists already: the `ref` of another one. */
+  /** Opens a table that exists already: the `ref` of another one. @throws TospaceError ERR_TYPE */
   static open(mutator: Mutator, types: InternTableTypes, ref: Ref): InternTable {
+    assertTable(mutator, types, 'InternTable', ref);
     return new InternTable(mutator, types, directoryOf(mutator, types), ref);
   }
 

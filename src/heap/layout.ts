@@ -192,12 +192,10 @@ export const CTL_CYCLES_DONE = 49;
 export const CTL_PHASE = 50;
 /** Completed cycles; also the number of the current one. */
 export const CTL_CYCLE = 51;
-/** HEAP_OPEN, HEAP_CLOSED or HEAP_FAILED. */
+/** HEAP_OPEN or HEAP_CLOSED. */
 export const CTL_HEAP_STATE = 52;
 /** Cycles that moved nothing because a step before the point of no return failed. */
 export const CTL_ABANDONED = 53;
-/** Pages built so far in the open window, for observers. */
-export const CTL_WINDOW_PAGES = 54;
 /** Microseconds that a mutator waits for every allocation buffer's worth of memory it takes, so that the cycle keeps up; 0 is not at all. */
 export const CTL_PACE_US = 57;
 /** 1 when threads are raised in pauses (gc/pause-priority.ts), 0 when they are not to be, -errno when the kernel refuses. */
@@ -369,7 +367,6 @@ export const PAUSE_FULL = 3;
 export const PAUSE_VERIFY = 4;
 /** Somebody looks at the heap; it is not the collector's pause (gc/inspect). */
 export const PAUSE_INSPECT = 5;
-export const PAUSE_KINDS = 6;
 
 // Phases of a cycle, in their order; the same names are used in logs and documents.
 export const PHASE_IDLE = 0;
@@ -382,7 +379,6 @@ export const PHASE_CLOSE = 6;
 
 export const HEAP_OPEN = 0;
 export const HEAP_CLOSED = 1;
-export const HEAP_FAILED = 2;
 
 // ---------------------------------------------------------------------------------------------------------------------------
 // Thread records: one per attached mutator thread. The thread writes its own record; the collector writes T_CURSOR and T_LIMIT
@@ -412,9 +408,6 @@ export const T_SHADOW_LIMIT = 21;
 /** float64 at this word: bytes of objects in retired buffers. */
 export const T_ALLOCATED_BYTES = 32;
 export const T_BUFFERS = 34;
-export const T_STALLS = 35;
-/** Faults whose whole latency this thread measured, see FAULT histogram. */
-export const T_FAULT_SAMPLES = 36;
 /** The block that the thread is preparing (zeroing, say) and its bytes; 0 bytes when there is none. */
 export const T_PENDING_BLOCK = 37;
 export const T_PENDING_BYTES = 38;

@@ -9,7 +9,8 @@ import { TospaceError } from '../errors.ts';
 import { Allocator } from './allocator.ts';
 import { arrayBytes } from './array-size.ts';
 import { AtomicFields } from './atomics.ts';
-import { CycleRequests } from './cycle-requests.ts';
+import type { RunBody, ScopeBody } from './bodies.ts';
+import { assertCollectOptions, type CollectOptions, CycleRequests } from './cycle-requests.ts';
 import { ExternalBytes } from './external.ts';
 import { FaultSampler } from './fault-sampler.ts';
 import { type GuestAbi, guestAbi } from './guest.ts';
@@ -34,7 +35,6 @@ import { type Persistent, PersistentTable, type SharedHandle } from './persisten
 import { type Local, NULL, type Ref } from './ref.ts';
 import { MutatorReferences } from './references.ts';
 import { ShadowStack } from './shadow-stack.ts';
-import type { Synchronous } from './synchronous.ts';
 import type { Tables } from './tables.ts';
 import { MutatorThread, type ThreadHost } from './thread.ts';
 import type { ArrayType, HeapType, RecordDescriptor } from './types.ts';
@@ -115,18 +115,22 @@ export class Mutator extends AtomicFields {
   // ------------------------------------------------------------------------------------------------------------------------
   // Running and safe regions
 
-  /** Leaves the safe region: until `leave`, this thread may touch the heap and must reach safepoints. Nests. */
+  /** Leaves the safe region: until `leave`, this thread may touch the heap and owes safepoints. Nests. @throws TospaceError ERR_STATE */
   enter(): void {
     this.#thread.enter();
   }
 
-  /** Enters the safe region: the thread may block or return to its event loop, and no pause waits for it. */
+  /** Enters the safe region: the thread may block or return to its event loop, and no pause waits for it. @throws TospaceError ERR_STATE */
   leave(): void {
     this.#thread.leave();
   }
 
-  /** Runs `body` as a mutator; outside of it the thread is in a safe region. `body` must be synchronous; an async function does not compile. */
-  run<T>(body: Synchronous<T>): T {
+  /**
+   * Runs `body` as a mutator; outside of it the thread is in a safe region. An async function does not compile, nor one that returns a
+   * reference: it would be stale at once. Return what was read from the object, or a handle (`persist`).
+   * @throws TospaceError ERR_STATE when the thread is detached or the heap closed; and what `body` throws.
+   */
+  run<T>(body: RunBody<T>): T {
     this.#thread.enter();
     try {
       return body();
@@ -137,9 +141,9 @@ export class Mutator extends AtomicFields {
 
   /**
    * Within `run`: a safe region while `body` runs, which may block and must not touch the heap. References held in variables are
-   * stale afterwards.
+   * stale afterwards, and none may be returned.
    */
-  blocking<T>(body: Synchronous<T>): T {
+  blocking<T>(body: RunBody<T>): T {
     return this.#thread.blocking(body);
   }
 
@@ -176,20 +180,20 @@ export class Mutator extends AtomicFields {
     );
   }
 
-  /** In a verifying heap: this thread has read `ref` from a root. */
+  /** In a verifying heap: this thread has read `ref` from a root. @internal */
   noteReference(_ref: Ref): void {}
 
-  /** Throws unless the thread runs as a mutator. */
+  /** Throws unless the thread runs as a mutator. @internal */
   assertRunning(): void {
     this.#thread.assertRunning();
   }
 
-  /** False when the thread is detached or the heap is closed. */
+  /** False when the thread is detached or the heap is closed. @internal */
   get usable(): boolean {
     return this.#thread.usable;
   }
 
-  /** Ends this thread's use of the heap and releases its roots, persistent ones too. Detaching twice does nothing. */
+  /** Ends the thread's use of the heap and releases all its roots. Twice does nothing. @throws TospaceError ERR_STATE in `run` */
   detach(): void {
     this.#thread.assertDetachable();
     if (this.#thread.usable) this.#persistents.closeAll();
@@ -205,7 +209,7 @@ export class Mutator extends AtomicFields {
     this.detach();
   }
 
-  /** The thread is exiting: it will touch the heap no more, whatever it was in the middle of. */
+  /** The thread is exiting: it will touch the heap no more, whatever it was in the middle of. @internal */
   abandon(): void {
     this.#thread.abandon();
   }
@@ -221,15 +225,15 @@ export class Mutator extends AtomicFields {
   }
 
   /**
-   * Runs a whole collection that begins after the call, and waits for its end. A safepoint.
-   * @param release also give free memory back to the system.
+   * Runs a whole collection that begins after the call, and waits for its end. A safepoint. Under the collector `none` it does nothing.
    * @throws TospaceError when the collection was given up and moved nothing; the heap is as it was. ERR_SYSCALL: the kernel refused a
-   * step. ERR_TIMEOUT: a thread, which the message names, did not reach a safepoint.
+   * step. ERR_TIMEOUT: a thread, which the message names, did not reach a safepoint. ERR_OPTION: an option that there is not.
    */
-  collect(release = false): void {
+  collect(options: CollectOptions = {}): void {
+    assertCollectOptions(options);
     this.#thread.assertRunning();
     if (!this.#options.collects) return;
-    this.#requests.collect(release, (wait) => this.#thread.blocking(wait));
+    this.#requests.collect(options, (wait) => this.#thread.blocking(wait));
     this.#thread.assertUsable();
   }
 
@@ -454,21 +458,23 @@ export class Mutator extends AtomicFields {
   // ------------------------------------------------------------------------------------------------------------------------
   // Handles
 
-  /** Makes a scoped handle. It is released when the enclosing scope ends, or with `truncate`. */
+  /** Makes a scoped handle, released when the enclosing `scope` ends (`run` is none). @throws TospaceError ERR_HANDLE: the stack is full */
   local<Name extends string>(ref: Ref<Name>): Local<Name> {
     return this.shadowStack.push(ref);
   }
 
+  /** What a scoped handle refers to now. @throws TospaceError ERR_HANDLE, where `verify` is `full`, when its scope has ended */
   get<Name extends string>(local: Local<Name>): Ref<Name> {
     return this.shadowStack.get(local);
   }
 
+  /** Lets a scoped handle refer to another object, or to null. @throws as {@link get} */
   set<Name extends string>(local: Local<Name>, ref: Ref<NoInfer<Name>>): void {
     this.shadowStack.set(local, ref);
   }
 
-  /** Runs `body` and releases the handles it made. */
-  scope<T>(body: Synchronous<T>): T {
+  /** Runs `body` and releases the handles it made. It may return a reference, which is none of them; a handle does not compile. */
+  scope<T>(body: ScopeBody<T>): T {
     const depth = this.shadowStack.depth;
     try {
       return body();
@@ -477,8 +483,8 @@ export class Mutator extends AtomicFields {
     }
   }
 
-  /** Makes a handle that lives until it is closed, or the thread detaches or ends. */
-  persist(ref: Ref): Persistent {
+  /** Makes a handle that lives until it is closed, or the thread detaches or ends. @throws TospaceError ERR_HANDLE when all are in use */
+  persist<Name extends string>(ref: Ref<Name>): Persistent<Name> {
     return this.#persistents.create(ref);
   }
 

@@ -60,9 +60,10 @@ const isLink = (word: number): boolean => word < 0 && word >= ~0xffffff;
 
 /**
  * A handle that keeps its object alive until it is closed, or its thread detaches or ends. Not tied to a scope. Another thread may borrow
- * it; a borrowed handle reads and writes the same slot, and keeps nothing alive by itself.
+ * it; a borrowed handle reads and writes the same slot, and keeps nothing alive by itself. `Name` as for {@link Ref}.
  */
-export class Persistent {
+// biome-ignore lint/suspicious/noExplicitAny: as for Ref
+export class Persistent<Name extends string = any> {
   readonly #table: PersistentTable;
   readonly #index: number;
   /** Of a borrowed handle: the use of the slot that it belongs to. */
@@ -75,7 +76,7 @@ export class Persistent {
     this.#borrowed = borrowed;
   }
 
-  /** What another thread needs for `mutator.borrow`. */
+  /** What another thread needs for `mutator.borrow`. @throws TospaceError ERR_HANDLE when it is closed */
   share(): SharedHandle {
     const slot = this.#slot();
     return { slot, use: this.#borrowed ?? this.#table.useOf(slot) };
@@ -90,16 +91,16 @@ export class Persistent {
     return this.#index;
   }
 
-  /** @throws TospaceError ERR_HANDLE when it was closed, by its owner if it is borrowed. */
-  get(): Ref {
+  /** What it refers to now. @throws TospaceError ERR_HANDLE when it was closed, by its owner if it is borrowed. */
+  get(): Ref<Name> {
     const slot = this.#slot();
     return this.#borrowed === undefined
       ? this.#table.load(slot)
       : this.#table.loadBorrowed(slot, this.#borrowed);
   }
 
-  /** @throws as {@link get} */
-  set(ref: Ref): void {
+  /** Lets it refer to another object, or to null. @throws as {@link get} */
+  set(ref: Ref<NoInfer<Name>>): void {
     const slot = this.#slot();
     if (this.#borrowed === undefined) this.#table.store(slot, ref);
     else this.#table.storeBorrowed(slot, this.#borrowed, ref);

@@ -1,12 +1,11 @@
 // One thread's standing with the collector: attached or not, running or in a safe region, and what it does when it is stopped.
 
-import { invariant, TospaceError } from '../errors.ts';
+import { TospaceError } from '../errors.ts';
 import type { Histogram } from './histogram.ts';
 import {
   CTL_CYCLE,
   CTL_HEAP_STATE,
   CTL_STOP,
-  HEAP_CLOSED,
   HEAP_OPEN,
   HISTOGRAM_FLIP,
   HISTOGRAM_FULL,
@@ -105,7 +104,11 @@ export class MutatorThread {
   }
 
   leave(): void {
-    invariant(this.#depth > 0, 'every leave() follows an enter()');
+    if (this.#depth === 0) {
+      throw new TospaceError('ERR_STATE', 'leave() without enter(): the thread is in a safe region already', {
+        hint: 'Call leave() once for each enter(), or use mutator.run(() => …).',
+      });
+    }
     if (--this.#depth === 0) this.#rest();
   }
 
@@ -146,15 +149,10 @@ export class MutatorThread {
         hint: 'Attach again with heap.attach().',
       });
     }
-    const state = Atomics.load(this.#control, CTL_HEAP_STATE);
-    if (state !== HEAP_OPEN) {
-      throw new TospaceError(
-        'ERR_STATE',
-        state === HEAP_CLOSED ? 'the heap is closed' : 'the heap has failed',
-        {
-          hint: 'Create a new heap; references and handles of this one mean nothing any more.',
-        },
-      );
+    if (Atomics.load(this.#control, CTL_HEAP_STATE) !== HEAP_OPEN) {
+      throw new TospaceError('ERR_STATE', 'the heap is closed', {
+        hint: 'Create a new heap; references and handles of this one mean nothing any more.',
+      });
     }
   }
 
@@ -168,10 +166,10 @@ export class MutatorThread {
 
   /** Throws when the thread is in the middle of something. */
   assertDetachable(): void {
-    invariant(
-      this.#depth === 0 && this.#blocked === 0,
-      'a thread detaches from a safe region, not from within run()',
-    );
+    if (this.#depth === 0 && this.#blocked === 0) return;
+    throw new TospaceError('ERR_STATE', 'a mutator cannot be detached from within run() or blocking()', {
+      hint: 'Let them return first.',
+    });
   }
 
   /** Gives the record back; `last` runs as a mutator just before, when the heap still exists. Detaching twice does nothing. */

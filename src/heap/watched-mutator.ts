@@ -2,10 +2,11 @@
 // passed (reference-watch.ts). The other half, which checks the operations, is checked-mutator.ts.
 
 import { TospaceError } from '../errors.ts';
+import type { RunBody } from './bodies.ts';
+import type { CollectOptions } from './cycle-requests.ts';
 import { Mutator, type MutatorOptions } from './mutator.ts';
 import type { Ref } from './ref.ts';
 import { ReferenceWatch } from './reference-watch.ts';
-import type { Synchronous } from './synchronous.ts';
 import type { Tables } from './tables.ts';
 import type { ThreadHost } from './thread.ts';
 import type { ArrayType, RecordDescriptor } from './types.ts';
@@ -65,7 +66,7 @@ export class WatchedMutator extends Mutator {
     if (--this.#depth === 0) this.#watch.pass('leave');
   }
 
-  override run<T>(body: Synchronous<T>): T {
+  override run<T>(body: RunBody<T>): T {
     if (this.#depth > 0) return super.run(body);
     return this.#passing('run', () =>
       super.run((() => {
@@ -75,11 +76,11 @@ export class WatchedMutator extends Mutator {
         } finally {
           this.#depth--;
         }
-      }) as Synchronous<T>),
+      }) as RunBody<T>),
     );
   }
 
-  override blocking<T>(body: Synchronous<T>): T {
+  override blocking<T>(body: RunBody<T>): T {
     return this.#passing('blocking', () => super.blocking(body));
   }
 
@@ -87,8 +88,8 @@ export class WatchedMutator extends Mutator {
     this.#passing('safepoint', () => super.safepoint());
   }
 
-  override collect(release = false): void {
-    this.#passing('collect', () => super.collect(release));
+  override collect(options?: CollectOptions): void {
+    this.#passing('collect', () => super.collect(options));
   }
 
   override allocate<const Name extends string>(type: RecordDescriptor<Name>): Ref<Name> {

@@ -8,7 +8,13 @@
 // one map; each operation takes the map's lock (hash-directory.ts). `set` is a safepoint, nothing else is.
 
 import { TospaceError } from '../errors.ts';
-import { ENTRY_FIELDS, HashDirectory, type HashTableTypes, TABLE_FIELDS } from './hash-directory.ts';
+import {
+  assertTable,
+  ENTRY_FIELDS,
+  HashDirectory,
+  type HashTableTypes,
+  TABLE_FIELDS,
+} from './hash-directory.ts';
 import type { Mutator } from './mutator.ts';
 import type { Persistent } from './persistent.ts';
 import { NULL, type Ref } from './ref.ts';
@@ -41,14 +47,16 @@ export class HeapWeakMap {
     this.#handle = mutator.persist(ref);
   }
 
-  /** Makes an empty map. A safepoint. @param types what `heap.defineWeakMap()` returned. */
+  /** Makes an empty map. A safepoint. @param types what `heap.defineWeakMap()` returned. @throws TospaceError ERR_TYPE */
   static create(mutator: Mutator, types: WeakMapTypes): HeapWeakMap {
+    assertTable(mutator, types, 'WeakMap');
     const directory = directoryOf(mutator, types);
     return new HeapWeakMap(mutator, types, directory, directory.create());
   }
 
-  /** Opens a map that exists already: the `ref` of another one. */
+  /** Opens a map that exists already: the `ref` of another one. @throws TospaceError ERR_TYPE */
   static open(mutator: Mutator, types: WeakMapTypes, ref: Ref): HeapWeakMap {
+    assertTable(mutator, types, 'WeakMap', ref);
     return new HeapWeakMap(mutator, types, directoryOf(mutator, types), ref);
   }
 

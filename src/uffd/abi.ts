@@ -14,7 +14,6 @@ export const MAP_FIXED = 0x10;
 export const MAP_ANONYMOUS = 0x20;
 /** Charges no commit: an address reservation must not count as memory. */
 export const MAP_NORESERVE = 0x4000;
-export const MAP_POPULATE = 0x8000;
 /** Pages of the pool of huge pages: ENOMEM where none is reserved. */
 export const MAP_HUGETLB = 0x40000;
 /** Linux 4.17: EEXIST instead of replacing. */
@@ -51,7 +50,6 @@ export const MADV_REMOVE = 9;
 export const MADV_DONTFORK = 10;
 export const MADV_HUGEPAGE = 14;
 export const MADV_NOHUGEPAGE = 15;
-export const MADV_DONTDUMP = 16;
 /** Linux 5.14. On a registered range these go through the userfaultfd and block. */
 export const MADV_POPULATE_READ = 22;
 export const MADV_POPULATE_WRITE = 23;
@@ -60,7 +58,6 @@ export const MADV_COLLAPSE = 25;
 
 // --- memfd_create(2), fallocate(2), eventfd(2), open(2) -----------------------------------------------------
 export const MFD_CLOEXEC = 1;
-export const MFD_ALLOW_SEALING = 2;
 
 export const FALLOC_FL_KEEP_SIZE = 1;
 export const FALLOC_FL_PUNCH_HOLE = 2;
@@ -75,7 +72,6 @@ export const EFD_CLOEXEC: number = O_CLOEXEC;
 
 // --- poll(2) ------------------------------------------------------------------------------------------------
 // struct pollfd, 8 bytes: s32 fd; s16 events; s16 revents. As two Int32: [fd, events | revents << 16].
-export const POLLFD_BYTES = 8;
 export const POLLIN = 0x001;
 export const POLLERR = 0x008;
 export const POLLHUP = 0x010;
@@ -84,7 +80,6 @@ export const POLLNVAL = 0x020;
 // --- signal(7), rt_sigaction(2) -----------------------------------------------------------------------------
 export const SIGBUS = 7;
 export const SIGKILL = 9;
-export const SIGUSR1 = 10;
 export const SIGUSR2 = 12;
 export const SIGCHLD = 17;
 
@@ -109,7 +104,6 @@ export const SYS_READ = 0;
 export const SYS_WRITE = 1;
 export const SYS_OPEN = 2;
 export const SYS_POLL = 7;
-export const SYS_MMAP = 9;
 export const SYS_MUNMAP = 11;
 export const SYS_RT_SIGACTION = 13;
 export const SYS_RT_SIGRETURN = 15;
@@ -126,7 +120,6 @@ export const SYS_SETGROUPS = 116;
 export const SYS_SETRESUID = 117;
 export const SYS_PRCTL = 157;
 export const SYS_GETTID = 186;
-export const SYS_FUTEX = 202;
 export const SYS_EXIT_GROUP = 231;
 export const SYS_TGKILL = 234;
 export const SYS_FALLOCATE = 285;

@@ -1,5 +1,5 @@
 // Page-fault messages, decoded in place.
-import { invariant } from '../errors.ts';
+import { invariant, TospaceError } from '../errors.ts';
 import { UFFD_EVENT_PAGEFAULT, UFFD_MSG_BYTES } from './abi.ts';
 import { EAGAIN, EINTR } from './errno.ts';
 import type { Kernel } from './kernel.ts';
@@ -17,12 +17,11 @@ export class FaultReader {
   /**
    * @param fd a non-blocking userfaultfd
    * @param capacity messages per read, at least 1. More than the number of threads that can fault is never needed
+   * @throws TospaceError `ERR_OPTION` for another capacity
    */
   constructor(kernel: Kernel, fd: number, capacity: number = 64) {
-    invariant(
-      Number.isInteger(capacity) && capacity >= 1,
-      `the capacity of a fault reader is at least 1: ${capacity}`,
-    );
+    if (!Number.isInteger(capacity) || capacity < 1)
+      throw new TospaceError('ERR_OPTION', `capacity must be an integer of at least 1, not ${capacity}`);
     this.#kernel = kernel;
     this.#fd = fd;
     this.#words = new Uint32Array(capacity * WORDS);

@@ -1,5 +1,6 @@
 // A kernel that fails or dawdles at chosen calls. Test machinery that ships: an embedder can use it to test its own handling.
 import { TospaceError } from '../errors.ts';
+import { assertKeys, type KeysOf } from '../known-keys.ts';
 import { EINTR } from './errno.ts';
 import type { Kernel } from './kernel.ts';
 
@@ -21,6 +22,16 @@ export interface InjectionRule {
   readonly delayMs?: number;
 }
 
+const RULE_KEYS: KeysOf<InjectionRule> = {
+  call: true,
+  nth: true,
+  every: true,
+  thread: true,
+  request: true,
+  errno: true,
+  delayMs: true,
+};
+
 /** Rules are tried in order; each counts its own calls; delays add up, and the first errno wins. */
 export type InjectionPlan = ReadonlyArray<InjectionRule>;
 
@@ -39,7 +50,7 @@ type AnyCall = (...args: unknown[]) => number;
  * Wraps a kernel so that the plan's rules strike. Counts are per wrapper, and thus per thread.
  * A `close` that is told to fail closes the descriptor all the same, as Linux does: an injected error must not leak one.
  * @param thread the name that rules with a `thread` are compared with
- * @throws TospaceError `ERR_OPTION` for an `nth` below 1
+ * @throws TospaceError `ERR_OPTION` for an `nth` below 1, and for a rule with a key that there is not
  * @returns the wrapped kernel, and `calls`: how often each method was called so far
  */
 export function injectFaults(
@@ -47,7 +58,9 @@ export function injectFaults(
   plan: InjectionPlan,
   thread?: string,
 ): Kernel & { readonly calls: ReadonlyMap<string, number> } {
-  for (const { call, nth } of plan) {
+  for (const rule of plan) {
+    assertKeys('a rule of injection', rule, RULE_KEYS);
+    const { call, nth } = rule;
     if (!Number.isInteger(nth) || nth < 1) {
       throw new TospaceError(
         'ERR_OPTION',

@@ -1,5 +1,6 @@
 // A file in memory (shmem) that lives as long as its descriptor or a mapping of it. The storage behind every window.
 import { TospaceError } from '../errors.ts';
+import { assertKeys, type KeysOf } from '../known-keys.ts';
 import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
@@ -19,6 +20,8 @@ export interface MemfdMapOptions {
   /** PROT_* bits. Default PROT_READ | PROT_WRITE. */
   readonly prot?: number;
 }
+
+const MAP_KEYS: KeysOf<MemfdMapOptions> = { offset: true, prot: true };
 
 export class Memfd implements Disposable {
   readonly #kernel: Kernel;
@@ -66,9 +69,10 @@ export class Memfd implements Disposable {
   /**
    * Maps `length` bytes of the file at `addr`, MAP_SHARED | MAP_FIXED: **whatever was there is replaced**, so the place must
    * be the caller's own, a reservation or a window. Both are page-aligned. Drops a userfaultfd registration of the range.
-   * @throws TospaceError `ERR_STATE` after close, else as {@link check}
+   * @throws TospaceError `ERR_STATE` after close, `ERR_OPTION` for the address 0 or an option that there is not, else as {@link check}
    */
   map(addr: number, length: number, options: MemfdMapOptions = {}): void {
+    assertKeys('Memfd.map', options, MAP_KEYS);
     const { offset = 0, prot = PROT_READ | PROT_WRITE } = options;
     const fd = this.#open();
     // MAP_FIXED at 0 would be refused on most systems and be a disaster on the others.

@@ -17,6 +17,7 @@
 // With more than 512 regions the kernel (seen on 6.18) may leave walk_end at the last flush of a buffer of its own, although
 // the whole range was scanned. So walk_end does not say whether a scan is complete: `resumeAt` does.
 import { TospaceError } from '../errors.ts';
+import { assertKeys, type KeysOf } from '../known-keys.ts';
 import {
   O_CLOEXEC,
   O_RDONLY,
@@ -49,6 +50,15 @@ export interface PagemapScanOptions {
   /** Stop when so many pages were reported. Default 0: only the capacity limits. */
   readonly pagesMax?: number;
 }
+
+const SCAN_KEYS: KeysOf<PagemapScanOptions> = {
+  flags: true,
+  mask: true,
+  anyOf: true,
+  inverted: true,
+  report: true,
+  pagesMax: true,
+};
 
 /** Scans page tables of this process. Holds the regions of its last scan. Not safe for use from two threads. */
 export class PagemapScan implements Disposable {
@@ -87,6 +97,7 @@ export class PagemapScan implements Disposable {
    *   WP_ASYNC and PM_SCAN_CHECK_WPASYNC is set, -ENOTTY before Linux 6.7, -EBADF after close
    */
   scan(start: number, length: number, options: PagemapScanOptions = {}): number {
+    assertKeys('PagemapScan.scan', options, SCAN_KEYS);
     const { flags = 0, mask = PAGE_IS_WRITTEN, anyOf = 0, inverted = 0, pagesMax = 0 } = options;
     const { report = mask | anyOf } = options;
     const regions = addressOf(this.#regions);

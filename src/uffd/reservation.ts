@@ -1,6 +1,7 @@
 // Address space that is ours before anything is put there. A place that merely looks free is never a MAP_FIXED target: between
 // the look and the call a thread stack or a library may have been mapped there, and would be torn away without an error.
-import { invariant, TospaceError } from '../errors.ts';
+import { TospaceError } from '../errors.ts';
+import { assertKeys, type KeysOf } from '../known-keys.ts';
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, PROT_NONE } from './abi.ts';
 import { check, hex } from './check.ts';
 import type { Kernel } from './kernel.ts';
@@ -16,6 +17,7 @@ export interface ReserveOptions {
   readonly congruentTo?: number;
 }
 
+const RESERVE_KEYS: KeysOf<ReserveOptions> = { alignBytes: true, congruentTo: true };
 const RESERVE_FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
 export class Reservation implements Disposable {
@@ -38,6 +40,7 @@ export class Reservation implements Disposable {
    *   of mappings is limited; nothing is left behind
    */
   static reserve(kernel: Kernel, bytes: number, options: ReserveOptions = {}): Reservation {
+    assertKeys('Reservation.reserve', options, RESERVE_KEYS);
     const page = kernel.getpagesize();
     const { alignBytes = page, congruentTo = 0 } = options;
     if (!Number.isSafeInteger(bytes) || bytes <= 0 || bytes % page !== 0) {
@@ -79,14 +82,16 @@ export class Reservation implements Disposable {
   /**
    * Puts fresh PROT_NONE memory over a range of the reservation (default: all of it), in place of whatever is mapped there.
    * The address stays ours throughout. Costs the release of the page tables that were there: 80 ms per GiB.
-   * @throws TospaceError `ERR_INVARIANT` for a range outside, `ERR_STATE` after close, else as {@link check}
+   * @throws TospaceError `ERR_OPTION` for a range outside, `ERR_STATE` after close, else as {@link check}
    */
   reset(addr: number = this.address, length: number = this.address + this.bytes - addr): void {
     if (this.#closed) throw new TospaceError('ERR_STATE', 'the reservation is closed');
-    invariant(
-      addr >= this.address && length > 0 && addr + length <= this.address + this.bytes,
-      `a reset of ${hex(addr)}+${hex(length)} lies inside the reservation ${hex(this.address)}+${hex(this.bytes)}`,
-    );
+    if (!(addr >= this.address && length > 0 && addr + length <= this.address + this.bytes)) {
+      throw new TospaceError(
+        'ERR_OPTION',
+        `${hex(addr)}+${hex(length)} lies outside the reservation ${hex(this.address)}+${hex(this.bytes)}`,
+      );
+    }
     check(
       this.#kernel.mmap(addr, length, PROT_NONE, RESERVE_FLAGS | MAP_FIXED, -1, 0),
       'mmap',

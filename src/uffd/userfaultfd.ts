@@ -1,5 +1,6 @@
 // A userfaultfd: the descriptor through which the page faults of registered memory reach us, and pages go back.
 import { TospaceError } from '../errors.ts';
+import { assertKeys, type KeysOf } from '../known-keys.ts';
 import {
   O_CLOEXEC,
   O_NONBLOCK,
@@ -65,6 +66,9 @@ export function openUserModeOnly(kernel: Kernel): number {
   return kernel.userfaultfd(OPEN_FLAGS | UFFD_USER_MODE_ONLY);
 }
 
+const OPEN_KEYS: KeysOf<UserfaultfdOptions> = { kind: true, features: true };
+const KINDS: readonly string[] = ['auto', 'full', 'user-mode-only'];
+
 /**
  * Not safe for use from two threads: each thread that serves the same descriptor has its own object, through
  * {@link Userfaultfd.adopt}.
@@ -103,11 +107,15 @@ export class Userfaultfd implements Disposable {
 
   /**
    * Opens a userfaultfd, close-on-exec and non-blocking. Linux 4.3; the user-mode-only kind 5.11.
-   * @throws TospaceError `ERR_OPTION` for EVENT_* features and SIGBUS; `ERR_PERMISSION`, `ERR_UNSUPPORTED` or `ERR_SYSCALL` when the
+   * @throws TospaceError `ERR_OPTION` for EVENT_* features and SIGBUS, another kind or option; `ERR_PERMISSION`, `ERR_UNSUPPORTED` or `ERR_SYSCALL` when the
    *   kind asked for cannot be had: the message lists each way that was tried, the hint says how to allow one
    */
   static open(kernel: Kernel, options: UserfaultfdOptions = {}): Userfaultfd {
+    assertKeys('Userfaultfd.open', options, OPEN_KEYS);
     const { kind = 'auto', features = 0n } = options;
+    if (!KINDS.includes(kind)) {
+      throw new TospaceError('ERR_OPTION', `kind must be one of ${KINDS.join(', ')}, not ${String(kind)}`);
+    }
     if ((features & UFFD_FEATURES_EVENT) !== 0n) {
       throw new TospaceError(
         'ERR_OPTION',

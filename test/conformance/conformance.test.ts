@@ -23,7 +23,7 @@ const EXACT = CHECKS.filter((check) => check !== 'history');
 function variant(name: string, checks: readonly CheckName[]): Promise<ConformanceReport> {
   const { href } = new URL(`./variants.mjs?variant=${name}`, import.meta.url);
   // Without a safepoint a cycle is waited for: not for as long as by default.
-  const timeoutMs = name === 'no-poll' ? 20_000 : 60_000;
+  const timeoutMs = name === 'no-poll' ? '20s' : '60s';
   return conformance({ ...skeleton, name, module: href }, { seed: SEED, checks, timeoutMs });
 }
 
@@ -98,8 +98,20 @@ test.each<object>([
   { effort: 0 },
   { seed: 'one' },
   { timeoutMs: 0.5 },
+  { timeoutMs: '20min' },
+  { onCheck: 'each' },
+  { check: ['size'] },
 ])('%j would pass without a check, and is refused', async (options) => {
   await expect(conformance(skeleton, options)).rejects.toMatchObject({ code: 'ERR_OPTION' });
+});
+
+test('options of the heap that are the kit’s are refused', async () => {
+  const greedy = { ...skeleton, heap: { heap: '64MiB' } } as never;
+  await expect(conformance(greedy, { checks: ['size'] })).rejects.toMatchObject({
+    code: 'ERR_OPTION',
+    message: 'embedder.heap: there is no option heap',
+    hint: expect.stringContaining('persistentSlots'),
+  });
 });
 
 test('an embedder without its module is refused', async () => {
@@ -108,6 +120,46 @@ test('an embedder without its module is refused', async () => {
   await expect(conformance(undefined as never)).rejects.toMatchObject({ code: 'ERR_OPTION' });
 });
 
-test('a description that does not even load is an error, not a finding', async () => {
-  await expect(variant('throws-at-once', ['size'])).rejects.toThrow('no such machine');
+test('a hook that throws where nothing is wrong with the heap is an error, not a finding', async () => {
+  await expect(variant('throws-at-once', ['size'])).rejects.toMatchObject({
+    code: 'ERR_WORKER',
+    message: 'the check size could not be run: no such machine',
+    hint: expect.stringContaining('hook'),
+    cause: expect.objectContaining({
+      message: 'no such machine',
+      stack: expect.stringContaining('variants.mjs'),
+    }),
+  });
+});
+
+test.each([
+  ['that is not there', new URL('./not-there.mjs', import.meta.url).href, /not-there/],
+  ['with an error', 'data:text/javascript,throw new RangeError("while loading")', /^while loading$/],
+  [
+    'without an embedder',
+    'data:text/javascript,export const embedder = {};',
+    /no embedder as its default export/,
+  ],
+])('a module %s is a typed error', async (_, module, why) => {
+  await expect(conformance({ ...skeleton, module }, { seed: SEED, checks: ['size'] })).rejects.toMatchObject({
+    code: 'ERR_OPTION',
+    message: expect.stringMatching(/^embedder\.module does not load: /),
+    hint: expect.stringContaining('import.meta.url'),
+    cause: expect.objectContaining({ message: expect.stringMatching(why) }),
+  });
+});
+
+test.each<[string, () => void]>([
+  [
+    'throws',
+    () => {
+      throw new Error('mine');
+    },
+  ],
+  ['rejects', () => Promise.reject(new Error('mine'))],
+])('conformance rejects with what onCheck %s, and goes no further', async (_, onCheck) => {
+  const told = vi.fn(onCheck);
+  const options = { seed: SEED, checks: ['size', 'hooks'], onCheck: told } as const;
+  await expect(conformance(skeleton, options)).rejects.toThrow('mine');
+  expect(told).toHaveBeenCalledTimes(1);
 });

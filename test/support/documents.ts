@@ -66,6 +66,35 @@ export function compile({ source }: Program): string {
   return ts.transpileModule(asserting, { compilerOptions }).outputText;
 }
 
+/** What the compiler says of the programs, as a reader's would who has not asked for more than `strict`. */
+export function typeErrors(programs: readonly Program[]): string[] {
+  const options: ts.CompilerOptions = {
+    target: ts.ScriptTarget.ES2022,
+    lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
+    module: ts.ModuleKind.NodeNext,
+    strict: true,
+    // Functions in documents do not say of what type their parameters are.
+    noImplicitAny: false,
+    noEmit: true,
+    skipLibCheck: true,
+    types: ['node'],
+  };
+  const sources = new Map(
+    programs.map(({ document, line, source }) => [
+      join(ROOT, `${document}.${line}.ts`),
+      `${source}\nexport {};`,
+    ]),
+  );
+  const host = ts.createCompilerHost(options);
+  const { fileExists, readFile } = host;
+  host.fileExists = (name) => sources.has(name) || fileExists(name);
+  host.readFile = (name) => sources.get(name) ?? readFile(name);
+  const program = ts.createProgram([...sources.keys()], options, host);
+  return ts
+    .getPreEmitDiagnostics(program)
+    .map((diagnostic) => ts.formatDiagnostic(diagnostic, { ...host, getCurrentDirectory: () => ROOT }));
+}
+
 export interface CommandLine {
   readonly document: string;
   readonly line: number;

@@ -1,16 +1,25 @@
 // What must compile, and what must not: checked by `npm run typecheck`, never run. A line under @ts-expect-error that compiles is an error.
 import {
+  attachHeap,
   createHeap,
+  type Heap,
   type HeapAccess,
+  type HeapGraph,
   type HeapOptions,
+  HeapWeakMap,
   type Local,
   type Mutator,
   NULL,
   parseOptions,
+  type Persistent,
   type RecordType,
   type Ref,
-  type Synchronous,
+  type RunBody,
+  type ScopeBody,
+  type SharedHeap,
 } from 'tospace';
+import * as tospace from 'tospace';
+import { conformance, type Embedder } from 'tospace/conformance';
 import { expectTypeOf } from 'vitest';
 
 export function references(heap: HeapAccess, m: Mutator): void {
@@ -102,10 +111,110 @@ export function bodies(m: Mutator): void {
   m.scope(async () => {});
   // @ts-expect-error it would wait for nothing
   m.blocking(() => Promise.resolve());
-  const passOn = <T>(body: Synchronous<T>): T => m.run(body);
+  const passOn = <T>(body: RunBody<T>): T => m.run(body);
+  const passOnToScope = <T>(body: ScopeBody<T>): T => m.scope(body);
+  const passOnToBlocking = <T>(body: RunBody<T>): T => m.blocking(body);
   expectTypeOf(passOn(() => 'text')).toEqualTypeOf<string>();
+  expectTypeOf(passOnToScope(() => 'text')).toEqualTypeOf<string>();
+  expectTypeOf(passOnToBlocking(() => 'text')).toEqualTypeOf<string>();
   // @ts-expect-error passed on or not
   passOn(async () => 1);
+  // @ts-expect-error passed on or not
+  passOnToScope(async () => 1);
+}
+
+export function whatLeaves(heap: HeapAccess, m: Mutator): void {
+  const Cell = heap.defineRecord('Cell', { next: 'ref', value: 'i32' });
+  const cell = m.allocate(Cell);
+  const local = m.local(cell);
+
+  // A raw reference does not leave `run`, nor `blocking`: it is stale there.
+  // @ts-expect-error a reference
+  m.run(() => m.allocate(Cell));
+  // @ts-expect-error read from a field
+  m.run(() => m.getRef(cell, Cell.offset.next));
+  // @ts-expect-error read from a handle
+  m.blocking(() => m.get(local));
+  // @ts-expect-error perhaps a reference
+  m.run(() => (m.length(cell) > 0 ? cell : undefined));
+  // @ts-expect-error nor does it in an array
+  m.run(() => [cell]);
+  // @ts-expect-error or a tuple
+  m.run(() => [1, cell] as const);
+  // @ts-expect-error or an object
+  m.run(() => ({ size: 1, head: cell }));
+  m.run(() => {
+    // @ts-expect-error in a nested run neither: that is what scope is for
+    m.run(() => cell);
+  });
+  const through = (body: RunBody<Ref>): Ref => m.run(body);
+  // @ts-expect-error nor through a function that passes it on
+  through(() => cell);
+
+  // Persistent handles keep what is known, as those of scopes do.
+  const kept = m.persist(cell);
+  expectTypeOf(kept).toEqualTypeOf<Persistent<'Cell'>>();
+  m.getI32(kept.get(), Cell.offset.value);
+  kept.set(NULL);
+  kept.set(m.getRef(cell, Cell.offset.next));
+  // @ts-expect-error a reference to another type
+  kept.set(m.allocate(heap.defineRecord('Other', { next: 'ref' })));
+  const any: Persistent = kept;
+  any.set(m.allocate(heap.defineRecord('Other', { next: 'ref' })));
+
+  // What was read from an object does, and so do handles.
+  expectTypeOf(m.run(() => m.getI32(cell, Cell.offset.value))).toEqualTypeOf<number>();
+  expectTypeOf(m.run(() => m.persist(cell))).toEqualTypeOf<Persistent<'Cell'>>();
+  expectTypeOf(m.run(() => [m.persist(cell)])).toEqualTypeOf<Persistent<'Cell'>[]>();
+  expectTypeOf(m.run(() => HeapWeakMap.create(m, heap.defineWeakMap()))).toEqualTypeOf<HeapWeakMap>();
+  expectTypeOf(m.run(() => heap.snapshot())).toEqualTypeOf<HeapGraph>();
+  expectTypeOf(m.run(() => m.local(cell))).toEqualTypeOf<Local<'Cell'>>();
+  expectTypeOf(m.run(() => Cell)).toEqualTypeOf<typeof Cell>();
+  expectTypeOf(m.run(() => new Map([['a', 1]]))).toEqualTypeOf<Map<string, number>>();
+  expectTypeOf(m.run(() => JSON.parse('1'))).toBeAny();
+  expectTypeOf(m.run((): unknown => 1)).toBeUnknown();
+  expectTypeOf(m.run((): void => {})).toEqualTypeOf<void>();
+  expectTypeOf(
+    m.run((): never => {
+      throw new Error();
+    }),
+  ).toBeNever();
+
+  // A reference leaves a scope, which is no safepoint; its handles end there.
+  expectTypeOf(m.scope(() => m.get(local))).toEqualTypeOf<Ref<'Cell'>>();
+  expectTypeOf(m.scope(() => ({ head: cell }))).toEqualTypeOf<{ head: Ref<'Cell'> }>();
+  // @ts-expect-error a handle
+  m.scope(() => m.local(cell));
+  // @ts-expect-error nor does one in an array
+  m.scope(() => [m.local(cell)]);
+}
+
+export function graphs(m: Mutator, graph: HeapGraph): void {
+  for (const object of graph.objects()) {
+    graph.objectAt(object.address);
+    // @ts-expect-error where an object was is no reference to it
+    m.typeId(object.address);
+  }
+}
+
+export function listening(heap: Heap, shared: SharedHeap): void {
+  heap.on('cycle', () => {});
+  const access = attachHeap(shared);
+  // @ts-expect-error events are told to the thread that created the heap
+  access.on('cycle', () => {});
+  expectTypeOf<Heap>().toExtend<HeapAccess>();
+}
+
+export function onlyWays(m: Mutator): void {
+  // @ts-expect-error createHeap is the way to a heap
+  void (() => tospace.Heap.create());
+  // @ts-expect-error heap.attach is the way to a mutator
+  void tospace.Mutator;
+  // @ts-expect-error attachHeap is the way to a heap of another thread
+  void tospace.HeapAccess;
+  m.collect({ release: true });
+  // @ts-expect-error what true would mean, nobody could tell
+  m.collect(true);
 }
 
 export async function events(): Promise<void> {
@@ -113,7 +222,7 @@ export async function events(): Promise<void> {
   heap.on('cycle', ({ durationMs }) => expectTypeOf(durationMs).toEqualTypeOf<number>());
   // @ts-expect-error there is no such event
   heap.on('cycel', () => {});
-  heap.listener = { pause: ({ totalUs }) => expectTypeOf(totalUs).toEqualTypeOf<number>() };
+  heap.listener = { pause: ({ durationUs }) => expectTypeOf(durationUs).toEqualTypeOf<number>() };
   heap.listener = undefined;
 }
 
@@ -171,4 +280,15 @@ export async function options(): Promise<void> {
   >();
   // @ts-expect-error what really runs is not for changing
   heap.options.heap = 1;
+}
+
+export async function kit(embedder: Embedder): Promise<void> {
+  await conformance(embedder, { timeoutMs: '20s', checks: ['size'] });
+  // @ts-expect-error not a unit of durations
+  await conformance(embedder, { timeoutMs: '1min' });
+  // @ts-expect-error there is no such check
+  await conformance(embedder, { checks: ['sizes'] });
+  // @ts-expect-error sizes are the kit's
+  await conformance({ ...embedder, heap: { heap: '64MiB' } });
+  await conformance({ ...embedder, heap: { largeObject: '64KiB' } });
 }

@@ -66,7 +66,7 @@ function accessRow(
     '/proc/sys/vm/unprivileged_userfaultfd': settings.sysctl,
     '/proc/self/uid_map': settings.uidMap ?? INITIAL,
   });
-  return row(probe(k, { host }), 'uffd-access');
+  return row(probe({ kernel: k, host }), 'uffd-access');
 }
 
 describe('who refuses a userfaultfd', () => {
@@ -183,7 +183,7 @@ describe('control groups', () => {
   const GIB = 2 ** 30;
   const MEMINFO = `MemTotal:       ${(16 * GIB) / 1024} kB\n`;
   const ceiling = (files: Record<string, string>): ProbeRow =>
-    row(probe(kernel, { host: machine({ '/proc/meminfo': MEMINFO, ...files }) }), 'memory-ceiling');
+    row(probe({ kernel, host: machine({ '/proc/meminfo': MEMINFO, ...files }) }), 'memory-ceiling');
 
   test('version 2: the lowest limit on the way up counts', () => {
     const found = ceiling({
@@ -225,7 +225,7 @@ describe('control groups', () => {
       '/cg/memory.max': `${GIB / 4}\n`,
       '/cg/memory.current': `${GIB / 8}\n`,
     };
-    const report = probe(kernel, { host: machine(files) });
+    const report = probe({ kernel, host: machine(files) });
     expect(row(report, 'move-granularity')).toMatchObject({
       status: 'info',
       found: expect.stringMatching(/128 MiB/),
@@ -243,7 +243,7 @@ describe('control groups', () => {
 
   test('CPU time', () => {
     const quota = (files: Record<string, string>): ProbeRow =>
-      row(probe(kernel, { host: machine(files) }), 'cpu-quota');
+      row(probe({ kernel, host: machine(files) }), 'cpu-quota');
     const two = {
       '/proc/self/mountinfo': '30 23 0:26 / /cg rw - cgroup2 cgroup2 rw\n',
       '/proc/self/cgroup': '0::/a\n',
@@ -271,7 +271,7 @@ describe('limits', () => {
       '/proc/sys/vm/overcommit_memory': '2\n',
       '/proc/meminfo': 'CommitLimit:     8388608 kB\nCommitted_AS:    6291456 kB\n',
     });
-    expect(row(probe(kernel, { host }), 'limit-overcommit')).toMatchObject({
+    expect(row(probe({ kernel, host }), 'limit-overcommit')).toMatchObject({
       status: 'limited',
       found: expect.stringMatching(/2 GiB are left/),
       repair: 'sudo sysctl -w vm.overcommit_memory=0',
@@ -281,7 +281,7 @@ describe('limits', () => {
       ...kernel,
       mprotect: (addr, length, prot) => (length >= 2 ** 32 ? -ENOMEM : kernel.mprotect(addr, length, prot)),
     };
-    const report = probe(strict, { host });
+    const report = probe({ kernel: strict, host });
     expect(row(report, 'limit-address-space')).toMatchObject({
       status: 'missing',
       found: expect.stringMatching(/is 2/),
@@ -291,7 +291,7 @@ describe('limits', () => {
 
   test('mappings', () => {
     const host = machine({ '/proc/sys/vm/max_map_count': '600\n' });
-    expect(row(probe(kernel, { host }), 'limit-mappings')).toMatchObject({
+    expect(row(probe({ kernel, host }), 'limit-mappings')).toMatchObject({
       status: 'limited',
       values: { limit: 600 },
       repair: expect.stringMatching(/vm\.max_map_count/),
@@ -306,7 +306,7 @@ test('where no setting can be read, what can be tried still is', () => {
     count: () => undefined,
     access: () => -ENOENT,
   };
-  const report = probe(kernel, { host });
+  const report = probe({ kernel, host });
   expect(report.verdict.concurrent).toBe(true);
   // Only what the kernel tells by such a file is not known.
   expect(report.rows.filter((found) => found.required && found.status === 'missing')).toEqual([]);

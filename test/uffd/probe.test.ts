@@ -34,7 +34,7 @@ const always = (rule: Omit<InjectionRule, 'nth' | 'every'>): InjectionRule => ({
   nth: 1,
   every: true,
 });
-const probeWith = (...rules: InjectionRule[]): ProbeReport => probe(injectFaults(kernel, rules));
+const probeWith = (...rules: InjectionRule[]): ProbeReport => probe({ kernel: injectFaults(kernel, rules) });
 const row = (report: ProbeReport, id: string): ProbeRow => {
   const found = report.rows.find((candidate) => candidate.id === id);
   if (found === undefined) throw new Error(`the report has no row "${id}"`);
@@ -104,7 +104,7 @@ describe('this machine', () => {
   });
 
   test('a quick probe has the required rows, and says the same of them', () => {
-    const quick = probe(undefined, { quick: true });
+    const quick = probe({ quick: true });
     const { verdict } = quick;
     expect(quick.quick).toBe(true);
     expect(verdict).toEqual(report.verdict);
@@ -113,14 +113,14 @@ describe('this machine', () => {
     expect(quick.rows.every(({ required }) => required)).toBe(true);
     expect(brief(quick)).toEqual(brief(report));
     // The times of many of them: one may be interrupted.
-    const times = Array.from({ length: 50 }, () => probe(undefined, { quick: true }).elapsedMs);
+    const times = Array.from({ length: 50 }, () => probe({ quick: true }).elapsedMs);
     expect(Math.min(...times)).toBeLessThan(5);
   });
 
   test('is left as it was found', () => {
     const descriptors = openDescriptors();
     const account = accountMappings(kernel);
-    probe(account.kernel);
+    probe({ kernel: account.kernel });
     expect(openDescriptors()).toBe(descriptors);
     expect(account.mappedBytes()).toBe(0);
   });
@@ -151,9 +151,9 @@ describe('what is missing is said, with what to do', () => {
       ...kernel,
       userfaultfd: (flags) => ((flags & 1) === 0 ? -EPERM : kernel.userfaultfd(flags)),
     };
-    const report = probe(
-      injectFaults(unprivileged, [{ call: 'openDevice', nth: 1, every: true, errno: EACCES }]),
-    );
+    const report = probe({
+      kernel: injectFaults(unprivileged, [{ call: 'openDevice', nth: 1, every: true, errno: EACCES }]),
+    });
     expect(status(report, 'uffd-access')).toBe('limited');
     expect(status(report, 'uffd-full')).toBe('missing');
     expect(row(report, 'uffd-device')).toMatchObject({ status: 'missing', values: { errno: 'EACCES' } });
@@ -170,7 +170,7 @@ describe('what is missing is said, with what to do', () => {
       ...kernel,
       userfaultfd: (flags) => ((flags & 1) !== 0 ? -EINVAL : kernel.userfaultfd(flags)),
     };
-    const report = probe(old);
+    const report = probe({ kernel: old });
     expect(row(report, 'uffd-user-mode-only')).toMatchObject(missing(/UFFD_USER_MODE_ONLY \(EINVAL\)/));
     if (process.getuid?.() === 0)
       expect(report.verdict).toMatchObject({ concurrent: true, userfaultfd: 'full' });
@@ -222,7 +222,7 @@ describe('what is missing is said, with what to do', () => {
       mremap: (oldAddr, oldLength, newLength, flags, newAddr) =>
         kernel.mremap(oldAddr, oldLength, newLength, flags & ~4, newAddr),
     };
-    const report = probe(forgetful);
+    const report = probe({ kernel: forgetful });
     expect(row(report, 'dontunmap-shmem')).toMatchObject(missing(/EFAULT/));
     // Without a place of ours and without the flag, nothing moves at all.
     expect(row(report, 'dontunmap-anon')).toMatchObject(missing(/the old place holds/));
@@ -237,7 +237,7 @@ describe('what is missing is said, with what to do', () => {
           ? -EINVAL
           : kernel.ioctl(fd, request, arg),
     };
-    const report = probe(injectFaults(old, []));
+    const report = probe({ kernel: injectFaults(old, []) });
     expect(status(report, 'register-missing-shmem')).toBe('ok');
     expect(row(report, 'register-minor-shmem')).toMatchObject({
       ...missing(/EINVAL/),
@@ -261,7 +261,7 @@ describe('what is missing is said, with what to do', () => {
         return kernel.ioctl(fd, request, arg);
       },
     };
-    expect(row(probe(liar), 'register-minor-shmem')).toMatchObject(
+    expect(row(probe({ kernel: liar }), 'register-minor-shmem')).toMatchObject(
       missing(/ended with success: the page is not watched/),
     );
   });
@@ -290,7 +290,7 @@ describe('what is missing is said, with what to do', () => {
       ioctl: (fd, request, arg) => (request === UFFDIO_MOVE ? 0 : kernel.ioctl(fd, request, arg)),
       mremap: (oldAddr, _oldLength, _newLength, _flags, newAddr) => (newAddr === 0 ? oldAddr : newAddr),
     };
-    const report = probe(idle);
+    const report = probe({ kernel: idle });
     expect(row(report, 'ioctl-move')).toMatchObject(missing(/a moved page holds 0x0/));
     expect(row(report, 'dontunmap-shmem')).toMatchObject(missing(/reading from 0x.*EFAULT/));
   });
@@ -304,7 +304,7 @@ describe('what is missing is said, with what to do', () => {
         return result === -EFAULT ? 4 : result;
       },
     };
-    expect(row(probe(porous), 'uffd-user-mode-only')).toMatchObject(
+    expect(row(probe({ kernel: porous }), 'uffd-user-mode-only')).toMatchObject(
       missing(/a system call read 4 bytes of a missing page/),
     );
   });
@@ -331,7 +331,7 @@ describe('the granularity of moves is what was measured', () => {
         return kernel.mremap(oldAddr, oldLength, newLength, flags, newAddr);
       },
     };
-    return probe(slow, { host: { ...systemHost(), now: () => nowMs } });
+    return probe({ kernel: slow, host: { ...systemHost(), now: () => nowMs } });
   }
   test.each([
     ['1 GiB', 'ok', (distance: number) => (distance % GIB === 0 ? 0.003 : 0.015)],
@@ -348,11 +348,11 @@ test('whichever call fails, probe reports instead of throwing, and leaves no des
   const before = openDescriptors();
   const calls = (quick: boolean): number => {
     const counting = injectFaults(kernel, []);
-    probe(counting, { quick });
+    probe({ kernel: counting, quick });
     return [...counting.calls.values()].reduce((a, b) => a + b);
   };
   const failNth = (nth: number, quick: boolean): void => {
-    const report = probe(injectFaults(kernel, [{ call: '*', nth, errno: ENOMEM }]), { quick });
+    const report = probe({ kernel: injectFaults(kernel, [{ call: '*', nth, errno: ENOMEM }]), quick });
     for (const { id, found } of report.rows) expect(found, id).not.toBe('');
     if (!report.verdict.concurrent) expect(report.verdict.reason).toMatch(/ENOMEM/);
     expect(openDescriptors()).toBe(before);

@@ -34,7 +34,6 @@ export const ROOTS_PERSISTENT = 1;
 export const ROOTS_GUARDS = 2;
 export const ROOTS_QUEUES = 3;
 export const ROOTS_OWN = 4;
-export const ROOTS_KINDS = 5;
 
 export interface RootGroup {
   /** ROOTS_… */

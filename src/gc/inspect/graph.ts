@@ -4,7 +4,6 @@ import type { Writable } from 'node:stream';
 import { TospaceError } from '../../errors.ts';
 import { KIND_EPHEMERON, KIND_RAW_ARRAY, KIND_REF_ARRAY, KIND_WEAK } from '../../heap/layout.ts';
 import type { Persistent } from '../../heap/persistent.ts';
-import type { Ref } from '../../heap/ref.ts';
 import {
   EDGE_EPHEMERON,
   EDGE_KIND_SHIFT,
@@ -54,9 +53,9 @@ export interface RootPath {
 export interface HeapObject {
   /**
    * Its address when the snapshot was taken. Later it may lie anywhere else, unless `isPinned`: use it inside `whileStopped`, or to compare
-   * it within this graph.
+   * it within this graph. A number, and no reference: none is valid for so long.
    */
-  readonly address: Ref;
+  readonly address: number;
   readonly type: string;
   readonly typeId: number;
   readonly kind: 'record' | 'weak record' | 'ephemeron' | 'array of references' | 'raw array';
@@ -150,7 +149,7 @@ export class HeapGraph {
   }
 
   /** The object that lay at this address when the snapshot was taken, if one did and was reachable. */
-  objectAt(address: Ref): HeapObject | undefined {
+  objectAt(address: number): HeapObject | undefined {
     const { address: all } = this.#columns;
     let low = firstObject(this.#columns);
     let high = all.length - 1;
@@ -190,7 +189,7 @@ export class HeapGraph {
    * that refers to it, a shortest one, shorter ones first. Of all objects for which a function is true: a shortest path for each.
    * @param limit the most paths.
    */
-  pathsToRoots(target: HeapObject | Ref | ((object: HeapObject) => boolean), limit = 10): RootPath[] {
+  pathsToRoots(target: HeapObject | number | ((object: HeapObject) => boolean), limit = 10): RootPath[] {
     if (typeof target === 'function') {
       const paths: RootPath[] = [];
       for (const object of this.objects()) {
@@ -353,8 +352,8 @@ class ObjectInGraph implements HeapObject {
     return this.#graph.references(this.node);
   }
 
-  get address(): Ref {
-    return this.#columns.address[this.node] as Ref;
+  get address(): number {
+    return this.#columns.address[this.node]!;
   }
   get typeId(): number {
     return this.#columns.typeOf[this.node]!;

@@ -93,7 +93,7 @@ export async function writeSnapshot(columns: GraphColumns, to: string | Writable
 }
 
 /** The file in pieces. */
-export function* snapshotText(columns: GraphColumns): Generator<string> {
+function* snapshotText(columns: GraphColumns): Generator<string> {
   const { groups, types, typeOf, bytes, firstEdge, target, label } = columns;
   const nodes = nodeCount(columns);
   const strings = new Map<string, number>();

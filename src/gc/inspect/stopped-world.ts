@@ -23,7 +23,7 @@ import {
 } from '../../heap/layout.ts';
 import type { Mutator } from '../../heap/mutator.ts';
 import { Safepoints } from '../../heap/safepoint.ts';
-import type { Synchronous } from '../../heap/synchronous.ts';
+import type { RunBody } from '../../heap/bodies.ts';
 import type { Tables } from '../../heap/tables.ts';
 import { readName } from '../../heap/thread-name.ts';
 import type { Kernel } from '../../uffd/index.ts';
@@ -84,7 +84,7 @@ export function inspect<T>(inspector: Inspector, body: () => T): T {
     });
   // This thread may be a mutator of the heap: a cycle that has the world, or another thread's look, must not wait for it.
   const running = [...mutators].filter((m) => tables.threads[m.index]![T_STATE] === THREAD_RUNNING);
-  return running.reduce((inner, mutator) => () => mutator.blocking(inner as Synchronous<T>), look)();
+  return running.reduce((inner, mutator) => () => mutator.blocking(inner as RunBody<T>), look)();
 }
 
 function stopped<T>(inspector: Inspector, body: () => T): T {

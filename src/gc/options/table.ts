@@ -233,7 +233,7 @@ export const STRESS_TABLE: Readonly<Record<Exclude<keyof StressOptions, 'delayMs
     doc: 'Entries of the mark stack: a tiny one makes marking overflow.',
     kind: integer(8, 2 ** 28),
   },
-  slowMark: {
+  slowMarkPercent: {
     doc: 'Per cent by which marking takes longer than it does: a regression to look for.',
     kind: integer(0, 1000),
   },

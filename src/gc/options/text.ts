@@ -2,6 +2,7 @@
 // path: `stress.delayMs.flip=2`.
 
 import { TospaceError } from '../../errors.ts';
+import { unknownKey } from '../../known-keys.ts';
 import type { DelayPoint, HeapOptions, PlannedOptions, ResolvedOptions } from '../options.ts';
 import { DELAY, DELAY_POINTS, type OptionSpec, STRESS_TABLE, TABLE } from './table.ts';
 
@@ -88,11 +89,7 @@ export function parseOptions(text: string, source = 'option string'): HeapOption
       });
     }
     const option = BY_KEY.get(key);
-    if (option === undefined) {
-      throw new TospaceError('ERR_OPTION', `${source}: there is no option ${key}`, {
-        hint: `Options are ${[...BY_KEY.keys()].join(', ')}.`,
-      });
-    }
+    if (option === undefined) throw unknownKey(source, key, [...BY_KEY.keys()]);
     if (seen.has(key)) {
       throw new TospaceError('ERR_OPTION', `${source}: ${key} is there twice`, {
         hint: 'Give every option once.',

@@ -17,7 +17,7 @@ export const MIN_FREE_BYTES: number = 8 * MIB;
  * Part of the time in which the collector may trace and copy before the heap grows for it. With a tenth GCBench in 256 MiB has twice the
  * cycles and takes 8 % longer.
  */
-export const COLLECTOR_SHARE = 0.05;
+const COLLECTOR_SHARE = 0.05;
 
 export interface SizingInput {
   /** Bytes that the heap may have at most, and at least. */

@@ -21,7 +21,7 @@ export interface Ceiling {
 const UNLIMITED_BYTES = 2 ** 60;
 
 /** The control groups that limit what `controller` counts, in one or both versions. */
-export function hierarchies(host: ProbeHost, controller: string): Hierarchy[] {
+function hierarchies(host: ProbeHost, controller: string): Hierarchy[] {
   const mounts = (host.read('/proc/self/mountinfo') ?? '').split('\n').map(mount).filter(isDefined);
   const found: Hierarchy[] = [];
   for (const line of (host.read('/proc/self/cgroup') ?? '').trim().split('\n')) {

@@ -7,7 +7,7 @@ import type { Kernel } from '../kernel.ts';
 import { field, type ProbeHost, sysctl } from './host.ts';
 
 export const DEVICE = '/dev/userfaultfd';
-export const SYSCTL = 'vm.unprivileged_userfaultfd';
+const SYSCTL = 'vm.unprivileged_userfaultfd';
 
 /** A flag of userfaultfd(2) that no kernel defines. User-mode-only besides: the privilege is checked first otherwise. */
 const IMPOSSIBLE_FLAGS = 0x4000_0000 | UFFD_USER_MODE_ONLY;

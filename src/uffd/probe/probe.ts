@@ -2,6 +2,7 @@
 // Everything happens in scratch mappings that nobody else touches, on the calling thread, which takes no fault itself.
 import { availableParallelism } from 'node:os';
 import { allowedCpus } from '../cpu.ts';
+import { assertKeys, type KeysOf } from '../../known-keys.ts';
 import type { Kernel } from '../kernel.ts';
 import { createLibcKernel } from '../libc.ts';
 import type { UserfaultfdKind } from '../userfaultfd.ts';
@@ -13,19 +14,24 @@ import type { ProbeGroup, ProbeReport, ProbeRow, ProbeVerdict } from './report.t
 export interface ProbeOptions {
   /** Only what decides whether the concurrent collector can run: under a millisecond when warm. Default false. */
   readonly quick?: boolean;
+  /** What is probed. Default: the real kernel; where there is none, every row is missing for that reason. */
+  readonly kernel?: Kernel;
   /** Where settings and limits are read. Default: this machine. For tests. */
   readonly host?: ProbeHost;
 }
 
+const KEYS: KeysOf<ProbeOptions> = { quick: true, kernel: true, host: true };
+
 /**
  * Tries everything that a heap could use, and reads the limits of this process. A full probe takes a tenth of a second, and 64 MiB
- * of memory meanwhile. Never throws; blocks never; leaves nothing behind.
- * @param kernel default: the real one; where there is none, every row is missing for that reason
+ * of memory meanwhile. Whatever it finds, it does not throw; it never blocks, and leaves nothing behind.
+ * @throws TospaceError `ERR_OPTION` for an option that there is not
  */
-export function probe(kernel?: Kernel, options: ProbeOptions = {}): ProbeReport {
+export function probe(options: ProbeOptions = {}): ProbeReport {
+  assertKeys('probe', options, KEYS);
   const started = performance.now();
   const { quick = false, host = systemHost() } = options;
-  let k: Kernel | undefined = kernel;
+  let k = options.kernel;
   let none: Finding | undefined;
   try {
     k ??= createLibcKernel();

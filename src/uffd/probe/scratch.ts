@@ -139,7 +139,7 @@ export function installsOnce(request: string, bytes: number, install: () => numb
  * Opens any kind of userfaultfd, bare; the user-mode-only one if possible, so that a system call on watched memory fails where it
  * would wait for ever. Returns a descriptor or -errno.
  */
-export function openAny(kernel: Kernel): number {
+function openAny(kernel: Kernel): number {
   let fd = openUserModeOnly(kernel);
   if (fd < 0) fd = openFullBySyscall(kernel);
   if (fd < 0) fd = openFullByDevice(kernel);

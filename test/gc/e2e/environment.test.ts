@@ -59,7 +59,7 @@ describe('large heaps', () => {
 describe('memory', () => {
   const given = Object.fromEntries(
     [{}, { retention: 'release' }, { fill: 'copy' }, { collector: 'stop-the-world' }].map((options) => [
-      `is back with the system after collect(true): ${JSON.stringify(options)}`,
+      `is back with the system after collect({ release: true }): ${JSON.stringify(options)}`,
       ['givesBack', { options }] as const,
     ]),
   );

@@ -26,8 +26,8 @@ function report(over: object = {}): CycleReport {
     sizing: { softLimitBytes: 62 * MIB },
     phasesMs: { mark: 30, remark: 10, flip: 12 },
     pauses: [
-      { pause: 'remark', startMs: 130, totalUs: 85.4, stepsUs: { stop: 80, resume: 5.4 } },
-      { pause: 'flip', startMs: 140, totalUs: 1041, stepsUs: { stop: 1041 } },
+      { pause: 'remark', startMs: 130, durationUs: 85.4, stepsUs: { stop: 80, resume: 5.4 } },
+      { pause: 'flip', startMs: 140, durationUs: 1041, stepsUs: { stop: 1041 } },
     ],
     ...over,
   } as unknown as CycleReport;
@@ -45,7 +45,7 @@ test("a cycle in Android's words", () => {
     usedBytesAfter: 3000,
     sizing: { softLimitBytes: 2000 },
     durationMs: 2500,
-    pauses: [{ totalUs: 999.4 }],
+    pauses: [{ durationUs: 999.4 }],
   };
   expect(formatCycle(report(empty))).toBe(
     'Explicit stop-the-world mark compact GC freed 0B AllocSpace bytes, 0(0B) LOS objects, 0% free, 3000B/2000B, paused 999us total 2.500s',
@@ -88,8 +88,8 @@ test('the listener is told first, then the emitter, then the channels, with time
   const theirs = report({
     startMs: 1100,
     pauses: [
-      { pause: 'remark', startMs: 1130, totalUs: 1, stepsUs: {} },
-      { pause: 'flip', startMs: 1140, totalUs: 1, stepsUs: {} },
+      { pause: 'remark', startMs: 1130, durationUs: 1, stepsUs: {} },
+      { pause: 'flip', startMs: 1140, durationUs: 1, stepsUs: {} },
     ],
   });
   announce(heap, { type: 'cycle', report: theirs, offsetMs });

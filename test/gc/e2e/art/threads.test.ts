@@ -23,7 +23,7 @@ const SECONDS = SOAK ? 1.5 : 0.4;
 
 interface Outcome {
   readonly cycles: number;
-  readonly bytesAllocated: number;
+  readonly allocatedBytes: number;
 }
 
 const art = <T>(program: string, scenario: string, config: object): Promise<T & Outcome> =>
@@ -62,7 +62,7 @@ describe(`seed ${SEED}`, () => {
 
   describe('160-read-barrier-stress: objects and arrays of 5 000 fields, a heap many times over', () => {
     test.each(Object.entries(MODES))('%s', async (_, options) => {
-      const { stored, cycles, bytesAllocated } = await art<{ stored: number }>(
+      const { stored, cycles, allocatedBytes } = await art<{ stored: number }>(
         'read-barrier-stress',
         'barriers',
         {
@@ -71,7 +71,7 @@ describe(`seed ${SEED}`, () => {
           ...(SOAK ? {} : { churnBytes: 32 * MIB }),
         },
       );
-      expect(bytesAllocated).toBeGreaterThan((SOAK ? 60 : 30) * MIB);
+      expect(allocatedBytes).toBeGreaterThan((SOAK ? 60 : 30) * MIB);
       expect(cycles).toBeGreaterThan(1);
       expect(stored).toBeGreaterThan(10_000);
     });

@@ -49,7 +49,7 @@ function mappings({ options }) {
         const head = buildList(m, node, 100_000);
         for (let cycle = 0; cycle < 6; cycle++) {
           for (let i = 0; i < 100_000 * (cycle % 3); i++) m.allocate(node);
-          m.collect(cycle === 4);
+          m.collect({ release: cycle === 4 });
           checkList(m, node, head, 100_000);
           for (const { mode, name } of mapped(arena.attic, geometry.windowBytes)) {
             assert(mode.startsWith('---') && !name.includes('memfd'), `the attic holds ${mode} ${name}`);
@@ -229,7 +229,7 @@ function zeroes({ options }) {
             () => `a new record holds ${m.i32[(record + at) >> 2]} at ${at}`,
           );
         m.u8.fill(0xee, record + node.offset.a, record + node.offset.a + 16);
-        if (n % 250 === 0) m.collect(n % 500 === 0);
+        if (n % 250 === 0) m.collect({ release: n % 500 === 0 });
       }
     });
     return heap.stats().cycles;

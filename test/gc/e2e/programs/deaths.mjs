@@ -39,7 +39,7 @@ function mutate(heap, m, node, cycles, tolerated = () => false) {
       while (!end()) {
         try {
           m.scope(() => watch(m, node, head));
-          if (random.int(3) === 0) m.collect(random.int(2) === 0);
+          if (random.int(3) === 0) m.collect({ release: random.int(2) === 0 });
         } catch (error) {
           if (!tolerated(error)) throw error;
           errors.push(`${error.code} ${error.message}`);

@@ -398,7 +398,7 @@ export class History {
         if (random.int(4) === 0) sleep(1);
       });
     } else if (random.int(100) < (this.config.collectPercent ?? 40)) {
-      m.collect(random.int(3) === 0);
+      m.collect({ release: random.int(3) === 0 });
     }
   }
 

@@ -310,7 +310,7 @@ class Mutations extends Graph {
     else if (r < 940) m.allocateArray(this.bytes, random.int(random.int(20) === 0 ? 20_000 : 1000));
     else if (r < 990) m.safepoint();
     else if (r < 998) m.blocking(() => random.int(4) === 0 && sleep(random.int(2)));
-    else if (random.int(6) === 0) m.collect(random.int(3) === 0);
+    else if (random.int(6) === 0) m.collect({ release: random.int(3) === 0 });
   }
 
   run(steps) {

@@ -105,7 +105,7 @@ async function addresses({ options, cycles, seed }) {
           handle.close();
           add(1000 * cycle + k);
         }
-        m.collect(random.int(4) === 0);
+        m.collect({ release: random.int(4) === 0 });
         verify();
       }
       for (const { handle } of pins) handle.close();
@@ -308,7 +308,7 @@ async function givenBack({ options }) {
   return withHeap({ heap: 16 * MIB, nonMoving: 64 * MIB, ...options }, (heap, m) => {
     const types = defineTypes(heap);
     return m.run(() => {
-      m.collect(true);
+      m.collect({ release: true });
       const before = heap.stats().sharedBytes;
       const arrays = [];
       for (let i = 0; i < 6; i++) {
@@ -323,10 +323,10 @@ async function givenBack({ options }) {
       m.collect();
       const with6 = heap.stats();
       for (const handle of arrays.splice(0, 3)) handle.close();
-      m.collect(true);
+      m.collect({ release: true });
       const with3 = heap.stats();
       for (const handle of arrays.splice(0, 3)) handle.close();
-      m.collect(true);
+      m.collect({ release: true });
       const with0 = heap.stats();
       return [with6, with3, with0].map(({ sharedBytes, nonMovingBytes }) => ({
         shared: sharedBytes - before,

@@ -56,7 +56,7 @@ function sizes({ options }) {
             kept.push({ raw, array, size });
           }
           for (let cycle = 0; cycle < 2; cycle++) {
-            m.collect(cycle === 1);
+            m.collect({ release: cycle === 1 });
             for (const { raw, array, size } of kept) {
               checkBytes(m, m.get(raw), size, size - 8);
               const at = m.get(array);
@@ -86,7 +86,7 @@ function wholeHeap({ options }) {
           const local = m.local(m.allocateArray(bytes, length));
           writeBytes(m, m.get(local), round);
           assert(heap.stats().usedBytes === heap.options.heap, 'the heap is not full');
-          m.collect(round === 1);
+          m.collect({ release: round === 1 });
           checkBytes(m, m.get(local), round, length);
           const error = thrownBy(() => m.allocateArray(bytes, 0));
           assert(isTospaceError(error, 'ERR_OUT_OF_MEMORY'), `a full heap threw ${error}`);
@@ -198,7 +198,7 @@ function extremes({ options }) {
       m.collect();
       for (let i = 0; i < 10_000; i++) m.allocate(type);
       m.collect();
-      m.collect(true);
+      m.collect({ release: true });
     });
     await new Promise((resolve) => setTimeout(resolve, 20));
     const last = reports.at(-1);

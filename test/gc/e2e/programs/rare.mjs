@@ -65,7 +65,7 @@ async function abandonedTrim() {
     let thrown = 0;
     for (const release of [true, false, true, false, false]) {
       try {
-        m.run(() => m.collect(release));
+        m.run(() => m.collect({ release }));
       } catch (error) {
         assert(error.code === 'ERR_SYSCALL', error.message);
         thrown++;

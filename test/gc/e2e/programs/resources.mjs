@@ -171,7 +171,7 @@ async function several() {
     for (const { m, node, head, heap } of users.slice(round > 8 ? 1 : 0)) {
       m.run(() => {
         for (let i = 0; i < 50_000; i++) m.allocate(node);
-        if (round % 3 === 0) m.collect(round % 2 === 0);
+        if (round % 3 === 0) m.collect({ release: round % 2 === 0 });
         checkList(m, node, head, 20_000);
         assert(typeof heap.stats().phase === 'string', 'statistics answer');
       });
@@ -188,7 +188,7 @@ async function several() {
   }
 }
 
-/** The memory of a heap full of garbage is the system's again after collect(true). */
+/** The memory of a heap full of garbage is the system's again after collect({ release: true }). */
 async function givesBack({ options }) {
   return withHeap({ heap: 64 * MIB, trigger: 0.95, largeObject: 2 ** 31, ...options }, (heap, m) => {
     const bytes = heap.defineArray('Bytes', 'u8');
@@ -216,7 +216,7 @@ async function givesBack({ options }) {
             m.u8.fill(1, ref + 8, ref + MIB - 8);
           }
           full = Math.max(full, resident());
-          m.collect(true);
+          m.collect({ release: true });
           checkList(m, node, head, 1000);
         }
       });
@@ -299,7 +299,7 @@ async function large({ options, live }) {
         assert(highest > 0 && highest < 2 ** 31, `a reference is ${highest}`);
         for (let cycle = 0; cycle < 3; cycle++) {
           for (let i = cycle; i < count; i += 3) m.setElement(m.get(table), i, 0);
-          m.collect(cycle === 1);
+          m.collect({ release: cycle === 1 });
           garbage();
           for (let i = cycle; i < count; i += 3) put(i, i);
           for (let i = 0; i < count; i++) {

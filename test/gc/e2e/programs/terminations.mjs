@@ -289,7 +289,7 @@ if (isMainThread) {
         m.compareExchangeElement(array, i, NULL, ref);
       });
     },
-    collect: () => loop((m) => m.collect(random.int(4) === 0)),
+    collect: () => loop((m) => m.collect({ release: random.int(4) === 0 })),
     copy() {
       let borrowed;
       loop((m) => {

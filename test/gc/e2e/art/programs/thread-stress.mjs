@@ -76,7 +76,7 @@ function stress(_heap, m, { types, flags, stop, kinds, seed }) {
       Atomics.notify(flags, 0);
     },
     sleep: () => m.blocking(() => sleep(random.int(5))),
-    collect: () => random.int(10) === 0 && m.collect(random.int(2) === 0),
+    collect: () => random.int(10) === 0 && m.collect({ release: random.int(2) === 0 }),
     comeBack() {
       m.leave();
       m.enter();

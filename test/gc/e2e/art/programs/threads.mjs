@@ -44,10 +44,10 @@ export async function program(scenarios, jobs) {
         const abandoned = [];
         heap.on('abandoned', (error) => abandoned.push(String(error)));
         const result = await body(heap, config);
-        const { cycles, faults, bytesAllocated } = heap.stats();
+        const { cycles, faults, allocatedBytes } = heap.stats();
         await heap.close();
         if (abandoned.length > 0) throw new Error(`cycles were abandoned: ${abandoned}`);
-        return { cycles, faults: faults.count, bytesAllocated, ...result };
+        return { cycles, faults: faults.count, allocatedBytes, ...result };
       },
     ]);
     await main(Object.fromEntries(wrapped));
