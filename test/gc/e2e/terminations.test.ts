@@ -22,7 +22,7 @@ describe(`terminated at random points (seed ${SEED})`, () => {
     );
     // The list and the table of the main thread, and blocks that hold them.
     expect(outcome.usedBytes).toBeLessThan(256 * 1024);
-    expect(outcome.cycles).toBeGreaterThan(3);
+    expect(outcome.cycles).toBeGreaterThan(3); // beside threads that live
   });
 });
 
