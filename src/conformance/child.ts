@@ -4,8 +4,8 @@
 import { writeSync } from 'node:fs';
 import { runHistory } from './checks/history.ts';
 import { CHECK_BY_NAME } from './checks/index.ts';
-import { thrown } from './checks/check.ts';
-import { type Job, type Message, MESSAGES_FD } from './job.ts';
+import { blame, thrown, whereThrown } from './checks/check.ts';
+import { type Job, type Message, MESSAGES_FD, type Place } from './job.ts';
 import type { AnyEmbedder } from './rig.ts';
 
 const job = JSON.parse(process.argv[2]!) as Job;
@@ -13,16 +13,27 @@ const say = (message: Message): void => {
   writeSync(MESSAGES_FD, `${JSON.stringify(message)}\n`);
 };
 
+let place: Place = { operation: 'attach' };
 try {
   const { default: embedder } = (await import(job.module)) as { default: AnyEmbedder };
   const { seed, effort, timeoutMs } = job;
-  const context = { seed, effort, timeoutMs, at: (at: object) => say({ at }) };
+  const context = { seed, effort, timeoutMs, at: (at: Place) => say({ at: (place = at) }) };
   const outcome =
     job.check === 'history'
       ? await runHistory(embedder, job.configuration!, job.steps!, context)
       : await CHECK_BY_NAME[job.check].run(embedder, context);
   say({ outcome });
 } catch (error) {
-  say({ error: error instanceof Error ? (error.stack ?? thrown(error)) : thrown(error) });
+  // What a verifying heap finds is a mistake of the runtime's, wherever it was made: in `attach`, or where a root is set.
+  const mistake = blame(error, undefined);
+  if (mistake === undefined)
+    say({ error: error instanceof Error ? (error.stack ?? thrown(error)) : thrown(error) });
+  else
+    say({
+      outcome: {
+        findings: [{ mistake, ...place, what: thrown(error), ...whereThrown(error) }],
+        covered: 'stopped by what was thrown',
+      },
+    });
 }
 // The heap is not closed: after a mistake it may be unable to, and the parent ends this process now.

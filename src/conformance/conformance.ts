@@ -52,7 +52,7 @@ const WIDTH = 2;
 /**
  * Runs the checks on a runtime. Takes some seconds; every check has a process of its own, so that no mistake harms this one.
  * @throws TospaceError ERR_OPTION when an option is wrong, or `embedder.module` is no URL.
- * @throws Error when the embedder's module does not load or a hook throws where nothing is wrong with the heap.
+ * @throws Error when the embedder's module does not load, or `attach` or a hook throws what is not a verifying heap's finding.
  */
 export async function conformance<Runtime, Types>(
   embedder: Embedder<Runtime, Types>,
@@ -112,7 +112,7 @@ async function runCheck(
 ): Promise<CheckReport> {
   const failed = (await Promise.all(needs)).filter(({ status }) => status !== 'passed');
   if (failed.length > 0) {
-    const covered = `means nothing before ${failed.map((report) => report.check).join(', ')} pass`;
+    const covered = `means nothing before ${failed.map((report) => report.check).join(', ')} ${failed.length === 1 ? 'passes' : 'pass'}`;
     return { check, status: 'skipped', findings: [], covered, milliseconds: 0 };
   }
   const start = performance.now();
