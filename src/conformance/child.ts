@@ -17,7 +17,11 @@ let place: Place = { operation: 'attach' };
 try {
   const { default: embedder } = (await import(job.module)) as { default: AnyEmbedder };
   const { seed, effort, timeoutMs } = job;
-  const context = { seed, effort, timeoutMs, at: (at: Place) => say({ at: (place = at) }) };
+  const at = (next: Place): void => {
+    place = next;
+    say({ at: next });
+  };
+  const context = { seed, effort, timeoutMs, at };
   const outcome =
     job.check === 'history'
       ? await runHistory(embedder, job.configuration!, job.steps!, context)
