@@ -432,6 +432,11 @@ export class CheckedMutator extends WatchedMutator {
     return super.local(ref);
   }
 
+  override get<Name extends string>(local: Local<Name>): Ref<Name> {
+    this.assertRunning();
+    return super.get(local);
+  }
+
   override set(local: Local, ref: Ref): void {
     this.assertRunning();
     if (ref !== 0) this.#object(ref, 'set');
