@@ -110,6 +110,7 @@ export class Verifier {
 
   afterRemark(): void {
     const view = this.#view;
+    view.marksAreCurrent = true;
     this.#trace((ref, whence) => {
       if (!view.bit(view.marks, ref)) throw unmarked(view.describe(ref), whence());
     });
@@ -276,6 +277,7 @@ export class Verifier {
   }
 
   afterFlip(): void {
+    this.#view.marksAreCurrent = false;
     let roots = 0;
     for (const { at, name } of this.#view.roots()) {
       roots++;
@@ -290,6 +292,7 @@ export class Verifier {
 
   /** @param idleBytes bytes at the start of the idle memfd that may hold old contents. */
   afterClose(idleBytes: number): void {
+    this.#view.marksAreCurrent = false;
     this.#trace(() => {});
     const back = 1 - this.#front;
     this.#poison(back, idleBytes);

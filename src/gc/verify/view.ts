@@ -83,6 +83,9 @@ const NO_OBJECT_HINT =
   'Most often a reference was kept in a variable across a safepoint; or the object before it was written past its end, or something that ' +
   'is no reference (a tagged integer, say) was stored where the type has one. Otherwise report this as a defect, with the seed of the run.';
 
+/** How far below an address an object is looked for that ends there. */
+const NEIGHBOUR_BYTES = 64 * 1024;
+
 const RECORD_SLOTS = new WeakMap<Tables, Map<number, readonly number[]>>();
 
 export class HeapView {
@@ -96,6 +99,8 @@ export class HeapView {
   /** Of the heap. */
   readonly lives: Uint32Array;
   readonly nonMoving: NonMovingSpace;
+  /** Whether the mark bits are those of the objects where they are now: between remark and flip. */
+  marksAreCurrent = false;
   readonly #recordSlots: Map<number, readonly number[]>;
 
   constructor(tables: Tables) {
@@ -165,7 +170,10 @@ export class HeapView {
     const at = (ref + bias) / 4;
     const id = this.words[at]! & TYPE_ID_MASK;
     if (id === 0 || id >= this.tables.control[CTL_TYPE_COUNT]!) {
-      throw corrupt(`${whence()} holds ${hex(ref)}, where there is no object (type ${id})`, NO_OBJECT_HINT);
+      throw corrupt(
+        `${whence()} holds ${hex(ref)}, where there is no object (type ${id})${this.#neighbour(ref)}`,
+        NO_OBJECT_HINT,
+      );
     }
     const entry = this.tables.geometry.types / 4 + id * 4;
     const kind = this.words[entry]!;
@@ -185,6 +193,17 @@ export class HeapView {
     if (ref + bytes > limit)
       throw corrupt(`the object at ${hex(ref)} (from ${whence()}) ends behind the space in use`);
     return { bytes, kind, slots, elements: kind === KIND_REF_ARRAY ? length : 0 };
+  }
+
+  /** Which marked object ends where one should begin: it may have been written past its end. In words; empty where none is known. */
+  #neighbour(ref: number): string {
+    if (!this.marksAreCurrent || !this.inHeap(ref)) return '';
+    const lowest = Math.max(this.base, ref - NEIGHBOUR_BYTES);
+    let at = ref - GRANULE_BYTES;
+    while (at >= lowest && !this.bit(this.marks, at)) at -= GRANULE_BYTES;
+    if (at < lowest) return '';
+    const { bytes } = this.shape(at, 0, this.base + this.bytes, () => 'the mark bitmap');
+    return at + bytes === ref ? `, right behind ${this.describe(at)}` : '';
   }
 
   /** The object at `ref` in words: "the Pair at 0x10000". Nothing of it is taken for granted. */

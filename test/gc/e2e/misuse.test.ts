@@ -61,7 +61,7 @@ describe('the verifier stops the process, and says which object, field and threa
     ['tagged', /cdr of the Pair at 0x\w+ holds 0x2b, which is not on an 8-byte boundary\n.*tagged integer/],
     [
       'overwritten',
-      /slot 1 of the shadow stack of thread careless holds 0x\w+, where there is no object .*\n.*past its end/,
+      /slot 1 of the shadow stack of thread careless holds 0x\w+, where there is no object .*, right behind the Text at 0x\w+\n.*past its end/,
     ],
   ])('%s', async (scenario, text) => {
     const result = await run('misuse', scenario);
