@@ -73,7 +73,7 @@ const WIDTH = 2;
 /**
  * Runs the checks on a runtime. Takes some seconds; every check has a process of its own, so that no mistake harms this one.
  * @throws TospaceError ERR_OPTION when an option is wrong, `embedder.heap` has one that is the kit's, or `embedder.module` is no URL or does
- * not load; ERR_WORKER when a check could not be run, because a hook throws where nothing is wrong with the heap, for one: `cause` is what
+ * not load; ERR_WORKER when a check could not be run, because a hook throws what is not a verifying heap's finding, for one: `cause` is what
  * it threw. What `onCheck` throws.
  */
 export async function conformance<Runtime, Types>(
@@ -144,7 +144,7 @@ async function runCheck(
 ): Promise<CheckReport> {
   const failed = (await Promise.all(needs)).filter(({ status }) => status !== 'passed');
   if (failed.length > 0) {
-    const covered = `means nothing before ${failed.map((report) => report.check).join(', ')} pass`;
+    const covered = `means nothing before ${failed.map((report) => report.check).join(', ')} ${failed.length === 1 ? 'passes' : 'pass'}`;
     return { check, status: 'skipped', findings: [], covered, durationMs: 0 };
   }
   const start = performance.now();

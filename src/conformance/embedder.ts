@@ -10,7 +10,7 @@ import type { HeapOptions } from '../gc/options.ts';
 import type { Mutator } from '../heap/mutator.ts';
 import type { Ref } from '../heap/ref.ts';
 
-/** One type of objects of a runtime. */
+/** One type of objects of a runtime. No function but `allocate` may be a safepoint. */
 export interface ObjectType<Runtime> {
   /** What operands and reports call it. */
   readonly name: string;
@@ -42,9 +42,12 @@ export interface RootSet<Runtime> {
   readonly name: string;
   /** How many places there are. */
   slots(runtime: Runtime): number;
-  /** What a place holds now, or null. */
+  /** What a place holds now, or null. Not a safepoint. */
   get(runtime: Runtime, slot: number): Ref;
-  /** Stores an object of any type (or of the type `holds`), or null. Leave it out where the runtime alone decides what they hold. */
+  /**
+   * Stores an object of any type (or of the type `holds`), or null. May be a safepoint. Leave it out where the runtime alone decides what
+   * they hold.
+   */
   set?(runtime: Runtime, slot: number, value: Ref): void;
   /** The only type that may be stored. */
   readonly holds?: string;

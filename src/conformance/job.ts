@@ -19,7 +19,8 @@ export interface Job {
   readonly steps?: number;
 }
 
-type Place = Parameters<CheckContext['at']>[0];
+/** Where the runtime's code is at work. */
+export type Place = Parameters<CheckContext['at']>[0];
 
 /** A line of JSON on the child's descriptor 3. */
 export type Message =

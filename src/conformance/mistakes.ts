@@ -7,6 +7,7 @@ export type Mistake =
   | 'missed-root'
   | 'missed-barrier'
   | 'stale-reference'
+  | 'leaked-handle'
   | 'no-safepoint'
   | 'inconsistent-hooks'
   | 'unexplained';
@@ -14,18 +15,21 @@ export type Mistake =
 export const CURES: Readonly<Record<Mistake, string>> = {
   'lying-size':
     'Register the size that the runtime really uses, header included and rounded up to 8 bytes; give an array its length in elements, ' +
-    'not in bytes; never change the header of an object.',
+    'not in bytes, with room for what ends a string; never change the header of an object.',
   'wrong-map':
-    'List the offset of every reference field, and of nothing else, in defineRecordLayout, or name the fields as ref in defineRecord.',
+    'List the offset of every reference field, and of nothing else, in defineRecordLayout, or name the fields as ref in defineRecord; and keep ' +
+    'nothing but references and null there: no tagged integers.',
   'missed-root':
     'Keep what must live over a safepoint on the shadow stack (mutator.local), in a persistent handle (mutator.persist), or in an object ' +
-    'that is reachable from one; a JavaScript variable, array or Map is not a root.',
+    'that is reachable from one; a JavaScript variable, array or Map is not a root, and neither are weak records, weak maps and intern tables.',
   'missed-barrier':
     "Store references into objects by setRef, setElement or another operation of the mutator; code that stores by itself must mark the slot's " +
     'card afterwards, of the slot and not of the object.',
   'stale-reference':
     'Put references into handles (mutator.scope, mutator.local) before anything that may allocate or poll, and read them again from there ' +
-    'afterwards. Operands of a call are no exception.',
+    'afterwards. Operands of a call are no exception, nor are arguments that wait while the next one is computed.',
+  'leaked-handle':
+    'Open a mutator.scope around whatever makes handles, or truncate the shadow stack on every way out, also where something is thrown.',
   'no-safepoint':
     'Call mutator.safepoint() in loops that do not allocate, and mutator.blocking() around what waits.',
   'inconsistent-hooks':

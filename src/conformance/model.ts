@@ -2,6 +2,7 @@
 
 import type { Ref } from '../heap/ref.ts';
 import type { ModelObject } from './embedder.ts';
+import type { Mistake } from './mistakes.ts';
 import type { Random } from './random.ts';
 import { type AnyType, lengthsOf, type Rig, slotName } from './rig.ts';
 
@@ -10,6 +11,10 @@ export interface Difference {
   readonly type?: string;
   readonly field?: string;
   readonly what: string;
+  /** What is to blame, where that is plain. */
+  readonly mistake?: Mistake;
+  /** What is there is no reference at all. */
+  readonly flawed?: boolean;
 }
 
 const hex = (n: number): string => `0x${(n >>> 0).toString(16)}`;
@@ -30,15 +35,25 @@ export function compareAll(
   const models = new Map<ModelObject, Ref>();
   const refs = new Map<Ref, ModelObject>();
   const queue: ModelObject[] = [];
+  let flawed = false;
+  const flawOf = (ref: Ref): string | undefined => {
+    const flaw = rig.flaw(ref);
+    flawed = flaw !== undefined;
+    return flaw;
+  };
   const meet = (ref: Ref, model: ModelObject | null): string | undefined => {
-    if (model === null) return ref === 0 ? undefined : `${hex(ref)} instead of null`;
+    if (model === null) {
+      if (ref === 0) return undefined;
+      const flaw = flawOf(ref);
+      return `${hex(ref)} instead of null${flaw === undefined ? '' : `, which is no reference either (${flaw})`}`;
+    }
     if (ref === 0) return `null instead of an object of type ${model.type}`;
     const known = models.get(model);
     if (known !== undefined)
       return known === ref ? undefined : `${hex(ref)} instead of ${hex(known)}, where that object is`;
     const other = refs.get(ref);
     if (other !== undefined) return `${hex(ref)}, which is another object, of type ${other.type}`;
-    const flaw = rig.flaw(ref);
+    const flaw = flawOf(ref);
     if (flaw !== undefined) return `${hex(ref)}, which is no object (${flaw})`;
     if (rig.nameOf(ref) !== model.type)
       return `${hex(ref)}, an object of type ${rig.nameOf(ref)} instead of ${model.type}`;
@@ -49,7 +64,7 @@ export function compareAll(
   };
   for (const [ref, model] of pairs) {
     const wrong = meet(ref, model);
-    if (wrong !== undefined) return { what: `it is ${wrong}` };
+    if (wrong !== undefined) return { what: `it is ${wrong}`, flawed };
   }
   for (let model = queue.pop(); model !== undefined; model = queue.pop()) {
     const ref = models.get(model)!;
@@ -65,7 +80,7 @@ export function compareAll(
     for (const [slot, target] of model.slots.entries()) {
       const wrong = meet(type.read(rig.runtime, ref, slot), target);
       if (wrong !== undefined)
-        return { type: type.name, field: slotName(type, slot), what: `the field holds ${wrong}` };
+        return { type: type.name, field: slotName(type, slot), what: `the field holds ${wrong}`, flawed };
     }
   }
   return undefined;

@@ -19,6 +19,8 @@ export interface Finding {
   readonly operation?: string;
   /** The set of roots, and the place in it. */
   readonly root?: string;
+  /** Of what was thrown: where in the runtime's own code, the innermost call first. */
+  readonly at?: string;
   /** `conformance(embedder, { seed })` repeats it. */
   readonly seed: number;
 }
@@ -64,6 +66,7 @@ export function describeReport({ embedder, passed, seed, checks, mistakes }: Con
     ...findings.flatMap((finding) => [
       `${INDENT}${finding.mistake}: ${describePlace(finding)} (seed ${finding.seed})`,
       `${INDENT}  ${finding.what}`,
+      ...(finding.at === undefined ? [] : [`${INDENT}  at ${finding.at}`]),
       `${INDENT}  Cure: ${finding.cure}`,
     ]),
   ]);

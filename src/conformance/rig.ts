@@ -8,6 +8,7 @@ import {
   CARD_LOG2,
   CTL_CURSOR,
   HEADER_BYTES,
+  PAGE_BYTES,
   T_BUFFER,
   T_CURSOR,
   TYPE_ID_MASK,
@@ -19,10 +20,14 @@ import type { Ref } from '../heap/ref.ts';
 import { Tables } from '../heap/tables.ts';
 import type { RawArrayType, WeakRecordType } from '../heap/types.ts';
 import type { Embedder, ObjectType } from './embedder.ts';
+import type { Difference } from './model.ts';
 import { Stress } from './stress.ts';
 
 export type AnyEmbedder = Embedder<unknown, unknown>;
 export type AnyType = ObjectType<unknown>;
+
+/** How far behind an object the kit looks for what was written there. */
+const SPILL_BYTES = 256;
 
 /** Cycles begin when a check wants them, and a thread that blocks one is given up before the check is. */
 const BASE_OPTIONS: HeapOptions = {
@@ -178,6 +183,28 @@ export class Rig {
   get buffer(): { readonly start: number; readonly cursor: number } {
     const thread = this.#tables.threads[this.m.index]!;
     return { start: thread[T_BUFFER]!, cursor: thread[T_CURSOR]! };
+  }
+
+  /** Whether something was written behind the last object of the thread's allocation buffer, where all is zero. */
+  spill(): Difference | undefined {
+    const { start, cursor } = this.buffer;
+    if (cursor === 0) return undefined;
+    const end = Math.min(cursor + SPILL_BYTES, Math.ceil(cursor / PAGE_BYTES) * PAGE_BYTES);
+    const words = this.view.words.subarray(cursor >>> 2, end >>> 2);
+    const at = words.findIndex((word) => word !== 0);
+    if (at < 0) return undefined;
+    let last = start;
+    for (
+      let ref = start;
+      ref < cursor;
+      ref += this.view.shape(ref, 0, cursor, () => 'the allocation buffer').bytes
+    )
+      last = ref;
+    return {
+      mistake: 'lying-size',
+      type: this.nameOf(last),
+      what: `something was written at +${cursor + at * 4 - last} of the object allocated last, which has ${cursor - last} bytes`,
+    };
   }
 
   /** The objects of the heap and of the non-moving space, in the order of their addresses. Before any collection only. */

@@ -10,6 +10,7 @@ import {
   CTL_INSPECTOR_TID,
   HEAP_CLOSED,
   HEAP_OPEN,
+  T_NAME,
   T_STATE,
   T_TID,
   THREAD_RUNNING,
@@ -18,6 +19,7 @@ import {
   WORKER_ARMED,
 } from '../heap/layout.ts';
 import { waitWhile } from '../heap/spin.ts';
+import { readName } from '../heap/thread-name.ts';
 import {
   check,
   createLibcKernel,
@@ -170,7 +172,8 @@ export class Heap extends HeapBase {
         );
       });
       if (running.length === 0) return;
-      throw new TospaceError('ERR_STATE', `${running.length} thread(s) still run as mutators of this heap`, {
+      const names = running.map((i) => `"${readName(threads[i]!, T_NAME)}"`).join(', ');
+      throw new TospaceError('ERR_STATE', `still within run() as mutators of this heap: ${names}`, {
         hint: 'Return from mutator.run(), or detach, in every thread before closing the heap.',
       });
     };

@@ -1,12 +1,12 @@
 // The mutator of a verifying heap: every operation checks what the fast one takes on trust. It finds the embedder's classic mistakes
 // where they are made, not where they hurt: a reference kept across a safepoint, a null dereferenced, an offset of another type.
 
-import { TospaceError } from '../errors.ts';
 import {
   CTL_CURSOR,
   HEADER_BYTES,
   KIND_ARRAY_BIT,
   KIND_EPHEMERON,
+  KIND_RAW_ARRAY,
   KIND_RECORD,
   KIND_REF_ARRAY,
   KIND_WEAK,
@@ -20,10 +20,9 @@ import type { Tables } from './tables.ts';
 import type { ThreadHost } from './thread.ts';
 import { WatchedMutator } from './watched-mutator.ts';
 
-function misuse(what: string): TospaceError {
-  return new TospaceError('ERR_TYPE', what, {
-    hint: 'References are stale after a safepoint, and every allocation is one: keep them in handles, and read them again afterwards.',
-  });
+/** Whether [begin, end) lies in [0, limit). */
+function isRange(begin: number, end: number, limit: number): boolean {
+  return Number.isInteger(begin) && Number.isInteger(end) && begin >= 0 && end >= begin && end <= limit;
 }
 
 export class CheckedMutator extends WatchedMutator {
@@ -42,20 +41,16 @@ export class CheckedMutator extends WatchedMutator {
   #object(ref: Ref, what: string): number {
     this.assertRunning();
     const { geometry, control } = this.#tables;
-    if (ref === 0) throw misuse(`${what}: the reference is null`);
+    if (ref === 0) throw this.misuse.null(what);
     this.assertFresh(ref, what);
     const inHeap = ref >= geometry.heap && ref < control[CTL_CURSOR]!;
-    if (!Number.isInteger(ref) || ref % 8 !== 0 || !(inHeap || this.#isPinnedObject(ref))) {
-      throw misuse(`${what}: ${ref} is not a reference into the heap`);
-    }
+    const stays = ref >= geometry.nonMoving && ref < geometry.nonMoving + geometry.nonMovingBytes;
+    if (!Number.isInteger(ref) || ref % 8 !== 0 || !(inHeap || stays))
+      throw this.misuse.noReference(what, ref);
+    if (stays && !this.#nonMovingSpace.isAllocated(ref)) throw this.misuse.noPinned(what, ref);
     const id = this.i32[ref >> 2]! & TYPE_ID_MASK;
-    if (this.#typeEntries[id * 4] === 0) throw misuse(`${what}: there is no object at ${ref} (type ${id})`);
+    if (this.#typeEntries[id * 4] === 0) throw this.misuse.noObject(what, ref, id);
     return id * 4;
-  }
-
-  #isPinnedObject(ref: Ref): boolean {
-    const { nonMoving, nonMovingBytes } = this.#tables.geometry;
-    return ref >= nonMoving && ref < nonMoving + nonMovingBytes && this.#nonMovingSpace.isAllocated(ref);
   }
 
   #slot(ref: Ref, offset: number, what: string): void {
@@ -64,15 +59,13 @@ export class CheckedMutator extends WatchedMutator {
     if (kind === KIND_REF_ARRAY) {
       if (offset >= HEADER_BYTES && offset < HEADER_BYTES + this.i32[(ref >> 2) + 1]! * 4 && offset % 4 === 0)
         return;
-      throw misuse(`${what}: offset ${offset} lies outside the array`);
+      throw this.misuse.noElement(what, ref, (offset - HEADER_BYTES) / 4);
     }
     if ((kind & KIND_ARRAY_BIT) !== 0 || offset % 4 !== 0 || !this.#isRefSlot(entry, offset >> 2)) {
-      throw misuse(`${what}: offset ${offset} is not a reference field of type ${entry / 4}`);
+      throw this.misuse.noSlot(what, ref, offset);
     }
     const strong = kind === KIND_RECORD ? 0 : kind === KIND_EPHEMERON ? HEADER_BYTES + 8 : HEADER_BYTES + 4;
-    if (offset < strong) {
-      throw misuse(`${what}: offset ${offset} of type ${entry / 4} is weak, and has operations of its own`);
-    }
+    if (offset < strong) throw this.misuse.weakSlot(what, ref, offset);
   }
 
   override assertReference(ref: Ref): void {
@@ -106,8 +99,14 @@ export class CheckedMutator extends WatchedMutator {
   }
 
   override getElement(array: Ref, index: number): Ref {
-    this.#slot(array, HEADER_BYTES + index * 4, 'getElement');
+    this.#elements(array, index, index + 1, 'getElement');
     return super.getElement(array, index);
+  }
+
+  override setElement(array: Ref, index: number, value: Ref): void {
+    this.#elements(array, index, index + 1, 'setElement');
+    if (value !== 0) this.#object(value, 'setElement, the value');
+    super.setElement(array, index, value);
   }
 
   /** Raw data lies inside the object, on a multiple of its size, and is no reference. */
@@ -118,12 +117,12 @@ export class CheckedMutator extends WatchedMutator {
     const isArray = (kind & KIND_ARRAY_BIT) !== 0;
     const end = !isArray ? size : HEADER_BYTES + this.i32[(ref >> 2) + 1]! * 2 ** size;
     if (!Number.isInteger(offset) || offset < HEADER_BYTES || offset % bytes !== 0 || offset + bytes > end) {
-      throw misuse(`${what}: offset ${offset} is not ${bytes} byte(s) of data of type ${entry / 4}`);
+      throw this.misuse.noData(what, ref, offset, bytes, false);
     }
     const overRef =
       this.#isRefSlot(entry, offset >> 2) || (bytes === 8 && this.#isRefSlot(entry, (offset >> 2) + 1));
     if (kind === KIND_REF_ARRAY || (!isArray && overRef)) {
-      throw misuse(`${what}: offset ${offset} is a reference of type ${entry / 4}`);
+      throw this.misuse.noData(what, ref, offset, bytes, true);
     }
   }
 
@@ -248,17 +247,11 @@ export class CheckedMutator extends WatchedMutator {
     return super.compareExchangeRef(ref, offset, expected, value);
   }
 
-  #range(array: Ref, begin: number, end: number, what: string): void {
-    if (this.#typeEntries[this.#object(array, what)] === KIND_RECORD) throw misuse(`${what}: not an array`);
-    if (!(Number.isInteger(begin) && Number.isInteger(end) && begin >= 0 && end >= begin))
-      throw misuse(`${what}: [${begin}, ${end}) is not a range`);
-  }
-
   #elements(array: Ref, begin: number, end: number, what: string): void {
-    this.#range(array, begin, end, what);
     if (this.#typeEntries[this.#object(array, what)] !== KIND_REF_ARRAY)
-      throw misuse(`${what}: not an array of references`);
-    if (end > this.i32[(array >> 2) + 1]!) throw misuse(`${what}: element ${end - 1} lies outside the array`);
+      throw this.misuse.wrongKind(what, array, 'an array of references');
+    if (!isRange(begin, end, this.i32[(array >> 2) + 1]!))
+      throw this.misuse.noElement(what, array, isRange(begin, begin, end) ? end - 1 : begin);
   }
 
   override copyElements(
@@ -280,11 +273,11 @@ export class CheckedMutator extends WatchedMutator {
   }
 
   #bytes(array: Ref, begin: number, end: number, what: string): void {
-    this.#range(array, begin, end, what);
-    if (end > begin) {
-      this.#raw(array, HEADER_BYTES + begin, 1, what);
-      this.#raw(array, HEADER_BYTES + end - 1, 1, what);
-    }
+    const entry = this.#object(array, what);
+    if (this.#typeEntries[entry] !== KIND_RAW_ARRAY)
+      throw this.misuse.wrongKind(what, array, 'an array of raw data');
+    if (!isRange(begin, end, this.i32[(array >> 2) + 1]! * 2 ** this.#typeEntries[entry + 1]!))
+      throw this.misuse.noBytes(what, array, begin, end);
   }
 
   override copyBytes(
@@ -375,7 +368,8 @@ export class CheckedMutator extends WatchedMutator {
   }
 
   override length(array: Ref): number {
-    this.#object(array, 'length');
+    const kind = this.#typeEntries[this.#object(array, 'length')]!;
+    if ((kind & KIND_ARRAY_BIT) === 0) throw this.misuse.wrongKind('length', array, 'an array');
     return super.length(array);
   }
 
@@ -386,7 +380,7 @@ export class CheckedMutator extends WatchedMutator {
 
   #kind(ref: Ref, kind: number, what: string): void {
     if (this.#typeEntries[this.#object(ref, what)] !== kind)
-      throw misuse(`${what}: the object at ${ref} is not of that kind`);
+      throw this.misuse.wrongKind(what, ref, kind === KIND_WEAK ? 'a weak record' : 'an ephemeron');
   }
 
   override getWeak(record: Ref): Ref {
@@ -436,6 +430,11 @@ export class CheckedMutator extends WatchedMutator {
     this.assertRunning();
     if (ref !== 0) this.#object(ref, 'local');
     return super.local(ref);
+  }
+
+  override get<Name extends string>(local: Local<Name>): Ref<Name> {
+    this.assertRunning();
+    return super.get(local);
   }
 
   override set(local: Local, ref: Ref): void {

@@ -14,6 +14,7 @@ import {
 import type { Mutator } from './mutator.ts';
 import type { Persistent } from './persistent.ts';
 import { type Local, NULL, type Ref } from './ref.ts';
+import { assertStackRoom } from './stack-room.ts';
 import type { TypeRegistry, WeakRecordType } from './types.ts';
 
 const MAX_BUCKETS = 2 ** 22;
@@ -80,7 +81,8 @@ export class InternTable {
   }
 
   /**
-   * The canonical object of a content: the one in the table, or else the one that `create` makes, which is put there. A safepoint.
+   * The canonical object of a content: the one in the table, or else the one that `create` makes, which is put there. A safepoint. The table
+   * does not keep it alive: when nothing else refers to it, it dies, and its content is made anew next time.
    * @param hash any 32-bit integer that equal contents share.
    * @param equals whether a candidate has the content; must not reach a safepoint.
    * @param create makes an object of the content; when another thread is faster its object is taken, and this one is dropped.
@@ -89,6 +91,7 @@ export class InternTable {
   intern(hash: number, equals: (candidate: Ref) => boolean, create: () => Ref): Ref {
     const known = this.find(hash, equals);
     if (known !== NULL) return known;
+    assertStackRoom();
     const m = this.#mutator;
     const mixed = mix(hash);
     return m.scope(() => {

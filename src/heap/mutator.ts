@@ -5,9 +5,8 @@
 // so that JavaScript and WebAssembly code on the same thread share one buffer and one stack, and so that the collector can retire
 // the buffer of a stopped thread without its help.
 
-import { TospaceError } from '../errors.ts';
 import { Allocator } from './allocator.ts';
-import { arrayBytes } from './array-size.ts';
+import { arrayBytes, unfit } from './array-size.ts';
 import { AtomicFields } from './atomics.ts';
 import type { RunBody, ScopeBody } from './bodies.ts';
 import { assertCollectOptions, type CollectOptions, CycleRequests } from './cycle-requests.ts';
@@ -336,11 +335,7 @@ export class Mutator extends AtomicFields {
   /** What every allocation does that is not on the fast path: a safepoint, among others. */
   #beforeAllocation(bytes: number): void {
     this.#thread.assertRunning();
-    if (!(bytes >= HEADER_BYTES)) {
-      throw new TospaceError('ERR_TYPE', 'the type does not fit the call', {
-        hint: 'allocate() takes a type of defineRecord, allocateArray() one of defineRefArray or defineArray.',
-      });
-    }
+    if (!(bytes >= HEADER_BYTES)) throw unfit();
     const every = this.#options.collectEveryAllocation;
     if (every > 0 && ++this.#allocations % every === 0) this.collect();
     if (this.#control[CTL_POLL] !== 0) this.#thread.poll();

@@ -35,6 +35,7 @@ import {
   THREAD_STOPPED,
 } from './layout.ts';
 import { answerHandshake, park, resumeRunning } from './safepoint.ts';
+import { assertStackRoom } from './stack-room.ts';
 import type { Tables } from './tables.ts';
 import { writeName } from './thread-name.ts';
 import { TRACE_DETACHED, TRACE_STOPPED, TraceRing } from './trace-ring.ts';
@@ -97,8 +98,16 @@ export class MutatorThread {
   enter(): void {
     if (this.#depth === 0) {
       this.assertUsable();
-      this.#resume(THREAD_SAFE);
-      this.record[T_CPU] = this.#host.currentCpu();
+      try {
+        this.#resume(THREAD_SAFE);
+        this.record[T_CPU] = this.#host.currentCpu();
+      } catch (error) {
+        // The stack has ended in between, and nobody will call `leave`. Without a call of its own, for which there may be no room.
+        this.record[T_LIMIT] = 0;
+        Atomics.store(this.record, T_STATE, THREAD_SAFE);
+        Atomics.notify(this.record, T_STATE);
+        throw error;
+      }
     }
     this.#depth++;
   }
@@ -114,6 +123,7 @@ export class MutatorThread {
 
   blocking<T>(body: () => T): T {
     this.assertRunning();
+    assertStackRoom();
     // Depth 0, so that `enter` within the body really enters: a persistent handle's close() does, for one.
     const depth = this.#depth;
     this.#depth = 0;
@@ -159,6 +169,7 @@ export class MutatorThread {
   /** The slow side of a safepoint: something is asked of this thread. */
   poll(): void {
     this.assertRunning();
+    assertStackRoom();
     this.record[T_CPU] = this.#host.currentCpu();
     answerHandshake(this.#control, this.record);
     if (Atomics.load(this.#control, CTL_STOP) !== PAUSE_NONE) this.#resume(THREAD_STOPPED);

@@ -1,11 +1,14 @@
 // The half of a verifying mutator that knows which references are stale: it notes every reference that is read and every safepoint that is
-// passed (reference-watch.ts). The other half, which checks the operations, is checked-mutator.ts.
+// passed (reference-watch.ts), and checks what is allocated. The other half, which checks the operations on objects, is checked-mutator.ts.
 
-import { TospaceError } from '../errors.ts';
+import { arrayBytes } from './array-size.ts';
 import type { RunBody } from './bodies.ts';
 import type { CollectOptions } from './cycle-requests.ts';
+import { DescriptorCheck } from './descriptor-check.ts';
+import { HEADER_BYTES } from './layout.ts';
+import { Misuse } from './misuse.ts';
 import { Mutator, type MutatorOptions } from './mutator.ts';
-import type { Ref } from './ref.ts';
+import { NULL, type Ref } from './ref.ts';
 import { ReferenceWatch } from './reference-watch.ts';
 import type { Tables } from './tables.ts';
 import type { ThreadHost } from './thread.ts';
@@ -15,27 +18,27 @@ export class WatchedMutator extends Mutator {
   readonly #watch = new ReferenceWatch();
   /** False under the collector `none`: nothing moves, so nothing becomes stale. */
   readonly #moves: boolean;
+  protected readonly misuse: Misuse;
+  readonly #descriptors: DescriptorCheck;
   /** How deep `enter` and `run` are nested. */
   #depth = 0;
+  /** In a safepoint: what it does inside, stress collecting for instance, is none of its own. */
+  #inSafepoint = false;
+  /** Where what was allocated last began, and where it ended. */
+  #lastRef: Ref = NULL;
+  #lastEnd = 0;
 
   constructor(tables: Tables, host: ThreadHost, options: MutatorOptions, onDetach: () => void) {
     super(tables, host, options, onDetach);
     this.#moves = options.collects;
+    this.misuse = new Misuse(tables);
+    this.#descriptors = new DescriptorCheck(tables, this.misuse);
   }
 
   /** Throws when `ref` was read before the last safepoint. `what` is being done with it. */
   protected assertFresh(ref: Ref, what: string): void {
     const safepoint = this.#moves && !this.isPinned(ref) ? this.#watch.staleSince(ref) : undefined;
-    if (safepoint === undefined) return;
-    throw new TospaceError(
-      'ERR_TYPE',
-      `${what}: the reference ${ref} is stale: it was read before ${safepoint}, and not again since`,
-      {
-        hint:
-          'Objects may move at a safepoint, and every allocation is one: keep the reference in a handle, and read it again from there. ' +
-          'One that came from a view or from WebAssembly code goes through asRef.',
-      },
-    );
+    if (safepoint !== undefined) throw this.misuse.stale(what, ref, safepoint);
   }
 
   override noteReference(ref: Ref): void {
@@ -49,11 +52,42 @@ export class WatchedMutator extends Mutator {
 
   /** Runs what is a safepoint: references read before it are stale, also when it throws. */
   #passing<T>(name: string, body: () => T): T {
+    if (this.#inSafepoint) return body();
+    this.#inSafepoint = true;
     try {
       return body();
     } finally {
+      this.#inSafepoint = false;
       this.#watch.pass(name);
     }
+  }
+
+  /** Allocates by `body`, and looks whether the room was empty from the byte `first` on. */
+  #allocating<R extends Ref>(name: string, first: number, bytes: number, body: () => R): R {
+    const ref = this.#passing(name, body);
+    if (ref === 0) return ref;
+    const end = (ref + bytes) >> 2;
+    for (let word = (ref + first) >> 2; word < end; word++) {
+      if (this.i32[word] === 0) continue;
+      const before = this.#lastEnd === ref ? this.#lastRef : NULL;
+      throw this.misuse.overrun(name, ref, word * 4 - ref, before);
+    }
+    this.#lastRef = ref;
+    this.#lastEnd = ref + bytes;
+    return this.#read(ref);
+  }
+
+  #allocatingRecord<R extends Ref>(call: string, type: RecordDescriptor, body: () => R): R {
+    const name = `${call}(${type?.name ?? type?.id})`;
+    this.#descriptors.record(type, name);
+    // The header's second word is the embedder's own, and 0 at first.
+    return this.#allocating(name, HEADER_BYTES / 2, type.bytes, body);
+  }
+
+  #allocatingArray<R extends Ref>(call: string, type: ArrayType, length: number, body: () => R): R {
+    const name = `${call}(${type?.name ?? type?.id})`;
+    this.#descriptors.array(type, name);
+    return this.#allocating(name, HEADER_BYTES, arrayBytes(type, length), body);
   }
 
   override enter(): void {
@@ -68,16 +102,18 @@ export class WatchedMutator extends Mutator {
 
   override run<T>(body: RunBody<T>): T {
     if (this.#depth > 0) return super.run(body);
-    return this.#passing('run', () =>
-      super.run((() => {
+    try {
+      return super.run((() => {
         this.#depth++;
         try {
           return body();
         } finally {
           this.#depth--;
         }
-      }) as RunBody<T>),
-    );
+      }) as RunBody<T>);
+    } finally {
+      this.#watch.pass('run');
+    }
   }
 
   override blocking<T>(body: RunBody<T>): T {
@@ -93,29 +129,31 @@ export class WatchedMutator extends Mutator {
   }
 
   override allocate<const Name extends string>(type: RecordDescriptor<Name>): Ref<Name> {
-    return this.#read(this.#passing(`allocate(${type.name ?? type.id})`, () => super.allocate(type)));
+    return this.#allocatingRecord('allocate', type, () => super.allocate(type));
   }
 
   override tryAllocate<const Name extends string>(type: RecordDescriptor<Name>): Ref<Name> {
-    return this.#read(this.#passing(`tryAllocate(${type.name ?? type.id})`, () => super.tryAllocate(type)));
+    return this.#allocatingRecord('tryAllocate', type, () => super.tryAllocate(type));
   }
 
   override allocateArray<const Name extends string>(type: ArrayType<Name>, length: number): Ref<Name> {
-    return this.#read(this.#passing(`allocateArray(${type.name})`, () => super.allocateArray(type, length)));
+    return this.#allocatingArray('allocateArray', type, length, () => super.allocateArray(type, length));
   }
 
   override tryAllocateArray<const Name extends string>(type: ArrayType<Name>, length: number): Ref<Name> {
-    return this.#read(
-      this.#passing(`tryAllocateArray(${type.name})`, () => super.tryAllocateArray(type, length)),
+    return this.#allocatingArray('tryAllocateArray', type, length, () =>
+      super.tryAllocateArray(type, length),
     );
   }
 
   override allocatePinned<const Name extends string>(type: RecordDescriptor<Name>): Ref<Name> {
-    return this.#passing(`allocatePinned(${type.name ?? type.id})`, () => super.allocatePinned(type));
+    return this.#allocatingRecord('allocatePinned', type, () => super.allocatePinned(type));
   }
 
   override allocatePinnedArray<const Name extends string>(type: ArrayType<Name>, length: number): Ref<Name> {
-    return this.#passing(`allocatePinnedArray(${type.name})`, () => super.allocatePinnedArray(type, length));
+    return this.#allocatingArray('allocatePinnedArray', type, length, () =>
+      super.allocatePinnedArray(type, length),
+    );
   }
 
   override asRef(address: number): Ref {

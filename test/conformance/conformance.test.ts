@@ -43,7 +43,7 @@ const PLACES: Readonly<Record<string, object>> = {
   'missed-root': { root: expect.stringMatching(/^registers\[0\], .* and 12 more$/) },
   'missed-barrier': { type: 'vector' },
   'wrong-map': { type: 'closure', field: 'name' },
-  'stale-reference': { operation: 'cons' },
+  'stale-reference': { operation: 'cons', at: expect.stringContaining('stale-reference.js') },
   'lying-size': { type: 'string' },
 };
 
@@ -73,6 +73,16 @@ describe('variants of a mistake', () => {
     ['no-poll', 'no-safepoint', 'safepoint', { operation: 'safepoint' }],
     ['disagrees-with-its-model', 'inconsistent-hooks', 'hooks', { operation: 'cons' }],
     ['dies', 'inconsistent-hooks', 'hooks', { operation: 'cons' }],
+    [
+      'stale-in-attach',
+      'stale-reference',
+      'roots',
+      { operation: 'attach', at: expect.stringContaining('variants.mjs') },
+    ],
+    ['stale-in-a-root', 'stale-reference', 'roots', { root: 'globals[0]' }],
+    ['writes-past-the-end', 'lying-size', 'hooks', { operation: 'concatenate', type: 'string' }],
+    ['handle-without-a-scope', 'leaked-handle', 'stale', { operation: 'make closure' }],
+    ['tagged-integer', 'wrong-map', 'hooks', { operation: 'cons', type: 'pair', field: 'car' }],
   ];
   test.each(cases)('%s is a %s', async (name, mistake, check, place) => {
     const report = await variant(name, [check]);

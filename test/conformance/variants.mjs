@@ -125,6 +125,57 @@ const VARIANTS = {
   'disagrees-with-its-model': () =>
     withOperation('cons', (machine, [car]) => skeleton.operations[0].run(machine, [car, car])),
   dies: () => withOperation('cons', () => process.exit(3)),
+  // The machine's first object is stored after another allocation.
+  'stale-in-attach': () => ({
+    attach(heap, types) {
+      const machine = skeleton.attach(heap, types);
+      return machine.mutator.run(() => {
+        const pair = machine.mutator.allocate(types.pair);
+        machine.mutator.allocate(types.pair);
+        machine.mutator.persist(pair);
+        return machine;
+      });
+    },
+  }),
+  // A root is set after an allocation.
+  'stale-in-a-root': () =>
+    withRoots('globals', (set) => ({
+      set(machine, index, value) {
+        machine.mutator.allocate(machine.types.pair);
+        set.set(machine, index, value);
+      },
+    })),
+  // A string ends with a byte of its own, for which there is no room.
+  'writes-past-the-end': () =>
+    withOperation('concatenate', (machine, operands) => {
+      const { mutator } = machine;
+      const string = skeleton.operations.find(({ name }) => name === 'concatenate').run(machine, operands);
+      const bytes = (HEADER_BYTES + 2 * mutator.length(string) + 7) & -8;
+      mutator.u8[string + bytes + 4] = 0xff;
+      return string;
+    }),
+  // Makes a handle, and leaves it to whoever calls.
+  'handle-without-a-scope': () =>
+    withOperation('make closure', (machine, [environment, name]) => {
+      const kept = machine.mutator.local(environment);
+      const ownName = machine.mutator.local(
+        skeleton.operations.find((one) => one.name === 'concatenate').run(machine, [name, name]),
+      );
+      const closure = machine.mutator.allocate(machine.types.closure);
+      const { offset } = machine.types.closure;
+      machine.mutator.setRef(closure, offset.environment, machine.mutator.get(kept));
+      machine.mutator.setRef(closure, offset.name, machine.mutator.get(ownName));
+      machine.mutator.setI32(closure, offset.code, 42);
+      return closure;
+    }),
+  // A small integer in the place of a reference.
+  'tagged-integer': () =>
+    withOperation('cons', (machine, [, cdr]) => {
+      const { pair } = machine.types;
+      const made = skeleton.operations[0].run(machine, [NULL, cdr]);
+      machine.mutator.i32[(made + pair.offset.car) >> 2] = 43;
+      return made;
+    }),
   'throws-at-once': () => ({
     attach() {
       throw new Error('no such machine');

@@ -1,5 +1,6 @@
 // What a check is.
 
+import { isOverrun, isStale } from '../../heap/misuse.ts';
 import type { Mistake } from '../mistakes.ts';
 import type { Finding } from '../report.ts';
 import type { AnyEmbedder } from '../rig.ts';
@@ -63,6 +64,28 @@ export const hex = (n: number): string => `0x${(n >>> 0).toString(16)}`;
 /** What was thrown, in a sentence. */
 export function thrown(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+/** What a verifying heap says of an error by itself; `otherwise` of all others. */
+export function blame<Other>(error: unknown, otherwise: Other): Mistake | Other {
+  return isStale(error) ? 'stale-reference' : isOverrun(error) ? 'lying-size' : otherwise;
+}
+
+/** The folders of the package that hold the heap and the kit, bundled or not. */
+const DIST = import.meta.url.replace(/(?:lib|src\/conformance\/checks)\/[^/]*$/, '');
+const OWN = [`${DIST}lib/`, `${DIST}src/`, 'node:'];
+/** Calls that a report names: the helper that threw, and who called it. */
+const CALLS = 3;
+
+/** Where an error was thrown, in code that is neither the heap's nor the kit's nor Node's: the innermost calls first. */
+export function whereThrown(error: unknown): { at?: string } {
+  const calls = ((error as Error | undefined)?.stack ?? '')
+    .split('\n')
+    .flatMap((line) => /^\s+at (.*)$/.exec(line)?.[1] ?? [])
+    .filter((call) => /\d+:\d+\)?$/.test(call) && !OWN.some((folder) => call.includes(folder)))
+    .slice(0, CALLS)
+    .map((call) => call.replace('file://', ''));
+  return calls.length === 0 ? {} : { at: calls.join(', called at ') };
 }
 
 /** "3 types", "1 type". */

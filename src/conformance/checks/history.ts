@@ -4,7 +4,7 @@ import { CONFIGURATIONS, type ConfigurationName } from '../configurations.ts';
 import { History } from '../history.ts';
 import { Random } from '../random.ts';
 import { type AnyEmbedder, Rig } from '../rig.ts';
-import { type CheckContext, count, type Outcome, type Symptom, thrown } from './check.ts';
+import { blame, type CheckContext, count, type Outcome, type Symptom, thrown, whereThrown } from './check.ts';
 
 export async function runHistory(
   embedder: AnyEmbedder,
@@ -23,10 +23,10 @@ export async function runHistory(
     try {
       const found = calm ? history.run(steps) : rig.stress.storm(() => history.run(steps));
       if (found === undefined) return [];
-      const { type, field, operation, what, step } = found;
+      const { type, field, operation, what, step, mistake = blames } = found;
       return [
         {
-          mistake: blames,
+          mistake,
           operation,
           ...(type === undefined ? {} : { type }),
           ...(field === undefined ? {} : { field }),
@@ -34,7 +34,9 @@ export async function runHistory(
         },
       ];
     } catch (error) {
-      return [{ mistake: blames, operation: doing, what: thrown(error) }];
+      return [
+        { mistake: blame(error, blames), operation: doing, what: thrown(error), ...whereThrown(error) },
+      ];
     }
   });
   const { cycles } = rig.heap.stats();

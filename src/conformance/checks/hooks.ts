@@ -5,7 +5,7 @@ import { NULL, type Ref } from '../../heap/ref.ts';
 import { History } from '../history.ts';
 import { Random } from '../random.ts';
 import { type AnyType, lengthsOf, Rig, slotName } from '../rig.ts';
-import { type Check, count, Symptoms, thrown } from './check.ts';
+import { type Check, count, Symptoms, thrown, whereThrown } from './check.ts';
 
 const STEPS = 300;
 const HISTORIES = 2;
@@ -36,11 +36,18 @@ export const hooks: Check = {
         try {
           const found = history.run(STEPS);
           if (found !== undefined) {
-            const { step: _, ...symptom } = found;
-            symptoms.add({ mistake: 'inconsistent-hooks', ...symptom });
+            const { step: _, flawed, ...symptom } = found;
+            // Nothing has moved: what is no reference was not one when it was stored.
+            const mistake = flawed === true ? 'wrong-map' : 'inconsistent-hooks';
+            symptoms.add({ mistake, ...symptom });
           }
         } catch (error) {
-          symptoms.add({ mistake: 'inconsistent-hooks', operation: doing, what: thrown(error) });
+          symptoms.add({
+            mistake: 'inconsistent-hooks',
+            operation: doing,
+            what: thrown(error),
+            ...whereThrown(error),
+          });
         }
       }
     });

@@ -34,7 +34,10 @@ export const roots: Check = {
     rig.m.run(() => {
       const watched = embedder.roots.flatMap((set) => {
         const slots = pickSlots(random, set.slots(rig.runtime));
-        return slots.flatMap((slot) => watchPlace(rig, random, set, slot));
+        return slots.flatMap((slot) => {
+          at({ root: `${set.name}[${slot}]` });
+          return watchPlace(rig, random, set, slot);
+        });
       });
       places = watched.length;
       const lost = new Set<Watched>();

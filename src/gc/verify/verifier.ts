@@ -29,7 +29,7 @@ import {
 } from '../../heap/layout.ts';
 import { check, PROT_NONE, PROT_READ, PROT_WRITE } from '../../uffd/index.ts';
 import type { WorkerContext } from '../context.ts';
-import { corrupt, HeapView, hex, type ObjectShape, slotsWithin, weakBytes } from './view.ts';
+import { corrupt, HeapView, hex, type ObjectShape, slotsWithin, unmarked, weakBytes } from './view.ts';
 
 /** What idle pages hold in a verifying heap: not a reference, not a header, and easy to recognise in a report. */
 export const POISON = 0xdeadbeef;
@@ -55,8 +55,8 @@ export class Verifier {
     return this.#context.control[CTL_FRONT]!;
   }
 
-  /** Traces the heap from its roots and calls `visit` for every object. Mutators must be stopped. */
-  #trace(visit: (ref: number) => void): void {
+  /** Traces the heap from its roots and calls `visit` for every object, with where it was found. Mutators must be stopped. */
+  #trace(visit: (ref: number, whence: () => string) => void): void {
     const view = this.#view;
     const end = this.#context.control[CTL_CURSOR]!;
     const { managedBytes } = view.tables.geometry;
@@ -78,25 +78,24 @@ export class Verifier {
       seen[granule >>> 5]! |= 1 << (granule & 31);
       // Checked where it was found, so that a report can name the slot.
       view.shape(ref, 0, end, whence);
+      visit(ref, whence);
       stack.push(ref);
     };
     for (const { at, name } of view.roots()) reach(view.words[at / 4]!, () => name);
     for (let ref = stack.pop(); ref !== undefined; ref = stack.pop()) {
       const object = ref;
       const shape = view.shape(object, 0, end, () => 'the mark stack');
-      visit(object);
       const weak = weakBytes(shape);
       for (const slot of slotsWithin(shape, 0, weak)) {
         const target = view.words[(object + slot) / 4]!;
-        if (target !== 0)
-          view.shape(target, 0, end, () => `weak field +${slot} of the object at ${hex(object)}`);
+        if (target !== 0) view.shape(target, 0, end, () => `the weak ${view.describeSlot(object, slot)}`);
       }
       for (const slot of slotsWithin(shape, weak, shape.bytes))
-        reach(view.words[(object + slot) / 4]!, () => `field +${slot} of the object at ${hex(object)}`);
+        reach(view.words[(object + slot) / 4]!, () => view.describeSlot(object, slot));
       const value = (ephemeron: number): void =>
         reach(
           view.words[(ephemeron + EPHEMERON_VALUE) / 4]!,
-          () => `the value of the ephemeron at ${hex(ephemeron)}`,
+          () => `the value of ${view.describe(ephemeron)}`,
         );
       if (shape.kind === KIND_EPHEMERON) {
         const key = view.words[(object + EPHEMERON_KEY) / 4]!;
@@ -111,8 +110,9 @@ export class Verifier {
 
   afterRemark(): void {
     const view = this.#view;
-    this.#trace((ref) => {
-      if (!view.bit(view.marks, ref)) throw corrupt(`the object at ${hex(ref)} is reachable and not marked`);
+    view.marksAreCurrent = true;
+    this.#trace((ref, whence) => {
+      if (!view.bit(view.marks, ref)) throw unmarked(view.describe(ref), whence());
     });
     const line = this.#context.control[CTL_BLACK_LINE]!;
     const expected = new Uint32Array(view.lives.length);
@@ -121,7 +121,7 @@ export class Verifier {
       if (ref >= line) throw corrupt(`the mark at ${hex(ref)} lies above the black line`);
       if (ref < last)
         throw corrupt(
-          `the marked object at ${hex(ref)} begins inside the one before it, which ends at ${hex(last)}`,
+          `${view.describe(ref)}, which is marked, begins inside the one before it, which ends at ${hex(last)}`,
         );
       const shape = view.shape(ref, 0, line, () => 'the mark bitmap');
       const { bytes } = shape;
@@ -244,7 +244,11 @@ export class Verifier {
       const object = ref;
       const shape = view.shape(ref, 0, end, () => 'an allocation buffer');
       for (const slot of slotsWithin(shape, 0, shape.bytes)) {
-        this.#checkAlive(view.words[(object + slot) / 4]!, end, () => `the black object at ${hex(object)}`);
+        this.#checkAlive(
+          view.words[(object + slot) / 4]!,
+          end,
+          () => `${view.describeSlot(object, slot)}, a black object,`,
+        );
       }
       ref += shape.bytes;
     }
@@ -253,7 +257,11 @@ export class Verifier {
       if (view.words[object / 4] === 0) continue;
       const shape = view.shape(object, 0, end, () => 'the non-moving space');
       for (const slot of slotsWithin(shape, 0, shape.bytes)) {
-        this.#checkAlive(view.words[(object + slot) / 4]!, end, () => `the pinned object at ${hex(object)}`);
+        this.#checkAlive(
+          view.words[(object + slot) / 4]!,
+          end,
+          () => `${view.describeSlot(object, slot)}, which is pinned,`,
+        );
       }
     }
     this.#expectedRoots.clear();
@@ -265,10 +273,11 @@ export class Verifier {
     if (target === 0 || target >= FREE_LINK) return;
     const view = this.#view;
     view.shape(target, 0, end, whence);
-    if (view.isDead(target)) throw corrupt(`${whence()} refers to ${hex(target)}, which is not marked`);
+    if (view.isDead(target)) throw unmarked(view.describe(target), whence());
   }
 
   afterFlip(): void {
+    this.#view.marksAreCurrent = false;
     let roots = 0;
     for (const { at, name } of this.#view.roots()) {
       roots++;
@@ -283,6 +292,7 @@ export class Verifier {
 
   /** @param idleBytes bytes at the start of the idle memfd that may hold old contents. */
   afterClose(idleBytes: number): void {
+    this.#view.marksAreCurrent = false;
     this.#trace(() => {});
     const back = 1 - this.#front;
     this.#poison(back, idleBytes);

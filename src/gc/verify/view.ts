@@ -20,18 +20,31 @@ import {
   KIND_WEAK,
   REFS_GUARDS,
   REFS_ROOTS_END,
+  T_NAME,
   T_SHADOW_BASE,
   T_SHADOW_TOP,
   TYPE_ID_MASK,
 } from '../../heap/layout.ts';
 import type { Tables } from '../../heap/tables.ts';
+import { readName } from '../../heap/thread-name.ts';
+import { readTypeText } from '../../heap/type-names.ts';
 
-export function corrupt(what: string): TospaceError {
-  return new TospaceError('ERR_VERIFY', `heap verification: ${what}`, {
-    hint:
-      'Most often a reference was kept in a variable across a safepoint, or stored without setRef. Otherwise report this as a defect, ' +
-      'with the seed of the run.',
-  });
+const COMMON_HINT =
+  'Most often a reference was kept in a variable across a safepoint, or stored without setRef. Otherwise report this as a defect, ' +
+  'with the seed of the run.';
+
+/** What the verifier found, and what to do about it. */
+export function corrupt(what: string, hint: string = COMMON_HINT): TospaceError {
+  return new TospaceError('ERR_VERIFY', `heap verification: ${what}`, { hint });
+}
+
+const UNMARKED_HINT =
+  'Most often the reference was stored without the write barrier: by a view, copyWithin or code of your own instead of setRef, setElement ' +
+  'or copyElements. The conformance kit finds which store.';
+
+/** The trace has missed an object to which `whence` refers. */
+export function unmarked(object: string, whence: string): TospaceError {
+  return corrupt(`${object} is reachable and not marked: ${whence} refers to it`, UNMARKED_HINT);
 }
 
 export const hex = (n: number): string => `0x${(n >>> 0).toString(16)}`;
@@ -65,6 +78,14 @@ export interface RootSlot {
   readonly name: string;
 }
 
+/** What tells apart the mistakes behind a word that names no object. */
+const NO_OBJECT_HINT =
+  'Most often a reference was kept in a variable across a safepoint; or the object before it was written past its end, or something that ' +
+  'is no reference (a tagged integer, say) was stored where the type has one. Otherwise report this as a defect, with the seed of the run.';
+
+/** How far below an address an object is looked for that ends there. */
+const NEIGHBOUR_BYTES = 64 * 1024;
+
 const RECORD_SLOTS = new WeakMap<Tables, Map<number, readonly number[]>>();
 
 export class HeapView {
@@ -78,6 +99,8 @@ export class HeapView {
   /** Of the heap. */
   readonly lives: Uint32Array;
   readonly nonMoving: NonMovingSpace;
+  /** Whether the mark bits are those of the objects where they are now: between remark and flip. */
+  marksAreCurrent = false;
   readonly #recordSlots: Map<number, readonly number[]>;
 
   constructor(tables: Tables) {
@@ -125,7 +148,10 @@ export class HeapView {
   /** @throws TospaceError ERR_VERIFY unless an object begins at `ref`, an address of the non-moving space. Returns its room's end. */
   #nonMovingEnd(ref: number, whence: () => string): number {
     if (!this.nonMoving.isAllocated(ref))
-      throw corrupt(`${whence()} holds ${hex(ref)}, where the non-moving space has no object`);
+      throw corrupt(
+        `${whence()} holds ${hex(ref)}, where the non-moving space has no object`,
+        NO_OBJECT_HINT,
+      );
     return ref + this.nonMoving.extent(ref);
   }
 
@@ -136,15 +162,18 @@ export class HeapView {
    */
   shape(ref: number, bias: number, end: number, whence: () => string): ObjectShape {
     if (ref % GRANULE_BYTES !== 0)
-      throw corrupt(`${whence()} holds ${hex(ref)}, which is not on an 8-byte boundary`);
+      throw corrupt(`${whence()} holds ${hex(ref)}, which is not on an 8-byte boundary`, NO_OBJECT_HINT);
     const stays = this.inNonMoving(ref);
     if (!stays && (!this.inHeap(ref) || ref >= end))
-      throw corrupt(`${whence()} holds ${hex(ref)}, which lies outside the heap in use`);
+      throw corrupt(`${whence()} holds ${hex(ref)}, which lies outside the heap in use`, NO_OBJECT_HINT);
     const limit = stays ? this.#nonMovingEnd(ref, whence) : end;
     const at = (ref + bias) / 4;
     const id = this.words[at]! & TYPE_ID_MASK;
     if (id === 0 || id >= this.tables.control[CTL_TYPE_COUNT]!) {
-      throw corrupt(`${whence()} holds ${hex(ref)}, where there is no object (type ${id})`);
+      throw corrupt(
+        `${whence()} holds ${hex(ref)}, where there is no object (type ${id})${this.#neighbour(ref)}`,
+        NO_OBJECT_HINT,
+      );
     }
     const entry = this.tables.geometry.types / 4 + id * 4;
     const kind = this.words[entry]!;
@@ -164,6 +193,34 @@ export class HeapView {
     if (ref + bytes > limit)
       throw corrupt(`the object at ${hex(ref)} (from ${whence()}) ends behind the space in use`);
     return { bytes, kind, slots, elements: kind === KIND_REF_ARRAY ? length : 0 };
+  }
+
+  /** Which marked object ends where one should begin: it may have been written past its end. In words; empty where none is known. */
+  #neighbour(ref: number): string {
+    if (!this.marksAreCurrent || !this.inHeap(ref)) return '';
+    const lowest = Math.max(this.base, ref - NEIGHBOUR_BYTES);
+    let at = ref - GRANULE_BYTES;
+    while (at >= lowest && !this.bit(this.marks, at)) at -= GRANULE_BYTES;
+    if (at < lowest) return '';
+    const { bytes } = this.shape(at, 0, this.base + this.bytes, () => 'the mark bitmap');
+    return at + bytes === ref ? `, right behind ${this.describe(at)}` : '';
+  }
+
+  /** The object at `ref` in words: "the Pair at 0x10000". Nothing of it is taken for granted. */
+  describe(ref: number): string {
+    const id = this.words[ref / 4]! & TYPE_ID_MASK;
+    const known = id > 0 && id < this.tables.control[CTL_TYPE_COUNT]!;
+    return `the ${(known ? readTypeText(this.tables, id)?.name : undefined) ?? 'object'} at ${hex(ref)}`;
+  }
+
+  /** A slot of an object in words: "car of the Pair at 0x10000", "element 3 of the Vector at 0x20000". */
+  describeSlot(ref: number, slot: number): string {
+    const id = this.words[ref / 4]! & TYPE_ID_MASK;
+    const fields = Object.entries(readTypeText(this.tables, id)?.fields ?? {});
+    const name = fields.find(([, offset]) => offset === slot)?.[0];
+    const isArray = this.words[this.tables.geometry.types / 4 + id * 4] === KIND_REF_ARRAY;
+    const place = isArray ? `element ${(slot - HEADER_BYTES) / 4}` : (name ?? `field +${slot}`);
+    return `${place} of ${this.describe(ref)}`;
   }
 
   #slotsOf(id: number, entry: number): readonly number[] {
@@ -206,8 +263,9 @@ export class HeapView {
       const thread = tables.threads[i]!;
       const base = thread[T_SHADOW_BASE]! >>> 0;
       const top = thread[T_SHADOW_TOP]! >>> 0;
+      const name = readName(thread, T_NAME) || String(i);
       for (let at = base; at < top; at += 4)
-        yield { at, name: `slot ${(at - base) / 4} of thread ${i}'s shadow stack` };
+        yield { at, name: `slot ${(at - base) / 4} of the shadow stack of thread ${name}` };
     }
     yield {
       at: (tables.control.byteOffset >>> 0) + CTL_PERSISTENT * 4,
