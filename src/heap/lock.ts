@@ -65,7 +65,8 @@ function acquire(words: Int32Array<SharedArrayBuffer>, index: number, mine: numb
     // With a time limit also because the thread that was woken in our stead may have died of its own.
     if (Atomics.wait(words, index, held, HOLDER_CHECK_MS) !== 'timed-out') continue;
     const holder = held & TID_MASK;
-    if (holder === UNKNOWN_TID || host.threadExists(holder)) continue;
+    // It is not this thread, which would not wait for itself, but a dead one that had the same id.
+    if (holder === UNKNOWN_TID || (holder !== host.tid && host.threadExists(holder))) continue;
     if ((held & REPAIRABLE) === 0 && Atomics.load(words, index) === held) host.holderDied(holder);
     if (Atomics.compareExchange(words, index, held, mine | WAITERS) === held) return;
   }

@@ -28,6 +28,11 @@ export function takeSnapshot(inspector: Inspector, given: SnapshotOptions): Heap
       hint: 'maxBytes is the most memory that a graph may take: a positive number.',
     });
   }
+  if (whileStopped !== undefined && typeof whileStopped !== 'function') {
+    throw new TospaceError('ERR_OPTION', `whileStopped: ${String(whileStopped)} is not a function`, {
+      hint: 'whileStopped is called with the graph while all threads stand still.',
+    });
+  }
   return inspect(inspector, () => {
     const graph = new HeapGraph(walkHeap(inspector.tables, maxBytes));
     whileStopped?.(graph);
