@@ -20,7 +20,7 @@
 //   0x8000_0000 + number         all others: numbers that no snapshot of this heap had before, so that two snapshots do not take different
 //                                objects for the same. Wraps after 2^31 of them
 
-import { open, realpath, unlink } from 'node:fs/promises';
+import { open, realpath, unlink, writeFile } from 'node:fs/promises';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { inspect } from 'node:util';
@@ -91,15 +91,14 @@ const EXTRA_NODES = 1;
 const PIECE_CHARACTERS = 65536;
 
 export async function writeSnapshot(columns: GraphColumns, to: string | Writable): Promise<void> {
-  const source = (): Readable => Readable.from(snapshotText(columns), { objectMode: true });
   if (typeof to === 'string') {
     try {
-      await writeFile(source, to);
+      await writeWholeFile(columns, to);
     } catch (error) {
       throw fileError(to, error);
     }
   } else if (typeof to?.write === 'function') {
-    await pipeline(source(), to);
+    await pipeline(Readable.from(snapshotText(columns), { objectMode: true }), to);
   } else {
     throw new TospaceError('ERR_OPTION', `a heap snapshot cannot be written to ${inspect(to, { depth: 0 })}`, {
       hint: 'Call writeHeapSnapshot with the path of a file, or with a stream.',
@@ -107,10 +106,10 @@ export async function writeSnapshot(columns: GraphColumns, to: string | Writable
   }
 }
 
-async function writeFile(source: () => Readable, path: string): Promise<void> {
+async function writeWholeFile(columns: GraphColumns, path: string): Promise<void> {
   const file = await open(path, 'w');
   try {
-    await pipeline(source(), file.createWriteStream({ autoClose: false }));
+    await writeFile(file, snapshotText(columns));
   } catch (error) {
     // Half a snapshot would be taken for one. What is no file but a device or a pipe is not ours to remove.
     if ((await file.stat()).isFile()) await unlink(await realpath(path)).catch(() => {});

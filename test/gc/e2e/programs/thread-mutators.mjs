@@ -29,7 +29,7 @@ function posted(value) {
 
 /** A heap with two mutators of this thread, the second through a view that came by post; `body` with both. */
 async function withTwo(options, body) {
-  const heap = await createHeap({ heap: 4 * MIB, safepointTimeoutMs: 3000, ...options });
+  const heap = await createHeap({ heap: 4 * MIB, safepointTimeoutMs: 10_000, ...options });
   const view = attachHeap(posted(heap.share()));
   const Node = heap.defineRecord('Node', { next: 'ref', value: 'i32' });
   const outer = heap.attach({ name: 'outer' });
