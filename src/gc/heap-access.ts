@@ -269,7 +269,8 @@ export class HeapAccess extends EventEmitter<HeapEvents> {
   /**
    * The graph of all objects that are reachable now: who refers to whom, who retains how much, what keeps an object alive. It is a copy,
    * so that whoever looks at it keeps nobody waiting. While it is made all threads stand still, some 0.4 s for a million objects; a cycle
-   * that is under way is waited for first. Nothing is collected. Any thread may call it, under any collector; inside `run` it is a safepoint.
+   * that is under way, or was asked for before, is waited for first. Nothing is collected. Any thread may call it, under any collector; inside
+   * `run` it is a safepoint.
    * @throws TospaceError ERR_TIMEOUT when a thread, which the message names, did not stop within `safepointTimeoutMs`; ERR_OUT_OF_MEMORY
    * when the graph would take more than `maxBytes`; ERR_STATE when the heap is closed, before or meanwhile; ERR_VERIFY when it is damaged.
    */

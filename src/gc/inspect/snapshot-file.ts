@@ -100,9 +100,13 @@ export async function writeSnapshot(columns: GraphColumns, to: string | Writable
   } else if (typeof to?.write === 'function') {
     await pipeline(Readable.from(snapshotText(columns), { objectMode: true }), to);
   } else {
-    throw new TospaceError('ERR_OPTION', `a heap snapshot cannot be written to ${inspect(to, { depth: 0 })}`, {
-      hint: 'Call writeHeapSnapshot with the path of a file, or with a stream.',
-    });
+    throw new TospaceError(
+      'ERR_OPTION',
+      `a heap snapshot cannot be written to ${inspect(to, { depth: 0 })}`,
+      {
+        hint: 'Call writeHeapSnapshot with the path of a file, or with a stream.',
+      },
+    );
   }
 }
 

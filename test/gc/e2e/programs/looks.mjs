@@ -88,43 +88,40 @@ async function reused({ options }) {
 
 /** A snapshot that is asked for while a window is open waits for its end, and sees everything. */
 async function window({ options, count }) {
-  return withHeap(
-    { heap: 16 * MIB, ...options, stress: { delayMs: { compact: 30 } } },
-    async (heap, m) => {
-      const Node = heap.defineRecord('Node', { next: 'ref', value: 'i32' });
-      const words = control(heap);
-      m.run(() =>
-        m.scope(() => {
-          const head = m.local(NULL);
-          for (let i = 0; i < count; i++) {
-            const ref = m.allocate(Node);
-            m.setRef(ref, Node.offset.next, m.get(head));
-            m.setI32(ref, Node.offset.value, i);
-            m.set(head, ref);
-            // What dies in between makes the others move.
-            m.allocate(Node);
-          }
-          let open = 0;
-          for (let round = 0; round < 3; round++) {
-            startCycle(heap, m, layout.PHASE_COMPACT);
-            open += Atomics.load(words, layout.CTL_WINDOW);
-            let seen = 0;
-            const graph = heap.snapshot({
-              whileStopped(taken) {
-                assert(Atomics.load(words, layout.CTL_WINDOW) === 0, 'the window is closed');
-                const memory = new Int32Array(heap.memory.buffer);
-                for (const object of taken.objects())
-                  if (object.typeId === Node.id) seen += memory[(object.address + Node.offset.value) >> 2];
-              },
-            });
-            const { count: nodes } = graph.histogram().find(({ type }) => type === 'Node');
-            assert(nodes === count && seen === (count * (count - 1)) / 2, `${nodes} objects, sum ${seen}`);
-          }
-          assert(open > 0, 'a window was open');
-        }),
-      );
-    },
-  );
+  return withHeap({ heap: 16 * MIB, ...options, stress: { delayMs: { compact: 30 } } }, async (heap, m) => {
+    const Node = heap.defineRecord('Node', { next: 'ref', value: 'i32' });
+    const words = control(heap);
+    m.run(() =>
+      m.scope(() => {
+        const head = m.local(NULL);
+        for (let i = 0; i < count; i++) {
+          const ref = m.allocate(Node);
+          m.setRef(ref, Node.offset.next, m.get(head));
+          m.setI32(ref, Node.offset.value, i);
+          m.set(head, ref);
+          // What dies in between makes the others move.
+          m.allocate(Node);
+        }
+        let open = 0;
+        for (let round = 0; round < 3; round++) {
+          startCycle(heap, m, layout.PHASE_COMPACT);
+          open += Atomics.load(words, layout.CTL_WINDOW);
+          let seen = 0;
+          const graph = heap.snapshot({
+            whileStopped(taken) {
+              assert(Atomics.load(words, layout.CTL_WINDOW) === 0, 'the window is closed');
+              const memory = new Int32Array(heap.memory.buffer);
+              for (const object of taken.objects())
+                if (object.typeId === Node.id) seen += memory[(object.address + Node.offset.value) >> 2];
+            },
+          });
+          const { count: nodes } = graph.histogram().find(({ type }) => type === 'Node');
+          assert(nodes === count && seen === (count * (count - 1)) / 2, `${nodes} objects, sum ${seen}`);
+        }
+        assert(open > 0, 'a window was open');
+      }),
+    );
+  });
 }
 
 const rejection = (promise) =>

@@ -2,16 +2,7 @@
 // waits for, it must not wait for itself. A thread that does ends with ERR_TIMEOUT here.
 
 import { isMainThread, MessageChannel, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads';
-import {
-  assert,
-  attachHeap,
-  createHeap,
-  isTospaceError,
-  layout,
-  main,
-  sleep,
-  thrownBy,
-} from './support.mjs';
+import { assert, attachHeap, createHeap, isTospaceError, layout, main, sleep, thrownBy } from './support.mjs';
 
 const MIB = 1024 * 1024;
 // Words of `flags`.
@@ -100,7 +91,10 @@ function snapshots({ options }) {
     const look = () => {
       for (const access of [heap, view]) {
         const graph = access.snapshot({ whileStopped: () => {} });
-        assert(graph.histogram().some(({ type, count }) => type === 'Node' && count >= 1), 'an object is seen');
+        assert(
+          graph.histogram().some(({ type, count }) => type === 'Node' && count >= 1),
+          'an object is seen',
+        );
       }
     };
     outer.run(() => {
@@ -117,7 +111,7 @@ function snapshots({ options }) {
     });
     look();
     // Both run on: a safe region would refuse this.
-    outer.run(() => inner.run(() => [outer, inner].forEach((m) => m.allocate(Node))));
+    outer.run(() => inner.run(() => [outer.allocate(Node), inner.allocate(Node)]));
   });
 }
 
@@ -200,7 +194,7 @@ const jobs = {
       Atomics.store(flags, QUIT, 1);
     }
   },
-  idle(m, flags) {
+  idle(_m, flags) {
     Atomics.store(flags, READY, 1);
     while (Atomics.load(flags, QUIT) === 0) sleep(10);
   },
