@@ -82,6 +82,11 @@ export function withLook<T>(
   });
 }
 
+/** True when this thread is looking at a heap. */
+export function isLooking(): boolean {
+  return looks > 0;
+}
+
 /** True when this thread, `tid`, is looking at the heap: in whatever it does now, it would wait for itself. */
 export function looksHere(control: Control, tid: number): boolean {
   return looks > 0 && Atomics.load(control, CTL_INSPECTOR_TID) === tid;

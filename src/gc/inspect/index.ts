@@ -16,7 +16,8 @@ export interface SnapshotOptions {
   readonly maxBytes?: number;
   /**
    * Called with the graph while all threads are still stopped: addresses in it are where the objects are, and their contents may be read
-   * through `heap.memory`. Must not use the heap otherwise.
+   * through `heap.memory`. Must not use the heap otherwise, nor take a
+   * snapshot of another one.
    */
   readonly whileStopped?: (graph: HeapGraph) => void;
 }

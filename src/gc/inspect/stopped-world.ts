@@ -31,7 +31,7 @@ import type { Kernel } from '../../uffd/index.ts';
 import { releaseIfDead, reportSlow } from '../cycle.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { Peers } from '../peers.ts';
-import { looksHere, withLook } from '../world-lock.ts';
+import { isLooking, withLook } from '../world-lock.ts';
 
 /** The thread that looks, and the heap it looks at. */
 export interface Inspector {
@@ -56,14 +56,15 @@ export function assertStillOpen(control: Int32Array<SharedArrayBuffer>): void {
 /**
  * Runs `body` while all mutators are stopped, this thread's too, and no cycle is in progress. For a thread that runs as a mutator this is a
  * safepoint.
- * @throws TospaceError ERR_TIMEOUT when a thread does not stop, ERR_STATE when the heap is closed or this thread looks already, ERR_WORKER
+ * @throws TospaceError ERR_TIMEOUT when a thread does not stop, ERR_STATE when the heap is closed or this thread looks at one already, ERR_WORKER
  * when the collector has died; or what `body` throws. The mutators run on in any case.
  */
 export function inspect<T>(inspector: Inspector, body: () => T): T {
   const { tables, host, mutators, workers } = inspector;
   const { control } = tables;
-  if (looksHere(control, host.tid)) {
-    throw new TospaceError('ERR_STATE', 'this thread is looking at the heap already', {
+  // At another one neither: two threads that each look at the other's heap would wait for each other.
+  if (isLooking()) {
+    throw new TospaceError('ERR_STATE', 'this thread is looking at a heap already', {
       hint: 'Take no snapshot inside whileStopped.',
     });
   }

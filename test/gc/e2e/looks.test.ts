@@ -14,6 +14,9 @@ const cases = batch('looks', {
   empty: ['empty', { options: {} }],
   'empty, without a collector': ['empty', { options: { collector: 'none' } }],
   file: ['file', { options: {} }],
+  dead: ['dead', { options: {} }],
+  'dead, without a collector': ['dead', { options: { collector: 'none' } }],
+  nested: ['nested'],
 });
 
 test.each(['turns', 'turns of the stop-the-world collector'])(
@@ -35,6 +38,17 @@ test.each(['window', 'window, copied'])('%s: a look waits for the end of an open
 
 test.each(['empty', 'empty, without a collector'])('%s: a heap without objects', async (name) => {
   await cases(name);
+});
+
+test.each(['dead', 'dead, without a collector'])(
+  '%s: a thread that was terminated while it ran is not waited for',
+  async (name) => {
+    await cases(name);
+  },
+);
+
+test('no snapshot inside another one, of whatever heap', async () => {
+  await cases('nested');
 });
 
 test('a file that cannot be made, or not whole, is a typed error and leaves nothing', async () => {

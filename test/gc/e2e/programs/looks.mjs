@@ -18,6 +18,7 @@ import {
   NULL,
   sleep,
   startCycle,
+  thrownBy,
   withHeap,
 } from './support.mjs';
 
@@ -209,8 +210,54 @@ async function empty({ options }) {
   await heap.close();
 }
 
+/** A thread that was terminated while it ran is not waited for, and its roots are void. */
+async function dead({ options }) {
+  // Longer than this test may take: nobody gives up.
+  const heap = await createHeap({ heap: 4 * MIB, safepointTimeoutMs: 600_000, ...options });
+  const Node = heap.defineRecord('Node', { next: 'ref' });
+  const flags = new Int32Array(new SharedArrayBuffer(64));
+  const m = heap.attach({ name: 'main' });
+  const worker = new Worker(new URL(import.meta.url), { workerData: { shared: heap.share(), flags, Node } });
+  while (Atomics.load(flags, LOOKS) === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+  await worker.terminate();
+  const graph = m.run(() => heap.snapshot());
+  const names = [...graph.roots()].map(({ name }) => name).join();
+  assert(names === 'thread "main" shadow stack,tospace', names);
+  assert(!graph.histogram().some(({ type }) => type === 'Node'), 'nothing of its is left');
+  m.detach();
+  await heap.close();
+}
+
+/** No snapshot inside another one, of whatever heap. */
+async function nested() {
+  const heaps = [await createHeap({ heap: MIB }), await createHeap({ heap: MIB })];
+  for (const outer of heaps) {
+    for (const inner of [...heaps, attachHeap(outer.share())]) {
+      const error = thrownBy(() => outer.snapshot({ whileStopped: () => inner.snapshot() }));
+      assert(isTospaceError(error, 'ERR_STATE'), `${error}`);
+    }
+    assert(outer.snapshot().objectCount === 1, 'a snapshot afterwards');
+  }
+  assert(
+    isTospaceError(
+      thrownBy(() => heaps[0].snapshot({ whileStopped: true })),
+      'ERR_OPTION',
+    ),
+    'no function',
+  );
+  for (const heap of heaps) await heap.close();
+}
+
 if (isMainThread) {
-  await main({ turns, exits, reused, window, file, empty });
+  await main({ turns, exits, reused, window, file, empty, dead, nested });
+} else if (workerData.Node !== undefined) {
+  const { shared, flags, Node } = workerData;
+  const m = attachHeap(shared).attach({ name: 'dead' });
+  m.run(() => {
+    m.persist(m.get(m.local(m.allocate(Node))));
+    Atomics.store(flags, LOOKS, 1);
+    for (;;);
+  });
 } else {
   const { shared, flags } = workerData;
   const heap = attachHeap(shared);
