@@ -58,6 +58,8 @@ export interface ThreadHost {
   assertCollectorAlive(): void;
 }
 
+const NOBODY: readonly Int32Array<SharedArrayBuffer>[] = [];
+
 export class MutatorThread {
   /** Index of the thread's record. */
   readonly index: number;
@@ -225,7 +227,7 @@ export class MutatorThread {
    * @param others mutators of this thread that were taken into the safe region, and come back with this one.
    * @throws TospaceError ERR_STATE when the heap was closed meanwhile.
    */
-  #resume(parked: number, others: readonly Int32Array<SharedArrayBuffer>[] = []): void {
+  #resume(parked: number, others: readonly Int32Array<SharedArrayBuffer>[] = NOBODY): void {
     if (!this.#becomeRunning(parked, others)) this.assertUsable();
     if (parked !== THREAD_SAFE) return;
     restoreLimit(this.record);
@@ -237,7 +239,7 @@ export class MutatorThread {
    * looked at afterwards, as close() looks at the threads' after it has written the heap's: one of the two sees the other.
    * @returns false, in a safe region, when the heap was closed meanwhile.
    */
-  #becomeRunning(parked: number, others: readonly Int32Array<SharedArrayBuffer>[] = []): boolean {
+  #becomeRunning(parked: number, others: readonly Int32Array<SharedArrayBuffer>[] = NOBODY): boolean {
     const flipped = this.#waitForPause(parked, others);
     if (Atomics.load(this.#control, CTL_HEAP_STATE) === HEAP_OPEN) {
       if (flipped) this.#afterFlip();

@@ -4,14 +4,14 @@
 import { TospaceError } from '../errors.ts';
 import { Mutator, type MutatorOptions } from './mutator.ts';
 import type { Ref } from './ref.ts';
-import { ReferenceWatch } from './reference-watch.ts';
+import { type ReferenceWatch, watchOf } from './reference-watch.ts';
 import type { Synchronous } from './synchronous.ts';
 import type { Tables } from './tables.ts';
 import type { ThreadHost } from './thread.ts';
 import type { ArrayType, RecordDescriptor } from './types.ts';
 
 export class WatchedMutator extends Mutator {
-  readonly #watch = new ReferenceWatch();
+  readonly #watch: ReferenceWatch;
   /** False under the collector `none`: nothing moves, so nothing becomes stale. */
   readonly #moves: boolean;
   /** How deep `enter` and `run` are nested. */
@@ -19,6 +19,7 @@ export class WatchedMutator extends Mutator {
 
   constructor(tables: Tables, host: ThreadHost, options: MutatorOptions, onDetach: () => void) {
     super(tables, host, options, onDetach);
+    this.#watch = watchOf(tables.geometry.memoryAddress);
     this.#moves = options.collects;
   }
 

@@ -1,6 +1,6 @@
 // Several mutators of one thread: it never waits for itself.
 import { describe, test } from 'vitest';
-import { batch } from './support.ts';
+import { batch, succeed } from './support.ts';
 
 describe.each([
   ['concurrent', {}],
@@ -34,4 +34,8 @@ describe.each([
   test('while one lets the thread block, the others are refused', async () => {
     await result('refused');
   });
+});
+
+test('a verifying heap finds what is kept over a safepoint of the other, and not what the other has read', async () => {
+  await succeed('thread-mutators', 'stale');
 });

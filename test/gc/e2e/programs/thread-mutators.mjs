@@ -185,6 +185,30 @@ function refused({ options }) {
   });
 }
 
+/** In a verifying heap: what one has read is stale after a safepoint of the other, and fresh when that one has read it again. */
+function stale() {
+  return withTwo({ verify: 'full' }, ({ outer, inner, Node }) => {
+    outer.run(() => {
+      const local = outer.local(outer.allocate(Node));
+      const ref = outer.get(local);
+      outer.setI32(ref, Node.offset.value, 5);
+      inner.run(() => {
+        inner.safepoint();
+        const error = thrownBy(() => outer.getI32(ref, Node.offset.value));
+        assert(isTospaceError(error, 'ERR_TYPE') && error.message.includes('in safepoint'), `${error}`);
+        const again = outer.get(local);
+        assert(inner.getI32(again, Node.offset.value) === 5, 'read with the other one');
+      });
+      const handle = outer.persist(outer.get(local));
+      const token = handle.share();
+      inner.run(() => {
+        inner.safepoint();
+        assert(outer.getI32(inner.borrow(token).get(), Node.offset.value) === 5, 'read by the other one');
+      });
+    });
+  });
+}
+
 const jobs = {
   collect(m, flags) {
     Atomics.store(flags, READY, 1);
@@ -201,7 +225,7 @@ const jobs = {
 };
 
 if (isMainThread) {
-  await main({ collects, snapshots, meets, room, refused });
+  await main({ collects, snapshots, meets, room, refused, stale });
 } else {
   const { shared, job, flags } = workerData;
   const m = attachHeap(shared).attach({ name: 'other' });
