@@ -21,7 +21,7 @@ import {
 import { park, resumeRunning } from './safepoint.ts';
 import type { Tables } from './tables.ts';
 
-type Record = Int32Array<SharedArrayBuffer>;
+type ThreadRecord = Int32Array<SharedArrayBuffer>;
 
 /** Mutators that this thread has attached, of all heaps: with one, nobody looks for others. */
 let attachedHere = 0;
@@ -34,10 +34,10 @@ export function noteDetached(): void {
   attachedHere--;
 }
 
-const NONE: readonly Record[] = [];
+const NONE: readonly ThreadRecord[] = [];
 
 /** Records of the mutators of this thread, `tid`, that run; without `besides`. */
-export function runningHere(tables: Tables, tid: number, besides?: Record): readonly Record[] {
+export function runningHere(tables: Tables, tid: number, besides?: ThreadRecord): readonly ThreadRecord[] {
   if (attachedHere === 0 || (attachedHere === 1 && besides !== undefined)) return NONE;
   return tables.threads.filter(
     (record) => record !== besides && record[T_TID] === tid && record[T_STATE] === THREAD_RUNNING,
@@ -45,19 +45,19 @@ export function runningHere(tables: Tables, tid: number, besides?: Record): read
 }
 
 /** Enters the safe region. The buffer's limit is put away, so that an allocation there takes the slow path, which refuses it. */
-export function rest(control: Record, record: Record): void {
+export function rest(control: ThreadRecord, record: ThreadRecord): void {
   record[T_RESTING_LIMIT] = record[T_LIMIT]!;
   record[T_LIMIT] = 0;
   park(control, record, THREAD_SAFE);
 }
 
 /** After the safe region: takes the limit back, unless the collector retired the buffer meanwhile. */
-export function restoreLimit(record: Record): void {
+export function restoreLimit(record: ThreadRecord): void {
   if (record[T_CURSOR] !== 0) record[T_LIMIT] = record[T_RESTING_LIMIT]!;
 }
 
 /** Throws unless the heap is open. */
-export function assertHeapOpen(control: Record): void {
+export function assertHeapOpen(control: ThreadRecord): void {
   const state = Atomics.load(control, CTL_HEAP_STATE);
   if (state === HEAP_OPEN) return;
   throw new TospaceError('ERR_STATE', state === HEAP_CLOSED ? 'the heap is closed' : 'the heap has failed', {
