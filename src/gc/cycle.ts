@@ -192,11 +192,7 @@ export class World {
     const { tables } = this.#context;
     for (const [i, thread] of tables.threads.entries()) {
       const state = Atomics.load(thread, T_STATE);
-      const tid = thread[T_TID]!;
-      if (state === THREAD_FREE || state === THREAD_RUNNING || tid === 0 || this.#peers.threadExists(tid))
-        continue;
-      // Nobody changes a dead thread's record; if it is another's by now, it shows another id.
-      if (thread[T_TID] === tid) releaseThread(tables, i);
+      if (state !== THREAD_FREE && state !== THREAD_RUNNING) releaseIfDead(tables, this.#peers, i);
     }
   }
 
@@ -222,12 +218,8 @@ export class World {
       return false;
     }
     this.#peers.assertAlive();
+    if (releaseIfDead(tables, this.#peers, index)) return true;
     const thread = tables.threads[index]!;
-    const tid = thread[T_TID]!;
-    if (!this.#peers.threadExists(tid)) {
-      releaseThread(tables, index);
-      return true;
-    }
     if (waitedMs > options.safepointWarnMs && !this.#warned.has(index)) {
       this.#warned.add(index);
       reportSlow(thread, waitedMs, 'a collection');
@@ -302,8 +294,20 @@ export function reportSlow(thread: Int32Array<SharedArrayBuffer>, waitedMs: numb
   );
 }
 
-/** Detaches a thread whose operating-system thread is gone: its roots are released, persistent ones too. */
-export function releaseThread(tables: Tables, index: number): void {
+/**
+ * Detaches the thread with this record if its operating-system thread is gone: its roots are released, persistent ones too.
+ * @returns whether it was.
+ */
+export function releaseIfDead(tables: Tables, peers: Peers, index: number): boolean {
+  const thread = tables.threads[index]!;
+  const tid = thread[T_TID]!;
+  // Nobody changes a dead thread's record; if it is another's by now, it shows another id.
+  if (tid === 0 || peers.threadExists(tid) || thread[T_TID] !== tid) return false;
+  releaseThread(tables, index);
+  return true;
+}
+
+function releaseThread(tables: Tables, index: number): void {
   const thread = tables.threads[index]!;
   finishPendingBlock(tables, thread);
   releasePersistents(tables, index);

@@ -5,10 +5,11 @@ import { TospaceError } from '../errors.ts';
 import type { ArenaHandle } from '../heap/arena.ts';
 import { CheckedMutator } from '../heap/checked-mutator.ts';
 import { CycleRequests } from '../heap/cycle-requests.ts';
-import { CTL_HEAP_STATE, CTL_INSPECTOR_TID, HEAP_OPEN, T_STATE, T_TID, THREAD_FREE } from '../heap/layout.ts';
+import { CTL_HEAP_STATE, HEAP_OPEN, T_STATE, T_TID, THREAD_FREE } from '../heap/layout.ts';
 import { defineInternTableTypes, type InternTableTypes } from '../heap/intern-table.ts';
 import { Mutator } from '../heap/mutator.ts';
 import type { ThreadHost } from '../heap/thread.ts';
+import { withThreadAtRest } from '../heap/thread-mutators.ts';
 import { type Tables, Tables as TablesClass } from '../heap/tables.ts';
 import {
   type ElementKind,
@@ -37,7 +38,7 @@ import { bindLocksOf, Peers } from './peers.ts';
 import type { SharedHeap } from './shared-heap.ts';
 import { type HeapStatistics, readStatistics } from './statistics.ts';
 import { TraceRecorder } from './trace.ts';
-import { endDeadInspection } from './world-lock.ts';
+import { endDeadInspection, looksHere } from './world-lock.ts';
 
 export interface AttachOptions {
   /** What reports call the thread; 20 bytes of UTF-8 are kept. */
@@ -196,33 +197,10 @@ export class HeapBase extends EventEmitter<HeapEvents> {
         hint: "Call attach({ name: 'a string' }), or attach().",
       });
     }
-    const peers = new Peers(this.#threads);
-    const host: ThreadHost = {
-      tid: this.kernel.gettid(),
-      name,
-      currentCpu: () => this.kernel.getcpu(),
-      assertCollectorAlive: () => {
-        try {
-          peers.assertAlive();
-        } catch (error) {
-          // It may have died in the middle of a pause: no thread may look at the heap again.
-          failStop(this.kernel, 'a thread that waits for the collector', error);
-        }
-        if (Atomics.load(this.tables.control, CTL_INSPECTOR_TID) === host.tid) {
-          throw new TospaceError(
-            'ERR_STATE',
-            'this thread has stopped all threads, and would wait for itself',
-            {
-              hint: 'Do not run as a mutator inside whileStopped; read objects through heap.memory.',
-            },
-          );
-        }
-        endDeadInspection(this.tables.control, peers);
-      },
-    };
+    const host = this.#host(name);
     const { stress, verify, collector } = this.options;
     const checked = verify === 'full';
-    if (collector !== 'none') this.#makeRoomForThread(host, peers);
+    if (collector !== 'none') this.#makeRoomForThread(host);
     const settings = {
       collectEveryAllocation: stress.collectEveryAllocation ?? 0,
       collectEverySafepoint: stress.collectEverySafepoint ?? 0,
@@ -239,12 +217,49 @@ export class HeapBase extends EventEmitter<HeapEvents> {
     return mutator;
   }
 
+  /** The calling thread. */
+  #host(name?: string): ThreadHost {
+    const { kernel } = this;
+    const { control } = this.tables;
+    const peers = new Peers(this.#threads);
+    const tid = kernel.gettid();
+    return {
+      tid,
+      name,
+      currentCpu: () => kernel.getcpu(),
+      assertCollectorAlive: () => {
+        try {
+          peers.assertAlive();
+        } catch (error) {
+          // It may have died in the middle of a pause: no thread may look at the heap again.
+          failStop(kernel, 'a thread that waits for the collector', error);
+        }
+        if (looksHere(control, tid)) {
+          throw new TospaceError(
+            'ERR_STATE',
+            'this thread has stopped all threads, and would wait for itself',
+            {
+              hint: 'Do not run as a mutator inside whileStopped; read objects through heap.memory.',
+            },
+          );
+        }
+        endDeadInspection(control, peers);
+      },
+    };
+  }
+
   /** Where all thread records are taken, and some by threads that have ended: lets a cycle release those. */
-  #makeRoomForThread(host: ThreadHost, peers: Peers): void {
+  #makeRoomForThread(host: ThreadHost): void {
     const { threads, control } = this.tables;
+    const peers = new Peers(this.#threads);
     if (threads.some((thread) => Atomics.load(thread, T_STATE) === THREAD_FREE)) return;
     if (threads.every((thread) => thread[T_TID] === 0 || peers.threadExists(thread[T_TID]!))) return;
-    new CycleRequests(control, host).collect({}, (wait) => wait(), 'threads');
+    const stillWaiting = (): void => host.assertCollectorAlive();
+    new CycleRequests(control, host).collect(
+      {},
+      (wait) => withThreadAtRest(this.tables, host.tid, stillWaiting, wait),
+      'threads',
+    );
   }
 
   /** What the heap has done so far. Some 100 µs: not for hot paths. @throws TospaceError ERR_STATE when the heap is closed. */
@@ -269,14 +284,18 @@ export class HeapBase extends EventEmitter<HeapEvents> {
   /**
    * The graph of all objects that are reachable now: who refers to whom, who retains how much, what keeps an object alive. It is a copy,
    * so that whoever looks at it keeps nobody waiting. While it is made all threads stand still, some 0.4 s for a million objects; a cycle
-   * that is under way is waited for first. Nothing is collected. Any thread may call it, under any collector; inside `run` it is a safepoint.
+   * that is under way, or was asked for before, is waited for first. Nothing is collected. Any thread may call it, under any collector; inside
+   * `run` it is a safepoint.
    * @throws TospaceError ERR_TIMEOUT when a thread, which the message names, did not stop within `safepointTimeoutMs`; ERR_OUT_OF_MEMORY
    * when the graph would take more than `maxBytes`; ERR_STATE when the heap is closed, before or meanwhile; ERR_VERIFY when it is damaged.
    */
   snapshot(options: SnapshotOptions = {}): HeapGraph {
     this.#assertOpen();
     const { kernel, tables, workers, mutators } = this;
-    return takeSnapshot({ kernel, tables, workers, mutators, options: this.options }, options);
+    return takeSnapshot(
+      { kernel, tables, workers, mutators, host: this.#host(), options: this.options },
+      options,
+    );
   }
 
   #assertOpen(): void {

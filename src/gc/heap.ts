@@ -40,6 +40,7 @@ import { tryPriority } from './pause-priority.ts';
 import { Peers } from './peers.ts';
 import { HeapBase } from './heap-access.ts';
 import type { SharedHeap } from './shared-heap.ts';
+import { abandonLook, looksHere } from './world-lock.ts';
 
 /** Milliseconds that workers may take to stop when the process exits; then it is ended without them. */
 const EXIT_TIMEOUT_MS = 10_000;
@@ -209,6 +210,8 @@ export class Heap extends HeapBase {
     for (;;) {
       const tid = Atomics.load(control, CTL_INSPECTOR_TID);
       if (tid === 0 || !peers.threadExists(tid)) return;
+      // A dead thread's, whose id this one has now.
+      if (tid === this.kernel.gettid() && !looksHere(control, tid)) return;
       const wait = Atomics.waitAsync(control, CTL_INSPECTOR_TID, tid, 100);
       if (wait.async) await wait.value;
     }
@@ -232,6 +235,8 @@ export class Heap extends HeapBase {
     for (const mutator of this.mutators) mutator.abandon();
     Atomics.store(this.tables.control, CTL_HEAP_STATE, HEAP_CLOSED);
     this.#tellWorkersToStop();
+    // process.exit() may have been called in the middle of a snapshot, and the collector may wait for its end.
+    abandonLook(this.tables.control, this.kernel.gettid());
     const stopped = (worker: number): boolean =>
       waitWhile(this.tables.workers[worker]!, W_STATE, WORKER_ARMED, EXIT_TIMEOUT_MS);
     let all = stopped(0);

@@ -1,6 +1,9 @@
 // Who is told of cycles, on the thread that created the heap: the heap's listener first, then its EventEmitter, then the channels of
 // diagnostics_channel. All of them hear of a pause when its cycle is over: nobody can be called while pauses are as short as these, and the
 // event loop may stand still in a mutator. The times in the reports are exact all the same.
+//
+// What one of them throws is an uncaught exception of this thread, as diagnostics_channel treats its subscribers: it keeps nobody else from
+// being told, and heap.close(), which tells what has come until then, from closing.
 
 import { channel } from 'node:diagnostics_channel';
 import { decodeError } from '../errors.ts';
@@ -67,17 +70,29 @@ export function announce(heap: Heap, event: HeapEvent): void {
       break;
     case 'abandoned': {
       const error = decodeError(event.error) as Error;
-      heap.listener?.cycleAbandoned?.(error);
-      heap.emit('abandoned', error);
+      const { listener } = heap;
+      if (listener?.cycleAbandoned !== undefined) tell(() => listener.cycleAbandoned!(error));
+      if (heap.listenerCount('abandoned') > 0) tell(() => heap.emit('abandoned', error));
       if (abandonedChannel.hasSubscribers) abandonedChannel.publish({ heap, error });
     }
   }
 }
 
+function tell(listener: () => void): void {
+  try {
+    listener();
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
+  }
+}
+
 function announceStart(heap: Heap, start: CycleStart, offsetMs: number): void {
   shift(start, offsetMs);
-  heap.listener?.cycleStarted?.(start);
-  heap.emit('start', start);
+  const { listener } = heap;
+  if (listener?.cycleStarted !== undefined) tell(() => listener.cycleStarted!(start));
+  if (heap.listenerCount('start') > 0) tell(() => heap.emit('start', start));
   if (startChannel.hasSubscribers) startChannel.publish({ heap, start });
 }
 
@@ -86,19 +101,21 @@ function announceEnd(heap: Heap, report: CycleReport, offsetMs: number): void {
   for (const pause of report.pauses) shift(pause, offsetMs);
   const { listener } = heap;
   if (listener?.phase !== undefined) {
-    let startMs = report.startMs;
+    let endMs = report.startMs;
     for (const name in report.phasesMs) {
+      const startMs = endMs;
       const durationMs = report.phasesMs[name as PhaseName]!;
-      listener.phase(name as PhaseName, startMs, durationMs);
-      startMs += durationMs;
+      endMs += durationMs;
+      tell(() => listener.phase?.(name as PhaseName, startMs, durationMs));
     }
   }
-  if (listener?.pause !== undefined) for (const pause of report.pauses) listener.pause(pause, report);
-  listener?.cycleEnded?.(report);
+  if (listener?.pause !== undefined)
+    for (const pause of report.pauses) tell(() => listener.pause?.(pause, report));
+  if (listener?.cycleEnded !== undefined) tell(() => listener.cycleEnded!(report));
   if (pauseChannel.hasSubscribers) {
     for (const pause of report.pauses) pauseChannel.publish({ heap, pause, report });
   }
-  heap.emit('cycle', report);
+  if (heap.listenerCount('cycle') > 0) tell(() => heap.emit('cycle', report));
   if (endChannel.hasSubscribers) endChannel.publish({ heap, report });
 }
 

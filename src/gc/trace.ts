@@ -40,6 +40,7 @@ export interface TraceThread {
   readonly kind: 'collector' | 'server' | 'mutator';
   /** Of a mutator its `mutator.index`, which a later thread may get again; of a server from 1 on; of the collector 0. */
   readonly index: number;
+  /** Empty where events were lost, and with them who it was. */
   readonly name: string;
 }
 
@@ -150,12 +151,13 @@ export class TraceRecorder {
       ...tables.threads.keys(),
       ...Array.from({ length: workers }, (_, worker) => MAX_THREADS + worker),
     ];
+    // In this order: a thread that attaches meanwhile has written its name, or writes an event that says it.
+    Atomics.add(tables.control, CTL_TRACES, 1);
     this.#followers = rings.map((ring) => {
       const place = ringPlace(tables, ring);
-      const thread = this.#threadOf(ring);
-      return { ...place, position: Atomics.load(place.head, 0), thread, steps: [] };
+      const position = Atomics.load(place.head, 0);
+      return { ...place, position, thread: this.#threadOf(ring), steps: [] };
     });
-    Atomics.add(tables.control, CTL_TRACES, 1);
   }
 
   /** Events lost so far, as far as `read` has found out, because they were overwritten before they were read. */
@@ -194,6 +196,20 @@ export class TraceRecorder {
       : { kind: 'server', index, name: `fault server ${index}` };
   }
 
+  /**
+   * Whose the oldest events are that were kept, from `position` on, where what was lost may have been the attaching of another thread: the
+   * record's, unless somebody has attached since.
+   */
+  #threadBefore({ head, words, events }: Follower, ring: number, position: number): TraceThread {
+    const thread = this.#threadOf(ring);
+    const count = (Atomics.load(head, 0) - position) >>> 0;
+    for (let i = 0; i < Math.min(count, events); i++) {
+      const at = ((position + i) & (events - 1)) * TRACE_RECORD_WORDS;
+      if ((words[at + 4]! & 0xff) === TRACE_ATTACHED) return { ...thread, name: '' };
+    }
+    return thread;
+  }
+
   #follow(ring: number, follower: Follower, into: TraceEvent[]): void {
     const { head, words, events, position } = follower;
     const end = Atomics.load(head, 0);
@@ -214,8 +230,7 @@ export class TraceRecorder {
     if (first > 0) {
       this.#lost += first;
       follower.steps = [];
-      // What was lost may have been the attaching of another thread.
-      if (ring < MAX_THREADS) follower.thread = this.#threadOf(ring);
+      if (ring < MAX_THREADS) follower.thread = this.#threadBefore(follower, ring, end - count + first);
     }
     const times = new Float64Array(copy.buffer);
     for (let i = first; i < count; i++) this.#decode(follower, copy, times, i - from, into);

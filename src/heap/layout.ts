@@ -404,6 +404,8 @@ export const T_SHADOW_BASE = 19;
 /** Address of the next free slot of the shadow stack. Slots below it are roots. */
 export const T_SHADOW_TOP = 20;
 export const T_SHADOW_LIMIT = 21;
+/** What T_LIMIT was: while the thread is in a safe region that is 0. */
+export const T_RESTING_LIMIT = 22;
 // line 2: counters
 /** float64 at this word: bytes of objects in retired buffers. */
 export const T_ALLOCATED_BYTES = 32;

@@ -8,6 +8,8 @@
 // half done under the lock of a dead thread decides: a section that may be left at any point, because its last store is what makes the
 // rest count (REPAIRABLE), is taken over; otherwise the process is stopped, because nobody could tell what is damaged.
 
+import { TospaceError } from '../errors.ts';
+
 /** What a thread needs to use locks that outlive it, and to outlive other holders. */
 export interface LockHost {
   /** The kernel's id of this thread. */
@@ -29,6 +31,9 @@ const HOLDER_CHECK_MS = 50;
 
 let host: LockHost = { tid: UNKNOWN_TID, threadExists: () => true, holderDied() {} };
 
+/** Locks that this thread holds. */
+let heldHere = 0;
+
 /** Tells this module who its thread is. Once in every thread, before it takes a lock. */
 export function bindLocks(to: LockHost): void {
   host = to;
@@ -46,9 +51,11 @@ export function withRepairableLock<T>(words: Int32Array<SharedArrayBuffer>, inde
 
 function hold<T>(words: Int32Array<SharedArrayBuffer>, index: number, mine: number, body: () => T): T {
   acquire(words, index, mine);
+  heldHere++;
   try {
     return body();
   } finally {
+    heldHere--;
     if ((Atomics.exchange(words, index, 0) & WAITERS) !== 0) Atomics.notify(words, index, 1);
   }
 }
@@ -58,14 +65,20 @@ function acquire(words: Int32Array<SharedArrayBuffer>, index: number, mine: numb
   for (let word = mine; ; word = mine | WAITERS) {
     let held = Atomics.compareExchange(words, index, 0, word);
     if (held === 0) return;
+    const holder = held & TID_MASK;
+    // Or one that died and had the id of this thread: that one is dealt with below.
+    if (holder === host.tid && holder !== UNKNOWN_TID && heldHere > 0) {
+      throw new TospaceError('ERR_STATE', 'this thread would wait for a lock that it holds itself', {
+        hint: 'Do not use the heap in a function that a table calls while it is locked: intern() compares in one.',
+      });
+    }
     if ((held & WAITERS) === 0) {
       if (Atomics.compareExchange(words, index, held, held | WAITERS) !== held) continue;
       held |= WAITERS;
     }
     // With a time limit also because the thread that was woken in our stead may have died of its own.
     if (Atomics.wait(words, index, held, HOLDER_CHECK_MS) !== 'timed-out') continue;
-    const holder = held & TID_MASK;
-    if (holder === UNKNOWN_TID || host.threadExists(holder)) continue;
+    if (holder === UNKNOWN_TID || (holder !== host.tid && host.threadExists(holder))) continue;
     if ((held & REPAIRABLE) === 0 && Atomics.load(words, index) === held) host.holderDied(holder);
     if (Atomics.compareExchange(words, index, held, mine | WAITERS) === held) return;
   }

@@ -9,6 +9,21 @@ const REMEMBERED_MAX = 1 << 16;
 /** Safepoints whose names are kept. */
 const NAMES = 256;
 
+/**
+ * The watches of this thread, by the address of their heap's memory: its mutators of a heap share one, because a safepoint of one is a
+ * safepoint of all, and a reference that one has read may be used with another.
+ */
+const watches = new Map<number, WeakRef<ReferenceWatch>>();
+
+/** This thread's watch of the heap whose memory lies at this address. */
+export function watchOf(memoryAddress: number): ReferenceWatch {
+  const existing = watches.get(memoryAddress)?.deref();
+  if (existing !== undefined) return existing;
+  const watch = new ReferenceWatch();
+  watches.set(memoryAddress, new WeakRef(watch));
+  return watch;
+}
+
 export class ReferenceWatch {
   /** For each reference how many safepoints the thread had passed when it read it last. */
   #readAt = new Map<number, number>();

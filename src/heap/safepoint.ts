@@ -26,22 +26,23 @@ const PAUSE_CHECK_MS = 500;
 
 /**
  * Runs on the mutator: takes it to the state RUNNING, waiting in state `parked` (THREAD_SAFE or THREAD_STOPPED) while a pause is on.
+ * @param records of all mutators of this thread that run afterwards (thread-mutators.ts): one that ran on while this waits would be waited for.
  * @param stillWaiting called now and then while it waits; must not return when the collector is gone.
  */
 export function resumeRunning(
   control: Int32Array<SharedArrayBuffer>,
-  thread: Int32Array<SharedArrayBuffer>,
+  records: readonly Int32Array<SharedArrayBuffer>[],
   parked: number,
   stillWaiting: () => void = () => {},
 ): void {
   for (;;) {
-    Atomics.store(thread, T_STATE, THREAD_RUNNING);
+    for (const record of records) Atomics.store(record, T_STATE, THREAD_RUNNING);
     const stop = Atomics.load(control, CTL_STOP);
     if (stop === PAUSE_NONE) {
-      if (parked === THREAD_STOPPED) Atomics.notify(thread, T_STATE);
+      if (parked === THREAD_STOPPED) for (const record of records) Atomics.notify(record, T_STATE);
       return;
     }
-    park(control, thread, parked);
+    for (const record of records) park(control, record, parked);
     while (!waitWhile(control, CTL_STOP, stop, PAUSE_CHECK_MS)) stillWaiting();
   }
 }

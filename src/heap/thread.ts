@@ -37,6 +37,14 @@ import {
 import { answerHandshake, park, resumeRunning } from './safepoint.ts';
 import { assertStackRoom } from './stack-room.ts';
 import type { Tables } from './tables.ts';
+import {
+  assertHeapOpen,
+  noteAttached,
+  noteDetached,
+  rest,
+  restoreLimit,
+  runningHere,
+} from './thread-mutators.ts';
 import { writeName } from './thread-name.ts';
 import { TRACE_DETACHED, TRACE_STOPPED, TraceRing } from './trace-ring.ts';
 
@@ -51,12 +59,16 @@ export interface ThreadHost {
   assertCollectorAlive(): void;
 }
 
+const NOBODY: readonly Int32Array<SharedArrayBuffer>[] = [];
+
 export class MutatorThread {
   /** Index of the thread's record. */
   readonly index: number;
   readonly record: Int32Array<SharedArrayBuffer>;
   /** Where this thread writes what it sees, while somebody traces. */
   readonly trace: TraceRing;
+  readonly #alone: readonly Int32Array<SharedArrayBuffer>[];
+  readonly #tables: Tables;
   readonly #control: Int32Array<SharedArrayBuffer>;
   readonly #host: ThreadHost;
   readonly #pauses: readonly (Histogram | undefined)[];
@@ -64,20 +76,20 @@ export class MutatorThread {
   readonly #afterFlip: () => void;
   readonly #stillWaiting: () => void;
   #depth = 0;
-  /** Limit of the allocation buffer while the thread is in a safe region. */
-  #restingLimit = 0;
   /** Calls of `blocking` that have not returned. */
   #blocked = 0;
   #attached = true;
 
   /** Claims a record; the thread is in a safe region then. @throws TospaceError ERR_STATE when all records are taken. */
   constructor(tables: Tables, host: ThreadHost, afterFlip: () => void) {
+    this.#tables = tables;
     this.#control = tables.control;
     this.#host = host;
     this.#afterFlip = afterFlip;
     this.#stillWaiting = () => host.assertCollectorAlive();
     this.index = claimRecord(tables, host.tid);
     this.record = tables.threads[this.index]!;
+    this.#alone = [this.record];
     this.record[T_CPU] = host.currentCpu();
     this.record[T_CURSOR] = 0;
     this.record[T_LIMIT] = 0;
@@ -86,18 +98,22 @@ export class MutatorThread {
     this.record[T_PENDING_BYTES] = 0;
     writeName(this.record, T_NAME, host.name ?? `thread ${host.tid}`);
     this.trace = new TraceRing(tables, this.index);
-    this.trace.attached(this.record, T_NAME);
     Atomics.store(this.record, T_STATE, THREAD_SAFE);
+    // The store above lies between the name and the look whether somebody traces: who begins to trace reads the one or is told the other.
+    this.trace.attached(this.record, T_NAME);
     const pauses: (Histogram | undefined)[] = [];
     pauses[PAUSE_REMARK] = tables.histogram(this.index, HISTOGRAM_REMARK);
     pauses[PAUSE_FLIP] = tables.histogram(this.index, HISTOGRAM_FLIP);
     pauses[PAUSE_FULL] = tables.histogram(this.index, HISTOGRAM_FULL);
     this.#pauses = pauses;
+    noteAttached();
   }
 
   enter(): void {
     if (this.#depth === 0) {
       this.assertUsable();
+      // They wait with this one, and what is undone below is this one's alone.
+      if (this.#others().length > 0) assertStackRoom();
       try {
         this.#resume(THREAD_SAFE);
         this.record[T_CPU] = this.#host.currentCpu();
@@ -108,6 +124,9 @@ export class MutatorThread {
         Atomics.notify(this.record, T_STATE);
         throw error;
       }
+    } else {
+      // Another mutator of this thread may have taken this one with it into a safe region.
+      this.assertRunning();
     }
     this.#depth++;
   }
@@ -118,7 +137,7 @@ export class MutatorThread {
         hint: 'Call leave() once for each enter(), or use mutator.run(() => …).',
       });
     }
-    if (--this.#depth === 0) this.#rest();
+    if (--this.#depth === 0) rest(this.#control, this.record);
   }
 
   blocking<T>(body: () => T): T {
@@ -128,13 +147,15 @@ export class MutatorThread {
     const depth = this.#depth;
     this.#depth = 0;
     this.#blocked++;
-    this.#rest();
+    const others = this.#others();
+    for (const record of others) rest(this.#control, record);
+    rest(this.#control, this.record);
     try {
       return body();
     } finally {
       this.#blocked--;
       this.#depth = depth;
-      this.#resume(THREAD_SAFE);
+      this.#resume(THREAD_SAFE, others);
     }
   }
 
@@ -159,11 +180,7 @@ export class MutatorThread {
         hint: 'Attach again with heap.attach().',
       });
     }
-    if (Atomics.load(this.#control, CTL_HEAP_STATE) !== HEAP_OPEN) {
-      throw new TospaceError('ERR_STATE', 'the heap is closed', {
-        hint: 'Create a new heap; references and handles of this one mean nothing any more.',
-      });
-    }
+    assertHeapOpen(this.#control);
   }
 
   /** The slow side of a safepoint: something is asked of this thread. */
@@ -172,6 +189,7 @@ export class MutatorThread {
     assertStackRoom();
     this.record[T_CPU] = this.#host.currentCpu();
     answerHandshake(this.#control, this.record);
+    for (const record of this.#others()) answerHandshake(this.#control, record);
     if (Atomics.load(this.#control, CTL_STOP) !== PAUSE_NONE) this.#resume(THREAD_STOPPED);
   }
 
@@ -190,6 +208,7 @@ export class MutatorThread {
     // Roots and buffer may only change while no pause looks at them. A heap that is closed, or closes now, does not care any more.
     if (Atomics.load(this.#control, CTL_HEAP_STATE) === HEAP_OPEN && this.#becomeRunning(THREAD_SAFE)) last();
     this.#attached = false;
+    noteDetached();
     this.#traceDetach();
     park(this.#control, this.record, THREAD_SAFE);
     // Whoever takes the record next is not mistaken for this thread while it attaches. Nothing between the two, and nobody waits by now:
@@ -209,18 +228,27 @@ export class MutatorThread {
     if (this.#attached) park(this.#control, this.record, THREAD_SAFE);
   }
 
-  /** Goes to the state RUNNING. @throws TospaceError ERR_STATE when the heap was closed meanwhile. */
-  #resume(parked: number): void {
-    if (!this.#becomeRunning(parked)) this.assertUsable();
-    // Unless the collector retired the buffer meanwhile.
-    if (parked === THREAD_SAFE && this.record[T_CURSOR] !== 0) this.record[T_LIMIT] = this.#restingLimit;
+  /** Other mutators of this thread that run. */
+  #others(): readonly Int32Array<SharedArrayBuffer>[] {
+    return runningHere(this.#tables, this.#host.tid, this.record);
   }
 
-  /** Enters the safe region. The buffer's limit is put away, so that an allocation there takes the slow path, which refuses it. */
-  #rest(): void {
-    this.#restingLimit = this.record[T_LIMIT]!;
-    this.record[T_LIMIT] = 0;
-    park(this.#control, this.record, THREAD_SAFE);
+  /** Records of this mutator, of `others`, and of those of this thread that run. */
+  #together(others: readonly Int32Array<SharedArrayBuffer>[]): readonly Int32Array<SharedArrayBuffer>[] {
+    const running = this.#others();
+    return others.length + running.length === 0 ? this.#alone : [this.record, ...others, ...running];
+  }
+
+  /**
+   * Goes to the state RUNNING.
+   * @param others mutators of this thread that were taken into the safe region, and come back with this one.
+   * @throws TospaceError ERR_STATE when the heap was closed meanwhile.
+   */
+  #resume(parked: number, others: readonly Int32Array<SharedArrayBuffer>[] = NOBODY): void {
+    if (!this.#becomeRunning(parked, others)) this.assertUsable();
+    if (parked !== THREAD_SAFE) return;
+    restoreLimit(this.record);
+    for (const record of others) restoreLimit(record);
   }
 
   /**
@@ -228,24 +256,26 @@ export class MutatorThread {
    * looked at afterwards, as close() looks at the threads' after it has written the heap's: one of the two sees the other.
    * @returns false, in a safe region, when the heap was closed meanwhile.
    */
-  #becomeRunning(parked: number): boolean {
-    const flipped = this.#waitForPause(parked);
+  #becomeRunning(parked: number, others: readonly Int32Array<SharedArrayBuffer>[] = NOBODY): boolean {
+    const flipped = this.#waitForPause(parked, others);
     if (Atomics.load(this.#control, CTL_HEAP_STATE) === HEAP_OPEN) {
       if (flipped) this.#afterFlip();
       return true;
     }
+    for (const record of others) park(this.#control, record, THREAD_SAFE);
     park(this.#control, this.record, THREAD_SAFE);
     return false;
   }
 
-  #waitForPause(parked: number): boolean {
+  #waitForPause(parked: number, others: readonly Int32Array<SharedArrayBuffer>[]): boolean {
+    const records = this.#together(others);
     const kind = Atomics.load(this.#control, CTL_STOP);
     if (kind === PAUSE_NONE) {
-      resumeRunning(this.#control, this.record, parked, this.#stillWaiting);
+      resumeRunning(this.#control, records, parked, this.#stillWaiting);
       return false;
     }
     const start = performance.now();
-    resumeRunning(this.#control, this.record, parked, this.#stillWaiting);
+    resumeRunning(this.#control, records, parked, this.#stillWaiting);
     const end = performance.now();
     this.#pauses[kind]?.record((end - start) * 1e6);
     // A look at the heap is no part of the next cycle.

@@ -9,13 +9,13 @@ import { HEADER_BYTES } from './layout.ts';
 import { Misuse } from './misuse.ts';
 import { Mutator, type MutatorOptions } from './mutator.ts';
 import { NULL, type Ref } from './ref.ts';
-import { ReferenceWatch } from './reference-watch.ts';
+import { type ReferenceWatch, watchOf } from './reference-watch.ts';
 import type { Tables } from './tables.ts';
 import type { ThreadHost } from './thread.ts';
 import type { ArrayType, RecordDescriptor } from './types.ts';
 
 export class WatchedMutator extends Mutator {
-  readonly #watch = new ReferenceWatch();
+  readonly #watch: ReferenceWatch;
   /** False under the collector `none`: nothing moves, so nothing becomes stale. */
   readonly #moves: boolean;
   protected readonly misuse: Misuse;
@@ -30,6 +30,7 @@ export class WatchedMutator extends Mutator {
 
   constructor(tables: Tables, host: ThreadHost, options: MutatorOptions, onDetach: () => void) {
     super(tables, host, options, onDetach);
+    this.#watch = watchOf(tables.geometry.memoryAddress);
     this.#moves = options.collects;
     this.misuse = new Misuse(tables);
     this.#descriptors = new DescriptorCheck(tables, this.misuse);

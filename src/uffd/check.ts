@@ -5,6 +5,7 @@ import {
   EAGAIN,
   EBADF,
   EBUSY,
+  EDQUOT,
   EEXIST,
   EFAULT,
   EINVAL,
@@ -60,6 +61,7 @@ function codeOf(errno: number): ErrorCode {
       return 'ERR_PERMISSION';
     case ENOMEM:
     case ENOSPC:
+    case EDQUOT:
       return 'ERR_OUT_OF_MEMORY';
     case ENOSYS:
       return 'ERR_UNSUPPORTED';
@@ -145,7 +147,7 @@ export function syscallError(result: number, call: string, what: string, hint?: 
 
 /**
  * Passes a result of a {@link Kernel} method through, or throws for -errno.
- * @throws TospaceError `ERR_PERMISSION` (EPERM, EACCES), `ERR_OUT_OF_MEMORY` (ENOMEM, ENOSPC), `ERR_UNSUPPORTED` (ENOSYS),
+ * @throws TospaceError `ERR_PERMISSION` (EPERM, EACCES), `ERR_OUT_OF_MEMORY` (ENOMEM, ENOSPC, EDQUOT), `ERR_UNSUPPORTED` (ENOSYS),
  *   else `ERR_SYSCALL`
  */
 export function check(result: number, call: string, what: string, hint?: string): number {

@@ -13,15 +13,20 @@ export const EFAULT = 14;
 export const EBUSY = 16;
 export const EEXIST = 17;
 export const ENODEV = 19;
+export const ENOTDIR = 20;
+export const EISDIR = 21;
 export const EINVAL = 22;
 export const ENFILE = 23;
 export const EMFILE = 24;
 export const ENOTTY = 25;
 export const EFBIG = 27;
 export const ENOSPC = 28;
+export const EROFS = 30;
+export const ENAMETOOLONG = 36;
 export const ENOSYS = 38;
 export const EOVERFLOW = 75;
 export const EOPNOTSUPP = 95;
+export const EDQUOT = 122;
 
 const NAMES: ReadonlyMap<number, string> = new Map(
   Object.entries({
@@ -38,15 +43,20 @@ const NAMES: ReadonlyMap<number, string> = new Map(
     EBUSY,
     EEXIST,
     ENODEV,
+    ENOTDIR,
+    EISDIR,
     EINVAL,
     ENFILE,
     EMFILE,
     ENOTTY,
     EFBIG,
     ENOSPC,
+    EROFS,
+    ENAMETOOLONG,
     ENOSYS,
     EOVERFLOW,
     EOPNOTSUPP,
+    EDQUOT,
   }).map(([name, number]) => [number, name]),
 );
 

@@ -64,6 +64,28 @@ describe('a thread that is terminated while it holds the lock', () => {
     expect(withLock(shared, 2, () => 5)).toBe(5);
     expect(shared[2]).toBe(0);
   });
+
+  test('is not taken for a later thread with the same id, which would wait for itself', () => {
+    bind();
+    const shared = sharedWords();
+    const tid = kernel.gettid();
+    withRepairableLock(shared, 2, () => {
+      shared[3] = shared[2]!;
+    });
+    shared[2] = shared[3]!;
+    expect(withLock(shared, 2, () => 5)).toBe(5);
+    shared[2] = tid;
+    expect(() => withLock(shared, 2, () => 5)).toThrow(`thread ${tid} died`);
+  });
+
+  test('a thread that would wait for itself is told so, and the lock is free in the end', () => {
+    bind();
+    const shared = sharedWords();
+    const again = (): number => withLock(shared, 2, () => 5);
+    expect(() => withLock(shared, 2, again)).toThrow(expect.objectContaining({ code: 'ERR_STATE' }));
+    expect(withLock(shared, 3, again)).toBe(5);
+    expect([shared[2], shared[3]]).toEqual([0, 0]);
+  });
 });
 
 describe('waitWhile', () => {

@@ -170,6 +170,56 @@ test.each([
   },
 );
 
+test('where events were lost their thread is who has attached since, or, if that may be another, nobody', () => {
+  const record = h.tables.threads[THREAD]!;
+  const ring = new TraceRing(h.tables, THREAD);
+  const names = (reader: TraceRecorder): string[] => [
+    ...new Set(reader.read().map(({ type, thread }) => `${type} ${thread.name}`)),
+  ];
+  writeName(record, T_NAME, 'first');
+  const reader = recorder();
+  const attach = (name: string): void => {
+    writeName(record, T_NAME, name);
+    ring.attached(record, T_NAME);
+  };
+  attach('second');
+  for (let i = 0; i < TRACE_THREAD_EVENTS; i++) stall(ring, i);
+  expect(names(reader)).toEqual(['stall second']);
+  attach('third');
+  for (let i = 0; i < TRACE_THREAD_EVENTS; i++) stall(ring, i);
+  attach('fourth');
+  stall(ring, 2 ** 40);
+  // Of the third, as far as this reader knows: the fourth has written its name over it.
+  expect(names(reader)).toEqual(['stall ', 'attached fourth', 'stall fourth']);
+  reader.close();
+});
+
+test('a thread that attaches while a recorder is made is known by its name', () => {
+  const record = h.tables.threads[THREAD]!;
+  const ring = new TraceRing(h.tables, THREAD);
+  writeName(record, T_NAME, 'before');
+  // The recorder has just read the old name when the thread writes its own, and an event if somebody traces.
+  const threads = new Proxy(h.tables.threads, {
+    get(target, key) {
+      if (key !== String(THREAD)) return Reflect.get(target, key);
+      const old = Int32Array.from(record);
+      writeName(record, T_NAME, 'late');
+      ring.attached(record, T_NAME);
+      return old;
+    },
+  });
+  const reader = new TraceRecorder(
+    Object.create(h.tables, { threads: { value: threads } }) as typeof h.tables,
+    2,
+  );
+  stall(ring, 2 ** 40);
+  expect(reader.read().map(({ type, thread }) => `${type} ${thread.name}`)).toEqual([
+    'attached late',
+    'stall late',
+  ]);
+  reader.close();
+});
+
 test('half a pause is no pause', () => {
   const ring = new TraceRing(h.tables, COLLECTOR_RING);
   const first = recorder();

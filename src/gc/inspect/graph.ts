@@ -216,7 +216,8 @@ export class HeapGraph {
 
   /**
    * Writes the graph in the format of V8's heap snapshots, which the Memory panel of Chrome DevTools loads.
-   * @param to path of a file, by custom `….heapsnapshot`, or a stream, which is ended.
+   * @param to path of a file, by custom `….heapsnapshot`, or a stream, which is ended. A file that cannot be written whole is removed.
+   * @throws TospaceError ERR_PERMISSION, ERR_OUT_OF_MEMORY (no room on the disk) or ERR_SYSCALL, with the system call; or the stream's error.
    */
   writeHeapSnapshot(to: string | Writable): Promise<void> {
     return writeSnapshot(this.#columns, to);

@@ -20,10 +20,13 @@
 //   0x8000_0000 + number         all others: numbers that no snapshot of this heap had before, so that two snapshots do not take different
 //                                objects for the same. Wraps after 2^31 of them
 
-import { createWriteStream } from 'node:fs';
+import { open, realpath, unlink, writeFile } from 'node:fs/promises';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { inspect } from 'node:util';
+import { TospaceError } from '../../errors.ts';
 import { GRANULE_LOG2, HEADER_BYTES, KIND_RAW_ARRAY, KIND_REF_ARRAY } from '../../heap/layout.ts';
+import { syscallError } from '../../uffd/index.ts';
 import {
   EDGE_EPHEMERON,
   EDGE_KIND_SHIFT,
@@ -88,8 +91,43 @@ const EXTRA_NODES = 1;
 const PIECE_CHARACTERS = 65536;
 
 export async function writeSnapshot(columns: GraphColumns, to: string | Writable): Promise<void> {
-  const source = Readable.from(snapshotText(columns), { objectMode: true });
-  await pipeline(source, typeof to === 'string' ? createWriteStream(to) : to);
+  if (typeof to === 'string') {
+    try {
+      await writeWholeFile(columns, to);
+    } catch (error) {
+      throw fileError(to, error);
+    }
+  } else if (typeof to?.write === 'function') {
+    await pipeline(Readable.from(snapshotText(columns), { objectMode: true }), to);
+  } else {
+    throw new TospaceError(
+      'ERR_OPTION',
+      `a heap snapshot cannot be written to ${inspect(to, { depth: 0 })}`,
+      {
+        hint: 'Call writeHeapSnapshot with the path of a file, or with a stream.',
+      },
+    );
+  }
+}
+
+async function writeWholeFile(columns: GraphColumns, path: string): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    await writeFile(file, snapshotText(columns));
+  } catch (error) {
+    // Half a snapshot would be taken for one. What is no file but a device or a pipe is not ours to remove.
+    if ((await file.stat()).isFile()) await unlink(await realpath(path)).catch(() => {});
+    throw error;
+  } finally {
+    await file.close();
+  }
+}
+
+function fileError(path: string, error: unknown): unknown {
+  const { errno, syscall } = error as NodeJS.ErrnoException;
+  if (errno === undefined || syscall === undefined) return error;
+  const hint = 'Give a path where a file may be made, and that has room for it; nothing is left of this one.';
+  return syscallError(errno, syscall, `writing the heap snapshot ${path}`, hint);
 }
 
 /** The file in pieces. */

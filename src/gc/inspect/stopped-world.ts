@@ -11,7 +11,6 @@
 import { TospaceError } from '../../errors.ts';
 import {
   CTL_HEAP_STATE,
-  CTL_INSPECTOR_TID,
   CTL_PHASE,
   HEAP_OPEN,
   PAUSE_INSPECT,
@@ -25,12 +24,14 @@ import type { Mutator } from '../../heap/mutator.ts';
 import { Safepoints } from '../../heap/safepoint.ts';
 import type { RunBody } from '../../heap/bodies.ts';
 import type { Tables } from '../../heap/tables.ts';
+import type { ThreadHost } from '../../heap/thread.ts';
+import { withThreadAtRest } from '../../heap/thread-mutators.ts';
 import { readName } from '../../heap/thread-name.ts';
 import type { Kernel } from '../../uffd/index.ts';
-import { releaseThread, reportSlow } from '../cycle.ts';
+import { releaseIfDead, reportSlow } from '../cycle.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { Peers } from '../peers.ts';
-import { withWorld } from '../world-lock.ts';
+import { isLooking, withLook } from '../world-lock.ts';
 
 /** The thread that looks, and the heap it looks at. */
 export interface Inspector {
@@ -38,7 +39,9 @@ export interface Inspector {
   readonly tables: Tables;
   readonly workers: number;
   readonly options: Pick<ResolvedOptions, 'safepointWarnMs' | 'safepointTimeoutMs'>;
-  /** Mutators of this thread: they stand still while it looks. */
+  /** This thread. */
+  readonly host: Pick<ThreadHost, 'tid' | 'assertCollectorAlive'>;
+  /** Mutators of this thread, those of this view of the heap. */
   readonly mutators: Iterable<Mutator>;
 }
 
@@ -53,43 +56,42 @@ export function assertStillOpen(control: Int32Array<SharedArrayBuffer>): void {
 /**
  * Runs `body` while all mutators are stopped, this thread's too, and no cycle is in progress. For a thread that runs as a mutator this is a
  * safepoint.
- * @throws TospaceError ERR_TIMEOUT when a thread does not stop, ERR_STATE when the heap is closed or this thread looks already, ERR_WORKER
+ * @throws TospaceError ERR_TIMEOUT when a thread does not stop, ERR_STATE when the heap is closed or this thread looks at one already, ERR_WORKER
  * when the collector has died; or what `body` throws. The mutators run on in any case.
  */
 export function inspect<T>(inspector: Inspector, body: () => T): T {
-  const { kernel, tables, mutators } = inspector;
+  const { tables, host, mutators, workers } = inspector;
   const { control } = tables;
-  const tid = kernel.gettid();
-  if (Atomics.load(control, CTL_INSPECTOR_TID) === tid) {
-    throw new TospaceError('ERR_STATE', 'this thread is looking at the heap already', {
+  // At another one neither: two threads that each look at the other's heap would wait for each other.
+  if (isLooking()) {
+    throw new TospaceError('ERR_STATE', 'this thread is looking at a heap already', {
       hint: 'Take no snapshot inside whileStopped.',
     });
   }
+  const peers = new Peers(inspector);
+  const stillWaiting = (): void => {
+    assertStillOpen(control);
+    peers.assertAlive();
+  };
   const look = (): T =>
-    withWorld(control, () => {
-      // Before the heap's state is looked at: close() writes the state and then looks at this word, so that one of the two sees the other.
-      Atomics.store(control, CTL_INSPECTOR_TID, tid);
-      try {
-        assertStillOpen(control);
-        if (Atomics.load(control, CTL_PHASE) !== PHASE_IDLE) {
-          throw new TospaceError('ERR_WORKER', 'the collector has died in the middle of a cycle', {
-            hint: 'The heap cannot go on; see what it reported on standard error.',
-          });
-        }
-        return stopped(inspector, body);
-      } finally {
-        Atomics.store(control, CTL_INSPECTOR_TID, 0);
-        Atomics.notify(control, CTL_INSPECTOR_TID);
+    withLook(control, host.tid, workers > 0, stillWaiting, () => {
+      assertStillOpen(control);
+      if (Atomics.load(control, CTL_PHASE) !== PHASE_IDLE) {
+        throw new TospaceError('ERR_WORKER', 'the collector has died in the middle of a cycle', {
+          hint: 'The heap cannot go on; see what it reported on standard error.',
+        });
       }
+      return stopped(inspector, peers, body);
     });
-  // This thread may be a mutator of the heap: a cycle that has the world, or another thread's look, must not wait for it.
-  const running = [...mutators].filter((m) => tables.threads[m.index]![T_STATE] === THREAD_RUNNING);
-  return running.reduce((inner, mutator) => () => mutator.blocking(inner as RunBody<T>), look)();
+  // This thread may run as a mutator of the heap, by this view of it or by another: a cycle that has the world, or another thread's look,
+  // must not wait for it. Where one is ours it is told, as of any safepoint; all others come with it.
+  const running = [...mutators].find((m) => tables.threads[m.index]![T_STATE] === THREAD_RUNNING);
+  return running === undefined
+    ? withThreadAtRest(tables, host.tid, () => host.assertCollectorAlive(), look)
+    : running.blocking(look as RunBody<T>);
 }
 
-function stopped<T>(inspector: Inspector, body: () => T): T {
-  const { tables, options } = inspector;
-  const peers = new Peers(inspector);
+function stopped<T>({ tables, options }: Inspector, peers: Peers, body: () => T): T {
   const warned = new Set<number>();
   let gaveUp: unknown;
   const patience = (index: number, waitedMs: number): boolean => {
@@ -102,10 +104,7 @@ function stopped<T>(inspector: Inspector, body: () => T): T {
       gaveUp = error;
       return false;
     }
-    if (!peers.threadExists(tid)) {
-      releaseThread(tables, index);
-      return true;
-    }
+    if (releaseIfDead(tables, peers, index)) return true;
     if (waitedMs > options.safepointWarnMs && !warned.has(index)) {
       warned.add(index);
       reportSlow(thread, waitedMs, 'a heap snapshot');
@@ -115,6 +114,11 @@ function stopped<T>(inspector: Inspector, body: () => T): T {
       'ERR_TIMEOUT',
       `"${readName(thread, T_NAME) || `thread ${tid}`}" (thread id ${tid}) did not reach a safepoint within ${Math.round(waitedMs)} ms: ` +
         'the heap was not looked at',
+      {
+        hint:
+          'Call mutator.safepoint() in long loops, and leave() or blocking() before that thread waits for anything; or raise ' +
+          'safepointTimeoutMs.',
+      },
     );
     return false;
   };

@@ -1,6 +1,7 @@
 // The log line, the listener, the channels and the observer, told of made-up cycles.
 import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { EventEmitter } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:perf_hooks';
 import { expect, test } from 'vitest';
 import { encodeError, TospaceError } from '#src/errors.js';
@@ -9,9 +10,12 @@ import { formatCycle } from '#src/gc/cycle-log.js';
 import type { Heap } from '#src/gc/heap.js';
 import { HeapObserver, type HeapPerformanceEntry } from '#src/gc/heap-observer.js';
 import { announce } from '#src/gc/listener.js';
+import { CAUSES } from '#src/heap/causes.js';
 import { monotonicOffsetMs } from '#src/heap/clock.js';
+import { PHASES } from '#src/heap/trace-ring.js';
 
 const MIB = 2 ** 20;
+const CHANNELS = ['tospace:cycle:start', 'tospace:pause', 'tospace:cycle:end', 'tospace:cycle:abandoned'];
 
 function report(over: object = {}): CycleReport {
   return {
@@ -32,6 +36,36 @@ function report(over: object = {}): CycleReport {
     ...over,
   } as unknown as CycleReport;
 }
+
+test("the guide's names are those of the code", () => {
+  const guide = readFileSync(new URL('../../../docs/embedding.md', import.meta.url), 'utf8');
+  const section = guide.slice(guide.indexOf('## 18. '), guide.indexOf('## 19. '));
+  /** What stands in code in the first column, and in the second, of the table below `title`. */
+  const table = (title: string): string[][] => {
+    const lines = section.slice(section.indexOf(title)).split('\n').slice(2);
+    const rows = lines.slice(
+      0,
+      lines.findIndex((line) => !line.startsWith('|')),
+    );
+    return rows.map((row) => row.split('|').slice(1, 3));
+  };
+  const inCode = (text: string): string[] => [...text.matchAll(/`([^`]+)`/g)].map(([, name]) => name!);
+  const causes = table('| `cause`').map(([cause, log]) => [inCode(cause!)[0], log!.trim()]);
+  // In the order in which they name a cycle that answers several.
+  expect(causes).toEqual(CAUSES.map((cause) => [cause, formatCycle(report({ cause })).split(' ')[0]]));
+  const types = table('| `type`').flatMap(([type]) => inCode(type!));
+  const decoded = readFileSync(new URL('../../../src/gc/trace.ts', import.meta.url), 'utf8');
+  const written = [...decoded.matchAll(/^ +(?:into\.push\(\{ )?type: '([^']+)'/gm)].map(([, type]) => type!);
+  expect(types.sort()).toEqual([...new Set(written)].sort());
+  const phases = section.slice(section.indexOf('Its phases are'), section.indexOf('A _report_'));
+  expect([...new Set(inCode(phases))].sort()).toEqual([...PHASES].sort());
+  const channels = inCode(section).filter((name) => name.startsWith('tospace:') || name.startsWith(':'));
+  for (const name of channels.map((each) => (each.startsWith(':') ? `tospace:cycle${each}` : each)))
+    expect(CHANNELS).toContain(name);
+  expect(channels.length).toBe(CHANNELS.length);
+  const events = [...section.matchAll(/heap\.on\(([^,]+),/g)].flatMap(([, names]) => names!.match(/\w+/g)!);
+  expect(events).toEqual(['start', 'cycle', 'abandoned']);
+});
 
 test("a cycle in Android's words", () => {
   expect(formatCycle(report())).toBe(
@@ -76,12 +110,11 @@ test('the listener is told first, then the emitter, then the channels, with time
   heap.on('start', ({ cycle }) => told.push(`start ${cycle}`));
   heap.on('cycle', ({ cycle }) => told.push(`cycle ${cycle}`));
   heap.on('abandoned', tell('abandoned'));
-  const names = ['tospace:cycle:start', 'tospace:pause', 'tospace:cycle:end', 'tospace:cycle:abandoned'];
   const listen = (message: unknown, name: unknown): void => {
     expect((message as { heap: Heap }).heap).toBe(heap);
     told.push(`${String(name)} ${Object.keys(message as object).join()}`);
   };
-  for (const name of names) subscribe(name, listen);
+  for (const name of CHANNELS) subscribe(name, listen);
   // A thread whose performance.now() is 1000 ms ahead of this one's.
   const offsetMs = monotonicOffsetMs() - 1000;
   announce(heap, { type: 'start', start: { cycle: 4, cause: 'idle', startMs: 1100 }, offsetMs });
@@ -94,7 +127,7 @@ test('the listener is told first, then the emitter, then the channels, with time
   });
   announce(heap, { type: 'cycle', report: theirs, offsetMs });
   announce(heap, { type: 'abandoned', error: encodeError(new TospaceError('ERR_SYSCALL', 'refused')) });
-  for (const name of names) unsubscribe(name, listen);
+  for (const name of CHANNELS) unsubscribe(name, listen);
   announce(heap, { type: 'start', start: { cycle: 5, cause: 'idle', startMs: 1200 }, offsetMs });
   expect(told.map((line) => line.replace(/^abandoned .*/, 'abandoned'))).toEqual([
     'listener start 4 idle 100',
