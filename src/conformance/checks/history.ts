@@ -1,10 +1,11 @@
 // History: one random history on one heap. Which mistake a failure means, the parent finds out by running it on others.
 
+import { isOverrun } from '../../heap/misuse.ts';
 import { CONFIGURATIONS, type ConfigurationName } from '../configurations.ts';
 import { History } from '../history.ts';
 import { Random } from '../random.ts';
 import { type AnyEmbedder, Rig } from '../rig.ts';
-import { blame, type CheckContext, count, type Outcome, type Symptom, thrown, whereThrown } from './check.ts';
+import { type CheckContext, count, type Outcome, type Symptom, thrown, whereThrown } from './check.ts';
 
 export async function runHistory(
   embedder: AnyEmbedder,
@@ -35,7 +36,13 @@ export async function runHistory(
       ];
     } catch (error) {
       return [
-        { mistake: blame(error, blames), operation: doing, what: thrown(error), ...whereThrown(error) },
+        {
+          // A stale reference is what a missed root looks like, once the check of that name has passed.
+          mistake: isOverrun(error) ? 'lying-size' : blames,
+          operation: doing,
+          what: thrown(error),
+          ...whereThrown(error),
+        },
       ];
     }
   });
