@@ -21,8 +21,7 @@ export interface SnapshotOptions {
   readonly maxBytes?: Size;
   /**
    * Called with the graph while all threads are still stopped: addresses in it are where the objects are, and their contents may be read
-   * through `heap.memory`. Must not use the heap otherwise, nor take a
-   * snapshot of another one.
+   * through `heap.memory`. Must not use the heap otherwise, nor take a snapshot of another one.
    */
   readonly whileStopped?: (graph: HeapGraph) => void;
 }
@@ -39,11 +38,6 @@ export function takeSnapshot(inspector: Inspector, given: SnapshotOptions): Heap
   if (whileStopped !== undefined && typeof whileStopped !== 'function') {
     throw new TospaceError('ERR_OPTION', 'snapshot: whileStopped is no function', {
       hint: 'Call snapshot({ whileStopped: (graph) => { … } }).',
-    });
-  }
-  if (whileStopped !== undefined && typeof whileStopped !== 'function') {
-    throw new TospaceError('ERR_OPTION', `whileStopped: ${String(whileStopped)} is not a function`, {
-      hint: 'whileStopped is called with the graph while all threads stand still.',
     });
   }
   return inspect(inspector, () => {

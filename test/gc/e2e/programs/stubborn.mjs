@@ -37,10 +37,10 @@ async function timeout({ options, phase, named = true }) {
     heap: 4 * MIB,
     trigger: 0.95,
     safepointWarnMs: 60,
-    safepointTimeoutMs: 250,
+    safepointTimeoutMs: 400,
     ...options,
     // Before the pauses: the thread has time to see the phase and to get stuck in it.
-    stress: { delayMs: { remark: 60, flip: 60 } },
+    stress: { delayMs: { remark: 120, flip: 120 } },
   });
   const abandoned = [];
   heap.on('abandoned', (error) => abandoned.push(error));
