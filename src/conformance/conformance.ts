@@ -100,7 +100,11 @@ export async function conformance<Runtime, Types>(
     report.catch(() => {});
     running.set(check, report);
   }
-  const reports = await Promise.all(running.values());
+  const reports = await Promise.all(running.values()).catch(async (error: unknown) => {
+    free.end();
+    await Promise.allSettled(running.values());
+    throw error;
+  });
   const mistakes = [...new Set(reports.flatMap(({ findings }) => findings.map(({ mistake }) => mistake)))];
   return { embedder: embedder.name, passed: mistakes.length === 0, seed, checks: reports, mistakes };
 }
@@ -166,17 +170,20 @@ function runOne(
   check: Exclude<CheckName, 'history'>,
   { module, seed, effort, timeoutMs, free }: Settings,
 ): Promise<Outcome> {
-  return free.use(() => runJob({ module, check, seed, effort, timeoutMs }, CHECK_BY_NAME[check].blames));
+  return free.use((end) =>
+    runJob({ module, check, seed, effort, timeoutMs }, CHECK_BY_NAME[check].blames, end),
+  );
 }
 
 /** Histories on all heaps. The first that fails is explained, and ends the check. */
 async function runHistories(settings: Settings): Promise<{ seed: number; outcome: Outcome }> {
   const { seed, effort, module, timeoutMs, free } = settings;
   const run = (configuration: ConfigurationName, at: number, steps: number): Promise<Outcome> =>
-    free.use(() =>
+    free.use((end) =>
       runJob(
         { module, check: 'history', seed: at, effort, timeoutMs, configuration, steps },
         CONFIGURATIONS[configuration].blames,
+        end,
       ),
     );
   const names = (list: object): ConfigurationName[] => Object.keys(list) as ConfigurationName[];
@@ -207,8 +214,9 @@ async function runHistories(settings: Settings): Promise<{ seed: number; outcome
   return { seed, outcome: { findings: [], covered: text } };
 }
 
-/** So many at a time. */
+/** So many processes at a time; all of them can be ended. */
 class Slots {
+  readonly #end = new AbortController();
   #free: number;
   readonly #waiting: (() => void)[] = [];
 
@@ -216,11 +224,16 @@ class Slots {
     this.#free = free;
   }
 
-  async use<T>(body: () => Promise<T>): Promise<T> {
+  /** Ends the processes that run; those that wait are not begun. */
+  end(): void {
+    this.#end.abort();
+  }
+
+  async use<T>(body: (end: AbortSignal) => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
-      return await body();
+      return await body(this.#end.signal);
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#free++;

@@ -38,11 +38,14 @@ function failureOf({ check }: Job, { error, loaded }: Extract<Message, { loaded:
 /**
  * Runs a check.
  * @param blames the mistake that explains a process which did not survive the check.
+ * @param end kills the process.
  * @throws TospaceError ERR_OPTION when the embedder's module does not load, ERR_WORKER when the check could not be run for another reason.
  */
-export function runJob(job: Job, blames: Mistake): Promise<Outcome> {
+export function runJob(job: Job, blames: Mistake, end: AbortSignal): Promise<Outcome> {
   const child = spawn(process.execPath, [...process.execArgv, CHILD, JSON.stringify(job)], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    signal: end,
+    killSignal: 'SIGKILL',
   });
   return new Promise((resolve, reject) => {
     let stderr = '';

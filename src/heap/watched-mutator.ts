@@ -2,17 +2,26 @@
 // passed (reference-watch.ts), and checks what is allocated. The other half, which checks the operations on objects, is checked-mutator.ts.
 
 import { arrayBytes } from './array-size.ts';
-import type { RunBody } from './bodies.ts';
+import type { RunBody, ScopeBody } from './bodies.ts';
 import type { CollectOptions } from './cycle-requests.ts';
 import { DescriptorCheck } from './descriptor-check.ts';
 import { HEADER_BYTES } from './layout.ts';
-import { Misuse } from './misuse.ts';
+import { Misuse, misuse } from './misuse.ts';
 import { Mutator, type MutatorOptions } from './mutator.ts';
 import { NULL, type Ref } from './ref.ts';
 import { type ReferenceWatch, watchOf } from './reference-watch.ts';
 import type { Tables } from './tables.ts';
 import type { ThreadHost } from './thread.ts';
 import type { ArrayType, RecordDescriptor } from './types.ts';
+
+/** What `run`, `scope` and `blocking` return is over: programs that no compiler has read may give them an async function. */
+function over<T>(call: string, result: T): T {
+  if (typeof (result as PromiseLike<unknown> | undefined)?.then !== 'function') return result;
+  throw misuse(
+    `${call}: the function is asynchronous`,
+    'Behind its first await it would go on in a safe region and without its handles: await first, and then run what touches the heap.',
+  );
+}
 
 export class WatchedMutator extends Mutator {
   readonly #watch: ReferenceWatch;
@@ -101,10 +110,14 @@ export class WatchedMutator extends Mutator {
     if (--this.#depth === 0) this.#watch.pass('leave');
   }
 
+  override scope<T>(body: ScopeBody<T>): T {
+    return over('scope', super.scope(body));
+  }
+
   override run<T>(body: RunBody<T>): T {
-    if (this.#depth > 0) return super.run(body);
+    if (this.#depth > 0) return over('run', super.run(body));
     try {
-      return super.run((() => {
+      const result = super.run((() => {
         this.#depth++;
         try {
           return body();
@@ -112,13 +125,17 @@ export class WatchedMutator extends Mutator {
           this.#depth--;
         }
       }) as RunBody<T>);
+      return over('run', result);
     } finally {
       this.#watch.pass('run');
     }
   }
 
   override blocking<T>(body: RunBody<T>): T {
-    return this.#passing('blocking', () => super.blocking(body));
+    return over(
+      'blocking',
+      this.#passing('blocking', () => super.blocking(body)),
+    );
   }
 
   override safepoint(): void {

@@ -1,4 +1,5 @@
 // The kit says nothing of a runtime without mistakes, and tells mistakes apart that look alike.
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
 import { MISTAKES } from '#examples/skeleton/mistakes/index.js';
 import skeleton from '#examples/skeleton/embedder.js';
@@ -122,6 +123,27 @@ test('options of the heap that are the kit’s are refused', async () => {
     message: 'embedder.heap: there is no option heap',
     hint: expect.stringContaining('persistentSlots'),
   });
+});
+
+/** Processes of the kit that run histories and checks with this seed. */
+function processesOf(seed: number): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`"seed":${seed},`);
+    } catch {
+      return false;
+    }
+  });
+}
+
+test('when it rejects, the processes of its other checks end', { timeout: 60_000 }, async () => {
+  const { href } = new URL('./variants.mjs?variant=hangs-or-throws', import.meta.url);
+  const seed = 1_000_000_000 + Math.floor(Math.random() * 1e9);
+  const options = { seed, checks: ['stale', 'safepoint'], timeoutMs: '110s' } as const;
+  const rejected = conformance({ ...skeleton, module: href }, options);
+  await expect.poll(() => processesOf(seed).length, { timeout: 40_000 }).toBe(2);
+  await expect(rejected).rejects.toThrow('enough');
+  await expect.poll(() => processesOf(seed), { timeout: 30_000 }).toEqual([]);
 });
 
 test('an embedder without its module is refused', async () => {

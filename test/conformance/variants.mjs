@@ -181,6 +181,14 @@ const VARIANTS = {
       throw new Error('no such machine');
     },
   }),
+  // In one check it hangs, in all others it throws, a while later.
+  'hangs-or-throws': () => ({
+    attach() {
+      const { check } = JSON.parse(process.argv[2]);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, check === 'safepoint' ? 1e9 : 1500);
+      throw new Error('enough');
+    },
+  }),
 };
 
 const name = new URL(import.meta.url).searchParams.get('variant');

@@ -47,6 +47,9 @@ function messages() {
         const string = text();
         m.copyBytes(string, 0, string, 4, 6);
       },
+      asyncScope: () => m.scope(async () => 1),
+      asyncRun: () => m.run(async () => 1),
+      asyncBlocking: () => m.blocking(async () => 1),
       lengthOfRecord: () => m.length(m.allocate(Pair)),
       pinnedAndForgotten: () => {
         const pinned = m.allocatePinnedArray(Text, 4);
