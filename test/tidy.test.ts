@@ -120,6 +120,23 @@ describe('the package', () => {
       expect(manifest[kind]).toBeUndefined();
   });
 
+  test('has a watch that may be ended while it starts: it loads no native module', () => {
+    const loaded = (file: string, seen = new Set<string>()): Set<string> => {
+      if (seen.has(file)) return seen;
+      seen.add(file);
+      for (const [, name] of text(`dist/lib/${file}`).matchAll(
+        /^(?:import|export)\b[^;]*?from "([^"]+)";$/gm,
+      )) {
+        if (name!.startsWith('./')) loaded(name!.slice(2), seen);
+        else seen.add(name!);
+      }
+      return seen;
+    };
+    expect(loaded('worker.js')).toContain('koffi');
+    expect([...loaded('watch.js')]).toContain('node:fs');
+    expect([...loaded('watch.js')].filter((name) => !/^(node:|watch\.js$|shared-)/.test(name))).toEqual([]);
+  });
+
   test('no source file is longer than 500 lines', () => {
     const lines = (file: string): number => text(file).split('\n').length - 1;
     expect(source.filter((file) => lines(file) > 500).map((file) => `${file}: ${lines(file)}`)).toEqual([]);

@@ -80,6 +80,14 @@ describe('process.exit', { concurrent: true }, () => {
     },
   );
 
+  test('whoever attaches to a heap of another thread may exit at once', async () => {
+    // The watch over the heap is a thread that starts then, and must not be hurt by being ended while it does.
+    for (let delayMs = 0; delayMs < 60; delayMs += SOAK ? 1 : 20) {
+      const result = await run('lifecycle', 'exitBesideCreator', { delayMs });
+      expect(result.status, describeEnd(result)).toBe(6);
+    }
+  });
+
   test('a thread that made a heap, and closed it, may be terminated: those who used it go on', () =>
     succeed('lifecycle', 'creatorClosed'));
 

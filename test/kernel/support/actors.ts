@@ -97,6 +97,8 @@ export class Actor {
   async end(): Promise<void> {
     if (this.isBusy && !this.#waitUntil((state) => state !== POSTED, PATIENCE_MS))
       throw new Error('an actor is blocked for ever');
+    // Waits for it to have started: a thread that is terminated while it loads a native module takes the process with it.
+    void this.tid;
     all.delete(this);
     await this.#worker.terminate();
   }
@@ -172,8 +174,9 @@ export function waitFor(holds: () => boolean, timeoutMs: number = PATIENCE_MS): 
 /** Ends the process when its main thread is stuck. The result stops the watch. */
 export function startWatchdog(): () => Promise<void> {
   const beat = new Int32Array(new SharedArrayBuffer(4));
+  const started = new Int32Array(new SharedArrayBuffer(4));
   const worker = new Worker(new URL('./watchdog.mjs', import.meta.url), {
-    workerData: { beat, limitMs: MAIN_BLOCKED_MAX_MS },
+    workerData: { beat, started, limitMs: MAIN_BLOCKED_MAX_MS },
     execArgv: [],
   });
   const timer = setInterval(() => {
@@ -182,6 +185,8 @@ export function startWatchdog(): () => Promise<void> {
   }, 1000);
   return async () => {
     clearInterval(timer);
+    // As for an actor.
+    waitFor(() => Atomics.load(started, 0) === 1);
     await worker.terminate();
   };
 }

@@ -3,8 +3,9 @@
 import { workerData } from 'node:worker_threads';
 import { createLibcKernel } from '#src/uffd/index.js';
 
-const { beat, limitMs } = workerData;
+const { beat, started, limitMs } = workerData;
 const kernel = createLibcKernel();
+Atomics.store(started, 0, 1);
 for (;;) {
   const before = Atomics.load(beat, 0);
   if (Atomics.wait(beat, 0, before, limitMs) !== 'timed-out') continue;

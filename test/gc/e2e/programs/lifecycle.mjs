@@ -395,9 +395,15 @@ async function creatorClosed() {
   m.detach();
 }
 
-async function exitBesideCreator() {
+/** @param delayMs from attaching to the exit; by default there is time for the watch to look, and another thread at work. */
+async function exitBesideCreator({ delayMs }) {
   const { message } = spawnCreator('createForOthers');
   const { shared, node } = await message;
+  if (delayMs !== undefined) {
+    attachHeap(shared);
+    sleep(delayMs);
+    process.exit(6);
+  }
   const heap = attachHeap(shared);
   const m = heap.attach();
   const { message: ready } = spawnMutator(heap, node, 'churn');
