@@ -6,7 +6,7 @@
 
 import * as errnos from '../../uffd/index.ts';
 import type { InjectionPlan, InjectionRule } from '../../uffd/index.ts';
-import type { StressOptions } from '../options.ts';
+import type { StressOptions } from './types.ts';
 import type { ValueKind } from './values.ts';
 
 type Crash = NonNullable<StressOptions['crash']>;

@@ -4,7 +4,7 @@
 import { availableParallelism } from 'node:os';
 import { alignUp, GIB, KIB, MIB, MIN_HEAP_BYTES } from '../../heap/geometry.ts';
 import { PAGE_BYTES } from '../../heap/layout.ts';
-import type { DelayPoint, HeapOptions, ResolvedOptions, StressOptions } from '../options.ts';
+import type { DelayPoint, HeapOptions, ResolvedOptions, StressOptions } from './types.ts';
 import { crash, injection } from './stress-values.ts';
 import {
   delay,

@@ -3,7 +3,7 @@
 
 import { TospaceError } from '../../errors.ts';
 import { unknownKey } from '../../known-keys.ts';
-import type { DelayPoint, HeapOptions, PlannedOptions, ResolvedOptions } from '../options.ts';
+import type { DelayPoint, HeapOptions, PlannedOptions, ResolvedOptions } from './types.ts';
 import { DELAY, DELAY_POINTS, type OptionSpec, STRESS_TABLE, TABLE } from './table.ts';
 
 /** An option as help texts and documents show it. */
