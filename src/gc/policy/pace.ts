@@ -23,7 +23,8 @@ export interface PaceInput {
 export function paceUs({ roomBytes, remainingMs, ratePerMs, threads, bufferBytes }: PaceInput): number {
   const room = Math.max(0, roomBytes) * PLANNED;
   if (ratePerMs * remainingMs <= room) return 0;
-  if (room === 0) return PACE_MAX_US;
+  // Less than a byte is none; and a quotient by it need not be a number.
+  if (room < 1) return PACE_MAX_US;
   // Of the time that a buffer may take at the rate that the room allows, the program needs some for itself.
   const waitMs = threads * bufferBytes * (remainingMs / room - 1 / ratePerMs);
   return Math.min(PACE_MAX_US, Math.ceil(waitMs * 1000));

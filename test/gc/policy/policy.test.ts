@@ -262,6 +262,13 @@ describe('the pace', () => {
     );
   });
 
+  test('is a number for every room and rate', () => {
+    const least = Number.MIN_VALUE;
+    expect(
+      paceUs({ roomBytes: least, remainingMs: 0.5, ratePerMs: 3 * least, threads: 1, bufferBytes: 65536 }),
+    ).toBe(PACE_MAX_US);
+  });
+
   test('never falls with more time to bridge, a faster program or more threads, nor rises with more room', () => {
     fc.assert(
       fc.property(inputs, fc.double({ min: 0, max: 1e6, noNaN: true }), (input, more) => {
