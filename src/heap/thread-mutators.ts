@@ -114,12 +114,16 @@ export function withThreadAtRest<T>(tables: Tables, tid: number, stillWaiting: (
     return body();
   } finally {
     noteReturn(records);
-    let state: ReturnType<typeof stillOpen>;
-    do {
-      resumeRunning(control, records, THREAD_SAFE, stillWaiting);
-      state = stillOpen(control, records);
-    } while (state === 'retry');
-    if (state === 'closed') throw heapClosed();
-    for (const record of records) restoreLimit(record);
+    comeBack(control, records, stillWaiting);
   }
+}
+
+function comeBack(control: ThreadRecord, records: readonly ThreadRecord[], stillWaiting: () => void): void {
+  let state: ReturnType<typeof stillOpen>;
+  do {
+    resumeRunning(control, records, THREAD_SAFE, stillWaiting);
+    state = stillOpen(control, records);
+  } while (state === 'retry');
+  if (state === 'closed') throw heapClosed();
+  for (const record of records) restoreLimit(record);
 }

@@ -85,10 +85,7 @@ function attempt(thread: MutatorThread, body: () => void): boolean {
 
 describe('a close() that is refused while a thread', () => {
   // The heap is found open at first; then it closes, and opens again behind the n-th look that finds it closed.
-  const looks = (n: number): (() => void)[] => [
-    ...new Array<() => void>(n).fill(nothing),
-    openNow,
-  ];
+  const looks = (n: number): (() => void)[] => [...new Array<() => void>(n).fill(nothing), openNow];
 
   test.each([0, 1])('enters (open again behind look %i)', (n) => {
     const thread = attach();
