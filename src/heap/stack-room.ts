@@ -12,7 +12,7 @@ const COMPILED_ROOM: readonly number[] = ROOM.slice(0, 1024);
 
 function nothing(): void {}
 
-/** Throws the RangeError now, where nothing is half done, if it would come soon. Some microseconds: for what waits for others. */
+/** Throws the RangeError now, where nothing is half done, if it would come soon. Some 3 µs: for what may wait for others. */
 export function assertStackRoom(): void {
   // The elements of the list are arguments: V8 looks whether they fit before it pushes them.
   Reflect.apply(nothing, undefined, ROOM);
