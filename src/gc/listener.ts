@@ -13,6 +13,7 @@ import type { CycleReport } from './cycle.ts';
 import type { CycleStart, HeapEvent } from './events.ts';
 import type { PauseReport } from './pause-clock.ts';
 import type { Heap } from './heap.ts';
+import type { HeapEvents } from './heap-access.ts';
 
 /**
  * For a runtime that keeps statistics of its own: plain methods, called on the thread that created the heap, from its event loop. Nothing is
@@ -72,7 +73,7 @@ export function announce(heap: Heap, event: HeapEvent): void {
       const error = decodeError(event.error) as Error;
       const { listener } = heap;
       if (listener?.cycleAbandoned !== undefined) tell(() => listener.cycleAbandoned!(error));
-      if (heap.listenerCount('abandoned') > 0) tell(() => heap.emit('abandoned', error));
+      emitToEach(heap, 'abandoned', error);
       if (abandonedChannel.hasSubscribers) abandonedChannel.publish({ heap, error });
     }
   }
@@ -88,11 +89,22 @@ function tell(listener: () => void): void {
   }
 }
 
+/** As `heap.emit`, which ends with the first listener that throws. */
+function emitToEach<Event extends keyof HeapEvents>(
+  heap: Heap,
+  event: Event,
+  message: HeapEvents[Event][0],
+): void {
+  if (heap.listenerCount(event) === 0) return;
+  for (const listener of heap.rawListeners(event) as ((message: unknown) => void)[])
+    tell(() => listener.call(heap, message));
+}
+
 function announceStart(heap: Heap, start: CycleStart, offsetMs: number): void {
   shift(start, offsetMs);
   const { listener } = heap;
   if (listener?.cycleStarted !== undefined) tell(() => listener.cycleStarted!(start));
-  if (heap.listenerCount('start') > 0) tell(() => heap.emit('start', start));
+  emitToEach(heap, 'start', start);
   if (startChannel.hasSubscribers) startChannel.publish({ heap, start });
 }
 
@@ -115,7 +127,7 @@ function announceEnd(heap: Heap, report: CycleReport, offsetMs: number): void {
   if (pauseChannel.hasSubscribers) {
     for (const pause of report.pauses) pauseChannel.publish({ heap, pause, report });
   }
-  if (heap.listenerCount('cycle') > 0) tell(() => heap.emit('cycle', report));
+  emitToEach(heap, 'cycle', report);
   if (endChannel.hasSubscribers) endChannel.publish({ heap, report });
 }
 

@@ -14,7 +14,7 @@ import {
 import type { Mutator } from './mutator.ts';
 import type { Persistent } from './persistent.ts';
 import { type Local, NULL, type Ref } from './ref.ts';
-import { assertStackRoom } from './stack-room.ts';
+import { assertCompiledStackRoom } from './stack-room.ts';
 import type { TypeRegistry, WeakRecordType } from './types.ts';
 
 const MAX_BUCKETS = 2 ** 22;
@@ -91,7 +91,7 @@ export class InternTable {
   intern(hash: number, equals: (candidate: Ref) => boolean, create: () => Ref): Ref {
     const known = this.find(hash, equals);
     if (known !== NULL) return known;
-    assertStackRoom();
+    assertCompiledStackRoom();
     const m = this.#mutator;
     const mixed = mix(hash);
     return m.scope(() => {

@@ -18,6 +18,7 @@ import {
   THREAD_SAFE,
 } from './layout.ts';
 import { park, resumeRunning } from './safepoint.ts';
+import { assertStackRoom } from './stack-room.ts';
 import type { Tables } from './tables.ts';
 
 type ThreadRecord = Int32Array<SharedArrayBuffer>;
@@ -33,6 +34,24 @@ export function noteDetached(): void {
   attachedHere--;
 }
 
+/** Waits of this thread that are under way and took mutators along which run. */
+let waits = 0;
+
+/** True while a mutator of this thread may be in a safe region because the thread waits, and comes back from it by itself. */
+export function othersRest(): boolean {
+  return waits > 0;
+}
+
+/** Takes `others` along into the safe region, until {@link noteReturn}. */
+export function takeAlong(control: ThreadRecord, others: readonly ThreadRecord[]): void {
+  if (others.length > 0) waits++;
+  for (const record of others) rest(control, record);
+}
+
+export function noteReturn(others: readonly ThreadRecord[]): void {
+  if (others.length > 0) waits--;
+}
+
 const NONE: readonly ThreadRecord[] = [];
 
 /** Records of the mutators of this thread, `tid`, that run; without `besides`. */
@@ -45,7 +64,8 @@ export function runningHere(tables: Tables, tid: number, besides?: ThreadRecord)
 
 /** Enters the safe region. The buffer's limit is put away, so that an allocation there takes the slow path, which refuses it. */
 export function rest(control: ThreadRecord, record: ThreadRecord): void {
-  record[T_RESTING_LIMIT] = record[T_LIMIT]!;
+  // Resting already, it has put it away.
+  if (record[T_LIMIT] !== 0) record[T_RESTING_LIMIT] = record[T_LIMIT]!;
   record[T_LIMIT] = 0;
   park(control, record, THREAD_SAFE);
 }
@@ -55,12 +75,28 @@ export function restoreLimit(record: ThreadRecord): void {
   if (record[T_CURSOR] !== 0) record[T_LIMIT] = record[T_RESTING_LIMIT]!;
 }
 
-/** Throws unless the heap is open. */
-export function assertHeapOpen(control: ThreadRecord): void {
-  if (Atomics.load(control, CTL_HEAP_STATE) === HEAP_OPEN) return;
-  throw new TospaceError('ERR_STATE', 'the heap is closed', {
+export function isHeapOpen(control: ThreadRecord): boolean {
+  return Atomics.load(control, CTL_HEAP_STATE) === HEAP_OPEN;
+}
+
+export function heapClosed(): TospaceError {
+  return new TospaceError('ERR_STATE', 'the heap is closed', {
     hint: 'Create a new heap; references and handles of this one mean nothing any more.',
   });
+}
+
+/**
+ * For `records`, just taken to the state RUNNING. close() writes the heap's state and then looks at theirs, so one of the two sees the other.
+ * One that was refused opens the heap again at any time: `retry` is to take them to RUNNING once more, and on `closed` they rest, whatever
+ * the heap's state is a moment later.
+ */
+export function stillOpen(
+  control: ThreadRecord,
+  records: readonly ThreadRecord[],
+): 'open' | 'closed' | 'retry' {
+  if (isHeapOpen(control)) return 'open';
+  for (const record of records) rest(control, record);
+  return isHeapOpen(control) ? 'retry' : 'closed';
 }
 
 /**
@@ -72,14 +108,22 @@ export function withThreadAtRest<T>(tables: Tables, tid: number, stillWaiting: (
   const { control } = tables;
   const records = runningHere(tables, tid);
   if (records.length === 0) return body();
-  for (const record of records) rest(control, record);
+  assertStackRoom();
+  takeAlong(control, records);
   try {
     return body();
   } finally {
-    resumeRunning(control, records, THREAD_SAFE, stillWaiting);
-    if (Atomics.load(control, CTL_HEAP_STATE) !== HEAP_OPEN)
-      for (const record of records) park(control, record, THREAD_SAFE);
-    assertHeapOpen(control);
-    for (const record of records) restoreLimit(record);
+    noteReturn(records);
+    comeBack(control, records, stillWaiting);
   }
+}
+
+function comeBack(control: ThreadRecord, records: readonly ThreadRecord[], stillWaiting: () => void): void {
+  let state: ReturnType<typeof stillOpen>;
+  do {
+    resumeRunning(control, records, THREAD_SAFE, stillWaiting);
+    state = stillOpen(control, records);
+  } while (state === 'retry');
+  if (state === 'closed') throw heapClosed();
+  for (const record of records) restoreLimit(record);
 }

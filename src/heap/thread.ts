@@ -4,9 +4,7 @@ import { TospaceError } from '../errors.ts';
 import type { Histogram } from './histogram.ts';
 import {
   CTL_CYCLE,
-  CTL_HEAP_STATE,
   CTL_STOP,
-  HEAP_OPEN,
   HISTOGRAM_FLIP,
   HISTOGRAM_FULL,
   HISTOGRAM_REMARK,
@@ -38,12 +36,17 @@ import { answerHandshake, park, resumeRunning } from './safepoint.ts';
 import { assertStackRoom } from './stack-room.ts';
 import type { Tables } from './tables.ts';
 import {
-  assertHeapOpen,
+  heapClosed,
+  isHeapOpen,
   noteAttached,
   noteDetached,
+  noteReturn,
+  othersRest,
   rest,
   restoreLimit,
   runningHere,
+  stillOpen,
+  takeAlong,
 } from './thread-mutators.ts';
 import { writeName } from './thread-name.ts';
 import { TRACE_DETACHED, TRACE_STOPPED, TraceRing } from './trace-ring.ts';
@@ -137,6 +140,11 @@ export class MutatorThread {
         hint: 'Call leave() once for each enter(), or use mutator.run(() => …).',
       });
     }
+    if (this.#depth === 1 && this.record[T_STATE] !== THREAD_RUNNING && othersRest() && this.usable) {
+      throw new TospaceError('ERR_STATE', 'leave() while another mutator of this thread waits', {
+        hint: 'That one takes this one back with it: call leave() when blocking() has returned.',
+      });
+    }
     if (--this.#depth === 0) rest(this.#control, this.record);
   }
 
@@ -148,13 +156,16 @@ export class MutatorThread {
     this.#depth = 0;
     this.#blocked++;
     const others = this.#others();
-    for (const record of others) rest(this.#control, record);
+    takeAlong(this.#control, others);
     rest(this.#control, this.record);
     try {
       return body();
     } finally {
+      noteReturn(others);
       this.#blocked--;
       this.#depth = depth;
+      // Who has entered within `body` and not left may have another buffer by now: the limit that was put away is not its limit.
+      if (this.record[T_STATE] === THREAD_RUNNING) rest(this.#control, this.record);
       this.#resume(THREAD_SAFE, others);
     }
   }
@@ -170,7 +181,7 @@ export class MutatorThread {
 
   /** False when the thread is detached or the heap is gone. */
   get usable(): boolean {
-    return this.#attached && Atomics.load(this.#control, CTL_HEAP_STATE) === HEAP_OPEN;
+    return this.#attached && isHeapOpen(this.#control);
   }
 
   /** Throws when the thread is detached or the heap is gone. */
@@ -180,7 +191,7 @@ export class MutatorThread {
         hint: 'Attach again with heap.attach().',
       });
     }
-    assertHeapOpen(this.#control);
+    if (!isHeapOpen(this.#control)) throw heapClosed();
   }
 
   /** The slow side of a safepoint: something is asked of this thread. */
@@ -205,8 +216,9 @@ export class MutatorThread {
   detach(last: () => void): void {
     if (!this.#attached) return;
     this.assertDetachable();
+    assertStackRoom();
     // Roots and buffer may only change while no pause looks at them. A heap that is closed, or closes now, does not care any more.
-    if (Atomics.load(this.#control, CTL_HEAP_STATE) === HEAP_OPEN && this.#becomeRunning(THREAD_SAFE)) last();
+    if (isHeapOpen(this.#control) && this.#becomeRunning(THREAD_SAFE)) last();
     this.#attached = false;
     noteDetached();
     this.#traceDetach();
@@ -245,30 +257,31 @@ export class MutatorThread {
    * @throws TospaceError ERR_STATE when the heap was closed meanwhile.
    */
   #resume(parked: number, others: readonly Int32Array<SharedArrayBuffer>[] = NOBODY): void {
-    if (!this.#becomeRunning(parked, others)) this.assertUsable();
+    // Not by another look at the heap's state: it may be open again.
+    if (!this.#becomeRunning(parked, others)) throw heapClosed();
     if (parked !== THREAD_SAFE) return;
     restoreLimit(this.record);
     for (const record of others) restoreLimit(record);
   }
 
   /**
-   * Goes to the state RUNNING. When a pause is on, waits for its end and records the time as this thread saw it. The heap's state is
-   * looked at afterwards, as close() looks at the threads' after it has written the heap's: one of the two sees the other.
-   * @returns false, in a safe region, when the heap was closed meanwhile.
+   * Goes to the state RUNNING. When a pause is on, waits for its end and records the time as this thread saw it.
+   * @returns false, with all mutators of this thread in a safe region, when the heap was closed meanwhile.
    */
   #becomeRunning(parked: number, others: readonly Int32Array<SharedArrayBuffer>[] = NOBODY): boolean {
-    const flipped = this.#waitForPause(parked, others);
-    if (Atomics.load(this.#control, CTL_HEAP_STATE) === HEAP_OPEN) {
+    const records = this.#together(others);
+    for (;;) {
+      const flipped = this.#waitForPause(parked, records);
+      const state = stillOpen(this.#control, records);
+      if (state === 'retry') continue;
+      if (state === 'closed') return false;
       if (flipped) this.#afterFlip();
       return true;
     }
-    for (const record of others) park(this.#control, record, THREAD_SAFE);
-    park(this.#control, this.record, THREAD_SAFE);
-    return false;
   }
 
-  #waitForPause(parked: number, others: readonly Int32Array<SharedArrayBuffer>[]): boolean {
-    const records = this.#together(others);
+  /** @returns whether there was a flip. */
+  #waitForPause(parked: number, records: readonly Int32Array<SharedArrayBuffer>[]): boolean {
     const kind = Atomics.load(this.#control, CTL_STOP);
     if (kind === PAUSE_NONE) {
       resumeRunning(this.#control, records, parked, this.#stillWaiting);

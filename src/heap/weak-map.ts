@@ -18,7 +18,7 @@ import {
 import type { Mutator } from './mutator.ts';
 import type { Persistent } from './persistent.ts';
 import { NULL, type Ref } from './ref.ts';
-import { assertStackRoom } from './stack-room.ts';
+import { assertCompiledStackRoom } from './stack-room.ts';
 import type { EphemeronType, TypeRegistry } from './types.ts';
 
 /** As many as there are identity hashes. */
@@ -89,7 +89,7 @@ export class HeapWeakMap {
 
   /** Lets `key` have the value `value`. A safepoint. @throws TospaceError ERR_OUT_OF_MEMORY; the map is as it was. */
   set(key: Ref, value: Ref): void {
-    assertStackRoom();
+    assertCompiledStackRoom();
     const m = this.#mutator;
     const hash = this.#hash(key);
     if (this.#replace(this.ref, hash, key, value)) return;
@@ -110,7 +110,7 @@ export class HeapWeakMap {
 
   /** Takes `key` out; false when it was not in the map. */
   delete(key: Ref): boolean {
-    assertStackRoom();
+    assertCompiledStackRoom();
     const table = this.ref;
     const hash = this.#hash(key);
     return this.#directory.locked(table, () => {

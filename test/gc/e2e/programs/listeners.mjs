@@ -42,7 +42,9 @@ async function throwing() {
     cycleEnded: bad('cycleEnded'),
   };
   heap.on('start', bad('start'));
+  heap.on('start', bad('second start'));
   heap.on('cycle', bad('cycle'));
+  heap.on('cycle', bad('second cycle'));
   const onStart = bad('channel start');
   const onEnd = bad('channel end');
   subscribe('tospace:cycle:start', onStart);
@@ -56,12 +58,14 @@ async function throwing() {
   const once = [
     'cycleStarted',
     'start',
+    'second start',
     'channel start',
     'phase plan',
     'pause remark',
     'pause flip',
     'cycleEnded',
     'cycle',
+    'second cycle',
     'channel end',
   ];
   m.run(() => m.collect());
