@@ -270,11 +270,13 @@ export class MutatorThread {
    */
   #becomeRunning(parked: number, others: readonly Int32Array<SharedArrayBuffer>[] = NOBODY): boolean {
     const records = this.#together(others);
-    for (;;) {
+    for (let rested = false; ; rested = true) {
       const flipped = this.#waitForPause(parked, records);
       const state = stillOpen(this.#control, records);
       if (state === 'retry') continue;
       if (state === 'closed') return false;
+      // Also those that ran, and did not mean to rest.
+      if (rested) for (const record of records) restoreLimit(record);
       if (flipped) this.#afterFlip();
       return true;
     }
