@@ -74,7 +74,7 @@ export const barrier: Check = {
       }
       for (let round = 0; round < ROUNDS * effort; round++) {
         for (const operation of embedder.operations) {
-          const operands = operandsFor(rig, random, operation);
+          const operands = operandsFor(rig, random, operation, round);
           at({ operation: operation.name });
           look(
             rig.changes(() => void operation.run(runtime, operands.refs())),

@@ -43,7 +43,7 @@ export const stale: Check = {
         for (const operation of embedder.operations) {
           const { name } = operation;
           if (symptoms.list.some((symptom) => symptom.operation === name)) continue;
-          const operands = operandsFor(rig, random, operation);
+          const operands = operandsFor(rig, random, operation, round);
           at({ operation: name });
           const depth = handlesOf(rig);
           const found = tryOperation(rig, operation, operands);
