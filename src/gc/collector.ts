@@ -6,9 +6,9 @@ import { type CycleCause, mostPressing } from '../heap/causes.ts';
 import { monotonicOffsetMs } from '../heap/clock.ts';
 import {
   CTL_ABANDONED,
-  CTL_ABANDONED_TICKET,
   CTL_ALLOC_EPOCH,
   CTL_CAUSES,
+  CTL_COMPLETED_TICKET,
   CTL_CLOSING,
   CTL_CYCLE,
   CTL_CYCLES_ASKED,
@@ -107,6 +107,8 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
     // worst memory is given back once too often.
     const answered = Atomics.load(control, CTL_TRIMS_ASKED);
     const ticket = Atomics.load(control, CTL_CYCLES_ASKED);
+    // Who closes the heap wakes this thread by a ticket, which is not for a cycle.
+    if (closing()) return;
     const trims = Atomics.load(control, CTL_TRIMS_ASKED);
     // After the ticket, which was drawn after its cause was set. None: the cause of this request was set in time for the cycle before, and
     // that one's cause is it, or was more pressing.
@@ -117,6 +119,7 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
       const report = cycle(trims !== control[CTL_TRIMS_DONE], clock);
       clock.end('completed');
       Atomics.add(control, CTL_CYCLE, 1);
+      Atomics.store(control, CTL_COMPLETED_TICKET, ticket);
       post({ type: 'cycle', report, offsetMs });
       if (options.log === 'cycles') logCycle(report);
     } catch (error) {
@@ -126,7 +129,6 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
       // Up to the flip nothing has moved: the heap is as it was. After it, somebody would have to finish the window.
       if (!isSurvivable(control, error)) throw error;
       Atomics.add(control, CTL_ABANDONED, 1);
-      Atomics.store(control, CTL_ABANDONED_TICKET, ticket);
       if (isTimeout(error)) publishTimeout(control, ticket);
       // Or every further allocation would ask for the next attempt.
       governor.abandoned();

@@ -300,9 +300,11 @@ export class ConcurrentCollector implements Collector {
     this.#nonMoving.beginClose();
     this.#unregister(heap, usedBytes);
     this.#unregister(nonMoving, nonMovingBytes);
-    // A fault that was read between the last look at its server and the unregistering is done with before the next plan is made.
-    this.#sweep.awaitServers();
+    // Unregistering withdraws the messages of all who sleep, but not that of a thread which a signal has woken and which has not run since:
+    // a server may still read it, whenever that is. It says that it is busy and then asks whether the window is open; so either it is waited
+    // for, while all pages are mapped, or it finds the window closed and leaves the page alone.
     Atomics.store(control, CTL_WINDOW, 0);
+    this.#sweep.awaitServers();
     this.#nonMoving.closeWindow();
     // For the next window, whose plan is then made the sooner.
     this.#context.kernels.clearPageWords(0, usedBytes >> PAGE_LOG2);

@@ -295,6 +295,8 @@ export class Governor {
   /** True while giving pages back holds up nobody who waits for the flip, or for the next cycle. */
   get hasTime(): boolean {
     if (((this.#control[CTL_CYCLES_ASKED]! - this.#control[CTL_CYCLES_DONE]!) | 0) > 1) return false;
+    // Nobody has used the heap for a while, whatever the rate remembers of the time before.
+    if (this.#idleCycle) return true;
     return this.#room > expectedRate(this.#rate) * (TRIM_ROOM_MS + expectedDuration(this.#toRoom));
   }
 

@@ -257,7 +257,10 @@ export class HeapBase extends EventEmitter<HeapEvents> {
     const stillWaiting = (): void => host.assertCollectorAlive();
     new CycleRequests(control, host).collect(
       {},
-      (wait) => withThreadAtRest(this.tables, host.tid, stillWaiting, wait),
+      (wait) => {
+        this.#assertOpen();
+        withThreadAtRest(this.tables, host.tid, stillWaiting, wait);
+      },
       'threads',
     );
   }

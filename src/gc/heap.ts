@@ -190,7 +190,7 @@ export class Heap extends HeapBase {
     // The collector first, because it finishes an open window and needs the servers for that; then nobody can fault any more.
     this.#tellWorkersToStop();
     await this.#inspectionEnded(peers);
-    await this.#collectorStopped();
+    await this.#collectorStopped(peers);
     if (this.#crew !== undefined) {
       this.#stop.signal();
       await this.#crew.close();
@@ -217,11 +217,17 @@ export class Heap extends HeapBase {
     }
   }
 
-  async #collectorStopped(): Promise<void> {
+  /** Stops the process with a report when the collector is gone and can stop no more. */
+  async #collectorStopped(peers: Peers): Promise<void> {
     const record = this.tables.workers[0]!;
     while (Atomics.load(record, W_STATE) === WORKER_ARMED) {
       const wait = Atomics.waitAsync(record, W_STATE, WORKER_ARMED, 100);
       if (wait.async) await wait.value;
+      try {
+        peers.assertAlive();
+      } catch (error) {
+        failStop(this.kernel, 'closing the heap', error, 'the heap cannot be taken apart');
+      }
     }
   }
 

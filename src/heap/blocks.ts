@@ -18,8 +18,8 @@ import {
   T_PENDING_BLOCK,
   T_PENDING_BYTES,
 } from './layout.ts';
+import { assertBuiltinStackRoom } from './stack-room.ts';
 import { Tables } from './tables.ts';
-import { touch } from './touch.ts';
 
 /** A read of one word maps this much page cache around it (the kernel's fault_around_bytes, 64 KiB by default). */
 const FAULT_AROUND_BYTES = 65536;
@@ -80,8 +80,10 @@ export class BlockSource {
   /**
    * Takes a zeroed block of at least `bytes`, and of `wanted` if there is room.
    * @returns its address, or 0 when the heap has no room; its length is then in `taken`.
+   * @throws RangeError at the end of V8's stack; nothing is taken then.
    */
   take(bytes: number, wanted: number): number {
+    assertBuiltinStackRoom();
     const control = this.#control;
     // No bit operations: near 2^31 they would make a negative number of it, for which there is always room.
     const least = Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
@@ -92,12 +94,19 @@ export class BlockSource {
       const length = Math.min(Math.max(least, wanted), room);
       if (Atomics.compareExchange(control, CTL_CURSOR, start, start + length) !== start) continue;
       // From here on, without a call or a turn of a loop in between (where a thread may be terminated), the block is known to be unprepared.
+      // And until it is prepared no function of ours is called: at the end of V8's stack that would throw, and leave a thread that goes on
+      // with an unprepared block. For functions of V8's own there is room.
       this.#record[T_PENDING_BLOCK] = start;
       this.#record[T_PENDING_BYTES] = length;
       this.taken = length;
       const first = (start - this.#heapBase) >> PAGE_LOG2;
       this.#pageFirst.fill(start, first, first + (length >> PAGE_LOG2));
-      this.#zero(start, length);
+      // Pages that were never used in this memfd are zero already; reused ones hold what they held two cycles ago.
+      const from = start - this.#heapBase;
+      const to = Math.min(start + length, control[CTL_DIRTY_END]!) - this.#heapBase;
+      // Reading first lets one page fault map sixteen cached pages; writing would take one fault for each.
+      for (let at = from; at < to; at += FAULT_AROUND_BYTES) Atomics.load(this.#heap, at);
+      if (to > from) this.#heap.fill(0, from, to);
       this.#record[T_PENDING_BYTES] = 0;
       return start;
     }
@@ -106,17 +115,5 @@ export class BlockSource {
   /** True when allocation has gone far enough to ask for a cycle. */
   get pastTrigger(): boolean {
     return this.#control[CTL_CURSOR]! > this.#control[CTL_TRIGGER]!;
-  }
-
-  /** Pages that were never used in this memfd are zero already; reused ones hold what they held two cycles ago. */
-  #zero(start: number, length: number): void {
-    const end = Math.min(start + length, this.#control[CTL_DIRTY_END]!);
-    if (end <= start) return;
-    const heap = this.#heap;
-    const from = start - this.#heapBase;
-    const to = end - this.#heapBase;
-    // Reading first lets one page fault map sixteen cached pages; writing would take one fault for each.
-    for (let at = from; at < to; at += FAULT_AROUND_BYTES) touch(heap, at);
-    heap.fill(0, from, to);
   }
 }

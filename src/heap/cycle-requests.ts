@@ -5,9 +5,8 @@ import { TospaceError } from '../errors.ts';
 import { assertKeys, type KeysOf } from '../known-keys.ts';
 import { causeBit, type CycleCause } from './causes.ts';
 import {
-  CTL_ABANDONED,
-  CTL_ABANDONED_TICKET,
   CTL_CAUSES,
+  CTL_COMPLETED_TICKET,
   CTL_CYCLES_ASKED,
   CTL_CYCLES_DONE,
   CTL_HEAP_STATE,
@@ -78,7 +77,7 @@ export class CycleRequests {
   }
 
   /**
-   * Asks for a cycle and waits for its end. In a safe region, where `inSafeRegion` takes the thread.
+   * Asks for a cycle and waits for its end. In a safe region, where `inSafeRegion` takes the thread, and throws when the heap is closed.
    * @throws TospaceError when the cycle was abandoned: ERR_SYSCALL, or ERR_TIMEOUT that names a thread.
    */
   collect(
@@ -89,16 +88,20 @@ export class CycleRequests {
     const control = this.#control;
     if (release) Atomics.add(control, CTL_TRIMS_ASKED, 1);
     const ticket = this.ask(cause);
-    let answer = 0;
-    inSafeRegion(() => {
+    const wait = (): void => {
       while (!this.isDone(ticket) && Atomics.load(control, CTL_HEAP_STATE) === HEAP_OPEN) {
         const done = Atomics.load(control, CTL_CYCLES_DONE);
         if (!this.isDone(ticket)) this.waitForChange(CTL_CYCLES_DONE, done);
       }
-      answer = Atomics.load(control, CTL_CYCLES_DONE);
-    });
-    if (Atomics.load(control, CTL_ABANDONED) > 0 && Atomics.load(control, CTL_ABANDONED_TICKET) === answer) {
-      if (Atomics.load(control, CTL_TIMEOUTS) > 0 && Atomics.load(control, CTL_TIMEOUT_TICKET) === answer)
+    };
+    // Again, where the heap was about to be closed, and that was refused.
+    while (!this.isDone(ticket)) inSafeRegion(wait);
+    // Not by what became of the last cycle: that may be a later one by now.
+    if (((Atomics.load(control, CTL_COMPLETED_TICKET) - ticket) | 0) < 0) {
+      if (
+        ((Atomics.load(control, CTL_TIMEOUT_TICKET) - ticket) | 0) >= 0 &&
+        Atomics.load(control, CTL_TIMEOUTS) > 0
+      )
         throw timeoutError(control);
       throw new TospaceError('ERR_SYSCALL', 'the collection was abandoned before it moved anything', {
         hint: "The heap's 'abandoned' event carries the system call that failed and what to do about it.",

@@ -184,8 +184,8 @@ export const CTL_CLOSING = 33;
 export const CTL_TRIMS_ASKED = 34;
 
 // line 3: cycles; written by the collector
-/** Value of CTL_CYCLES_ASKED that the last abandoned cycle answered. */
-export const CTL_ABANDONED_TICKET = 48;
+/** Value of CTL_CYCLES_ASKED that the last cycle answered which was not abandoned. */
+export const CTL_COMPLETED_TICKET = 48;
 /** Value of CTL_CYCLES_ASKED that is answered. */
 export const CTL_CYCLES_DONE = 49;
 /** PHASE_… of the cycle. */
@@ -250,6 +250,10 @@ export const CTL_TYPE_MAP_NEXT = 98;
 export const CTL_PERSISTENT_FREE = 99;
 /** Persistent slots ever used: those below are roots or on the free list. */
 export const CTL_PERSISTENT_TOP = 100;
+/** As unsigned numbers, words from here on are links between free persistent slots, the complements of their indexes: no references. */
+export const FREE_LINK = 0xff000000;
+/** So that there is a link for each, and one that ends the list. */
+export const PERSISTENT_SLOTS_MAX: number = ~FREE_LINK;
 
 // line 7: geometry, continued
 export const CTL_CARD_BUFFER = 112;

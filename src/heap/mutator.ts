@@ -315,7 +315,10 @@ export class Mutator extends AtomicFields {
     this.#beforeAllocation(bytes);
     const ref = this.#allocator.placePinned(bytes, raw);
     if (ref === 0) throw this.#allocator.outOfMemory(bytes, true);
-    return this.#writeHeader(ref, typeId, length);
+    // Not by a call, which the end of V8's stack could prevent: a buffer is walked from header to header.
+    this.i32[ref >> 2] = typeId;
+    this.i32[(ref >> 2) + 1] = length;
+    return ref as Ref;
   }
 
   /** True for an object that the collector never moves: one allocated so, or a large one. */
@@ -351,10 +354,7 @@ export class Mutator extends AtomicFields {
       if (throws) throw this.#allocator.outOfMemory(bytes);
       return NULL;
     }
-    return this.#writeHeader(ref, typeId, length);
-  }
-
-  #writeHeader(ref: number, typeId: number, length: number): Ref {
+    // Not by a call, which the end of V8's stack could prevent: a buffer is walked from header to header.
     this.i32[ref >> 2] = typeId;
     this.i32[(ref >> 2) + 1] = length;
     return ref as Ref;

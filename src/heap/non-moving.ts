@@ -37,6 +37,7 @@ import {
   SPAN_VALUE_SHIFT,
 } from './layout.ts';
 import { withRepairableLock } from './lock.ts';
+import { StackPath } from './stack-room.ts';
 import type { Tables } from './tables.ts';
 
 /** Bytes of cells. Between two sizes at most a quarter of a cell is lost; the last ones divide a page by 5, 4, 3 and 2. */
@@ -50,6 +51,8 @@ const CELL_FOR: readonly number[] = Array.from(
   { length: CELL_BYTES_MAX / 16 + 1 },
   (_, units) => CELL_BYTES.find((bytes) => bytes >= units * 16)!,
 );
+
+const TAKE = new StackPath();
 
 export class NonMovingSpace {
   readonly #control: Int32Array<SharedArrayBuffer>;
@@ -90,6 +93,7 @@ export class NonMovingSpace {
    * @returns its address, or 0 when there is no room.
    */
   take(bytes: number, raw: boolean): number {
+    TAKE.assertRoom();
     const cell = bytes <= CELL_BYTES_MAX ? CELL_FOR[Math.ceil(bytes / 16)]! : 0;
     const control = this.#control;
     const at = withRepairableLock(control, CTL_NON_MOVING_LOCK, () => {
@@ -105,6 +109,7 @@ export class NonMovingSpace {
         control[CTL_NON_MOVING_SINCE]! + (cell > 0 ? cell : Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES);
       return offset;
     });
+    TAKE.end();
     if (at < 0) return 0;
     // Pages of an object's own come as holes of the file. A cell may have been in use.
     if (cell > 0) this.#memory.fill(0, at, at + cell);

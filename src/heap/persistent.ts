@@ -20,11 +20,13 @@ import {
   CTL_PERSISTENT_FREE,
   CTL_PERSISTENT_TOP,
   CTL_REGISTRY_LOCK,
+  FREE_LINK,
   GROUP_DIRTY,
   HEADER_BYTES,
 } from './layout.ts';
 import { withRepairableLock } from './lock.ts';
 import type { Ref } from './ref.ts';
+import { StackPath } from './stack-room.ts';
 import type { Tables } from './tables.ts';
 
 /** What the table needs of the thread that uses it. */
@@ -55,8 +57,12 @@ const USE_SHIFT = 8;
 const OWNER_MASK = 0xff;
 const USE_MASK = 0xffffff;
 
+// A handle is made and closed as a whole, or not at all, wherever V8's stack ends.
+const CREATE = new StackPath();
+const CLOSE = new StackPath();
+
 /** What is no reference but a link of the free list, as an unsigned number: complements of slot indexes. */
-const isLink = (word: number): boolean => word < 0 && word >= ~0xffffff;
+const isLink = (word: number): boolean => word >>> 0 >= FREE_LINK;
 
 /**
  * A handle that keeps its object alive until it is closed, or its thread detaches or ends. Not tied to a scope. Another thread may borrow
@@ -109,8 +115,10 @@ export class Persistent<Name extends string = any> {
   /** Gives the slot back, unless it is borrowed. Closing twice, or after the thread has detached, does nothing. */
   close(): void {
     if (!this.#open) return;
+    CLOSE.assertRoom();
     this.#open = false;
     if (this.#borrowed === undefined) this.#table.free(this, this.#index);
+    CLOSE.end();
   }
 
   [Symbol.dispose](): void {
@@ -146,6 +154,7 @@ export class PersistentTable {
 
   create(ref: Ref): Persistent {
     this.#owner.assertRunning();
+    CREATE.assertRoom();
     const control = this.#control;
     const slots = this.#slots;
     const owners = this.#owners;
@@ -174,6 +183,7 @@ export class PersistentTable {
     });
     const handle = new Persistent(this, index);
     this.#open.add(handle);
+    CREATE.end();
     return handle;
   }
 

@@ -4,6 +4,7 @@ import { TospaceError } from '../errors.ts';
 import type { Histogram } from './histogram.ts';
 import {
   CTL_CYCLE,
+  CTL_EPOCH,
   CTL_STOP,
   HISTOGRAM_FLIP,
   HISTOGRAM_FULL,
@@ -17,11 +18,13 @@ import {
   T_BUFFER,
   T_CPU,
   T_CURSOR,
+  T_EPOCH,
   T_LIMIT,
   T_NAME,
   T_PAUSE_CYCLE,
   T_PAUSE_NS,
   T_PENDING_BYTES,
+  T_RESTING_LIMIT,
   T_SHADOW_BASE,
   T_SHADOW_TOP,
   T_STATE,
@@ -61,6 +64,9 @@ export interface ThreadHost {
   /** Throws a typed error when the collector's thread is gone. */
   assertCollectorAlive(): void;
 }
+
+/** Whether this thread has gone through `leave` once: its code is there, and calling it takes less stack than `enter` did. */
+let hasLeft = false;
 
 const NOBODY: readonly Int32Array<SharedArrayBuffer>[] = [];
 
@@ -113,6 +119,8 @@ export class MutatorThread {
   }
 
   enter(): void {
+    // Who enters must be able to leave: V8 compiles what is called for the first time, and needs stack for that.
+    if (!hasLeft) assertStackRoom();
     if (this.#depth === 0) {
       this.assertUsable();
       // They wait with this one, and what is undone below is this one's alone.
@@ -145,7 +153,16 @@ export class MutatorThread {
         hint: 'That one takes this one back with it: call leave() when blocking() has returned.',
       });
     }
-    if (--this.#depth === 0) rest(this.#control, this.record);
+    hasLeft = true;
+    if (--this.#depth > 0) return;
+    // `rest`, written out: calls of ours could need more stack than `enter` had.
+    const { record } = this;
+    if (record[T_LIMIT] !== 0) record[T_RESTING_LIMIT] = record[T_LIMIT]!;
+    record[T_LIMIT] = 0;
+    Atomics.store(record, T_EPOCH, Atomics.load(this.#control, CTL_EPOCH));
+    Atomics.notify(record, T_EPOCH);
+    Atomics.store(record, T_STATE, THREAD_SAFE);
+    Atomics.notify(record, T_STATE);
   }
 
   blocking<T>(body: () => T): T {

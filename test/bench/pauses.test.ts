@@ -58,12 +58,13 @@ test(
       }
       expect(result.hiccupsUs.max).toBeGreaterThan(0);
       expect(result.long.withHiccup).toBeLessThanOrEqual(result.long.count);
-      expect(result.faultsPerCycle).toBeGreaterThan(0);
       expect(result.allocationBytesPerSecond).toBeGreaterThan(0);
       expect(result.collector.moveUs).toBeGreaterThan(0);
       // The non-moving space is hidden by a flip only where there is something in it that refers to the moving one.
       if (result.pinnedMib > 0 || result.roots > 0) expect(result.collector.nonMovingUs).toBeGreaterThan(0);
     }
+    // Of all: a program that gets no CPU while the window is open finds its pages built.
+    expect(Math.max(...report.configurations.map((result) => result.faultsPerCycle))).toBeGreaterThan(0);
     for (const axis of ['live', 'pinned', 'roots'] as const) {
       expect(report.growth[axis].remarkP50).toBeGreaterThan(0);
       expect(report.growth[axis].flipP50).toBeGreaterThan(0);

@@ -4,6 +4,7 @@ import {
   CTL_PERSISTENT,
   CTL_REFERENCE_TABLE,
   FINALIZER_QUEUES,
+  FREE_LINK,
   HEADER_BYTES,
   REFS_GUARDS,
   REFS_HEADS,
@@ -25,8 +26,6 @@ import {
 
 /** Owner words of persistent slots hold the owner, the index of its thread's record and 1, in these bits (heap/persistent.ts). */
 const OWNER_MASK = 0xff;
-/** Words from here on are links between free persistent slots. */
-const FREE_LINK = 0xff000000;
 
 /** Roots of one group: slots and what they refer to. */
 export interface Roots {

@@ -3,7 +3,7 @@
 
 import { availableParallelism } from 'node:os';
 import { alignUp, GIB, KIB, MIB, MIN_HEAP_BYTES } from '../../heap/geometry.ts';
-import { PAGE_BYTES } from '../../heap/layout.ts';
+import { PAGE_BYTES, PERSISTENT_SLOTS_MAX } from '../../heap/layout.ts';
 import type { DelayPoint, HeapOptions, ResolvedOptions, StressOptions } from './types.ts';
 import { crash, injection } from './stress-values.ts';
 import {
@@ -99,7 +99,7 @@ export const TABLE: Readonly<Record<Exclude<keyof HeapOptions, 'stress'>, Option
   },
   persistentSlots: {
     doc: 'Persistent handles that may exist at a time.',
-    kind: integer(1, 2 ** 24),
+    kind: integer(1, PERSISTENT_SLOTS_MAX),
     byDefault: 65536,
   },
   nonMoving: {

@@ -21,6 +21,7 @@ import {
   CTL_FRONT,
   EPHEMERON_KEY,
   EPHEMERON_VALUE,
+  FREE_LINK,
   GRANULE_BYTES,
   KIND_EPHEMERON,
   KIND_GUARD,
@@ -33,9 +34,6 @@ import { corrupt, HeapView, hex, type ObjectShape, slotsWithin, unmarked, weakBy
 
 /** What idle pages hold in a verifying heap: not a reference, not a header, and easy to recognise in a report. */
 export const POISON = 0xdeadbeef;
-
-/** Words from here on are links between free persistent slots: complements of small numbers, above every address. */
-const FREE_LINK = 0xff000000;
 
 export class Verifier {
   readonly #context: WorkerContext;

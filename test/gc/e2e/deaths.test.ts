@@ -30,6 +30,19 @@ describe('a worker dies', { concurrent: true }, () => {
     expect(result.stderr).toContain('process is stopped');
   });
 
+  // Nobody waits for the cycle, and without servers nobody looks for the collector.
+  test('stop-the-world: the collector, before the heap is closed', async () => {
+    const result = await run('deaths', 'close', {
+      options: {
+        collector: 'stop-the-world',
+        stress: { crash: { worker: 'collector', at: 'mark', how: 'exit' } },
+      },
+    });
+    expect(result.status, describeEnd(result)).toBe(70);
+    expect(result.stderr).toMatch(/closing the heap.*process is stopped/);
+    expect(result.stderr).toContain('the collector');
+  });
+
   test.each(['throw', 'exit'])('with copy and two servers: a server, at fault, by %s', async (how) => {
     const stress = { delayMs: { batch: 5 }, crash: { worker: 'server', at: 'fault', how } };
     const result = await run('deaths', 'crash', { options: { fill: 'copy', servers: 2, stress } });

@@ -33,7 +33,7 @@ const BAD: Record<string, readonly unknown[]> = {
   trigger: ['soon', 'AUTO', 0, 0.04, 0.96, 1, Number.NaN, '0.5', null, 1n],
   verify: [0, 1, true, 'on', null],
   userfaultfd: ['none', null, {}],
-  persistentSlots: [...NOT_INTEGERS, 0, 2 ** 24 + 1],
+  persistentSlots: [...NOT_INTEGERS, 0, 2 ** 24],
   typeMaps: [...NOT_INTEGERS, 0, 4095, 4097, 64 * MIB + 4096],
   safepointWarnMs: [...NOT_INTEGERS, 0, 2 ** 31 + 1],
   safepointTimeoutMs: [...NOT_INTEGERS, -1, 2 ** 31 + 1],

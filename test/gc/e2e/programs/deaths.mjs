@@ -2,7 +2,18 @@
 
 import { writeSync } from 'node:fs';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { assert, attachHeap, buildList, createHeap, isTospaceError, main, Random } from './support.mjs';
+import {
+  assert,
+  attachHeap,
+  buildList,
+  control,
+  createHeap,
+  isTospaceError,
+  layout,
+  main,
+  Random,
+  sleep,
+} from './support.mjs';
 
 const NODE = { next: 'ref', value: 'i32' };
 const COUNT = 20_000;
@@ -62,6 +73,17 @@ async function crash({ options }) {
   mutate(heap, m, node, Number.POSITIVE_INFINITY);
 }
 
+/** The collector dies in a cycle that nobody waits for; then the heap is closed. */
+async function close({ options }) {
+  const heap = await createHeap({ heap: 4 * 1024 * 1024, ...options });
+  const words = control(heap);
+  Atomics.add(words, layout.CTL_CYCLES_ASKED, 1);
+  Atomics.notify(words, layout.CTL_CYCLES_ASKED);
+  // Where it dies with all threads stopped, none of which exists.
+  while (Atomics.load(words, layout.CTL_STOP) === 0) sleep(1);
+  await heap.close();
+}
+
 /**
  * A whole life of a heap under a plan of failing calls.
  * @returns what happened: `create` failed with a typed error, or the cycles ran and so many were abandoned.
@@ -119,7 +141,7 @@ async function lives(configs) {
 }
 
 if (isMainThread) {
-  await main({ crash, lives });
+  await main({ close, crash, lives });
 } else {
   const heap = attachHeap(workerData.shared);
   const m = heap.attach();

@@ -1,6 +1,6 @@
 // Recursion to the end of V8's stack, and calls of the heap's there: a RangeError, after which all is as it was.
 import { createHeap, NULL } from 'tospace';
-import { assert, main } from './support.mjs';
+import { assert, layout, main, thrownBy } from './support.mjs';
 
 function at(depth, body) {
   return depth === 0 ? body() : at(depth - 1, body);
@@ -23,6 +23,33 @@ function deepest(body) {
   return low;
 }
 
+/** The record of a mutator's thread. */
+function recordOf(heap, m) {
+  const at = heap.share().arena.geometry.threads + m.index * layout.THREAD_BYTES;
+  return new Int32Array(heap.memory.buffer, at, layout.THREAD_BYTES / 4);
+}
+
+/**
+ * run() within run() to the end of the stack before any has returned: V8 compiles leave() when it is first called, and there is no room for
+ * that by then.
+ */
+async function nested({ collector }) {
+  const heap = await createHeap({ heap: 2 ** 20, collector });
+  const m = heap.attach();
+  let depth = 0;
+  const deep = () => {
+    depth++;
+    m.run(deep);
+  };
+  const error = thrownBy(deep);
+  assert(error instanceof RangeError, () => error.stack);
+  assert(recordOf(heap, m)[layout.T_STATE] === layout.THREAD_SAFE, 'the thread is in a safe region again');
+  m.run(() => m.collect());
+  m.detach();
+  await heap.close();
+  return depth;
+}
+
 /** Each operation at every depth around the one from which it does not work any more. Returns how often it overflowed and how often it worked. */
 async function overflow({ collector, around }) {
   const heap = await createHeap({ heap: 2 ** 20, collector });
@@ -35,7 +62,10 @@ async function overflow({ collector, around }) {
     blocking: () => m.blocking(() => {}),
     run: () => m.run(() => m.scope(() => m.local(m.allocate(Pair)))),
     allocate: () => m.allocateArray(Bytes, 20_000),
+    pinned: () => m.allocatePinned(Pair),
+    persist: () => m.persist(kept.get()).close(),
   };
+  const record = recordOf(heap, m);
   const found = {};
   for (let i = 0; i < 50; i++) deepest(() => {}); // compiled
   for (const [name, operation] of Object.entries(operations)) {
@@ -54,6 +84,7 @@ async function overflow({ collector, around }) {
       };
       if (outside) attempt();
       else m.run(attempt);
+      assert(record[layout.T_PENDING_BYTES] === 0, `${name} at ${depth}: a block is left unprepared`);
       m.run(() => {
         m.assertRunning();
         assert(m.shadowStack.depth === 0, `${name} at ${depth}: ${m.shadowStack.depth} handles are left`);
@@ -70,4 +101,4 @@ async function overflow({ collector, around }) {
   return found;
 }
 
-main({ overflow });
+main({ overflow, nested });
