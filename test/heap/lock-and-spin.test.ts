@@ -20,10 +20,12 @@ describe('withLock', () => {
     expect(words[3]).toBe(0);
   });
 
-  test('three threads that add to a word without atomics lose nothing', async () => {
+  test('three threads that add to a word without atomics lose nothing', { timeout: 90_000 }, async () => {
     const count = 200_000;
     const shared = sharedWords();
-    const threads = [0, 1, 2].map((index) => startThread('lock', undefined, { shared, index, count }));
+    const threads = [0, 1, 2].map((index) =>
+      startThread('lock', undefined, { shared, index, count }, 60_000),
+    );
     await Promise.all(threads.map((thread) => thread.ready));
     Atomics.store(shared, 0, 1);
     Atomics.notify(shared, 0);
@@ -107,6 +109,9 @@ describe('waitWhile', () => {
     const shared = sharedWords();
     const waiter = startThread('waitWhile', undefined, { shared, count: 10_000 });
     const storer = startThread('storeLater', undefined, { shared, count: delay });
+    await Promise.all([waiter.ready, storer.ready]);
+    Atomics.store(shared, 0, 1);
+    Atomics.notify(shared, 0);
     expect(await waiter.result).toBe(true);
     await storer.result;
   });

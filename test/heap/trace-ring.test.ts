@@ -251,7 +251,12 @@ test('a reader beside a writer that overtakes it again and again sees whole even
       seen++;
     }
   };
-  while (Atomics.load(shared, 1) === 0) look();
+  // No timer runs meanwhile: if the writer has failed, only this ends the wait.
+  const deadline = performance.now() + 15_000;
+  while (Atomics.load(shared, 1) === 0) {
+    if (performance.now() > deadline) throw new Error(`the writer does not end; ${seen} events so far`);
+    look();
+  }
   await writer.result;
   look();
   expect(seen + reader.lost).toBe(count);

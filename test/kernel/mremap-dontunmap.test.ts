@@ -198,22 +198,36 @@ conformance(
 
 conformance('resident pages count once, address space twice', () => {
   const bytes = 64 * MIB;
-  using old = anonymous(bytes / PAGE);
-  expect(kernel.madvise(old.address, bytes, MADV_POPULATE_WRITE)).toBe(0);
-  const before = { rss: statusBytes('VmRSS'), size: statusBytes('VmSize') };
-  using fresh = adopt(mremap(old.address, bytes, bytes, MOVE), bytes);
-  const after = { rss: statusBytes('VmRSS'), size: statusBytes('VmSize') };
-  // The engine's own memory moves by a few MiB meanwhile.
-  expect(Math.abs(after.rss - before.rss)).toBeLessThan(bytes / 4);
-  expect(Math.abs(after.size - before.size - bytes)).toBeLessThan(bytes / 4);
-  expect(residentBytes(old)).toBe(0);
-  expect(residentBytes(fresh)).toBe(bytes);
+  // The engine's own memory moves by a few MiB meanwhile, and by a thread's arena now and then: such an attempt is repeated.
+  const isNear = (found: number, expected: number): boolean => Math.abs(found - expected) < bytes / 4;
+  const attempts: string[] = [];
+  let agrees = false;
+  while (!agrees && attempts.length < 5) {
+    using old = anonymous(bytes / PAGE);
+    expect(kernel.madvise(old.address, bytes, MADV_POPULATE_WRITE)).toBe(0);
+    const before = { rss: statusBytes('VmRSS'), size: statusBytes('VmSize') };
+    using fresh = adopt(mremap(old.address, bytes, bytes, MOVE), bytes);
+    const after = { rss: statusBytes('VmRSS'), size: statusBytes('VmSize') };
+    expect(residentBytes(old)).toBe(0);
+    expect(residentBytes(fresh)).toBe(bytes);
+    const grown = { rss: after.rss - before.rss, size: after.size - before.size };
+    agrees = isNear(grown.rss, 0) && isNear(grown.size, bytes);
+    attempts.push(`${grown.rss / MIB} MiB resident, ${grown.size / MIB} MiB of addresses`);
+  }
+  expect(agrees, attempts.join('; ')).toBe(true);
 });
 
 conformance('private memory is charged to the commit limit twice, until both are unmapped', async (it) => {
   const bytes = 64 * MIB;
   const charge = (): number => meminfoBytes('Committed_AS');
-  // The figure is of the whole machine: other processes come and go, so an attempt that they disturb is repeated.
+  const isCharged = (): boolean => {
+    using old = anonymous(1);
+    using fresh = adopt(mremap(old.address, PAGE, PAGE, MOVE), PAGE);
+    return [old, fresh].every((region) => mappingAt(region.address)?.flags.has(VM_FLAG_ACCOUNT));
+  };
+  if (!isCharged()) it.skip('this kernel does not charge private memory (vm.overcommit_memory=1)');
+  // The figure is of the whole machine: other processes come and go, so an attempt that they disturb is repeated. It lasts for as
+  // short a time as can be: nothing slow may come between the first figure and the last.
   const attempts: string[] = [];
   for (let attempt = 0; attempt < 50; attempt++) {
     const start = charge();
@@ -221,12 +235,9 @@ conformance('private memory is charged to the commit limit twice, until both are
     const mapped = charge();
     const fresh = adopt(mremap(old.address, bytes, bytes, MOVE), bytes);
     const moved = charge();
-    const charged = [old, fresh].map((region) => mappingAt(region.address)?.flags.has(VM_FLAG_ACCOUNT));
     old[Symbol.dispose]();
     fresh[Symbol.dispose]();
     const end = charge();
-    if (charged.includes(false))
-      it.skip('this kernel does not charge private memory (vm.overcommit_memory=1)');
     const deltas = [mapped - start, moved - mapped, end - start].map((delta) => delta / MIB);
     attempts.push(deltas.join(' '));
     if (attempts.at(-1) === '64 64 0') break;

@@ -189,9 +189,9 @@ const tasks = {
     return true;
   },
 
-  /** Stores 1 into word 0 of its line after a while. */
+  /** Stores 1 into word 0 of its line, a while after it is told to begin. */
   storeLater() {
-    ready();
+    awaitGo();
     Atomics.wait(shared, QUIT, 0, count);
     Atomics.store(shared, LINE, 1);
     Atomics.notify(shared, LINE);

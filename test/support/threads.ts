@@ -14,11 +14,15 @@ export interface TestThread {
 
 const running = new Set<Worker>();
 
-/** Starts a task; `shared` is what it and the test talk through. */
+/**
+ * Starts a task; `shared` is what it and the test talk through.
+ * @param timeoutMs how long it may take in all: against hangs only. A test that gives another one needs a limit of its own above it.
+ */
 export function startThread(
   task: string,
   tables: Tables | undefined,
   data: Record<string, unknown> = {},
+  timeoutMs: number = THREAD_TIMEOUT_MS,
 ): TestThread {
   const worker = new Worker(new URL('./heap-thread.mjs', import.meta.url), {
     workerData: { task, memory: tables?.memory, geometry: tables?.geometry, ...data },
@@ -34,7 +38,7 @@ export function startThread(
     const timer = setTimeout(() => {
       void worker.terminate();
       reject(new Error(`thread ${task} did not end in time`));
-    }, THREAD_TIMEOUT_MS);
+    }, timeoutMs);
     worker.on('message', (message: { ready?: true; result?: unknown }) => {
       if (message.ready) ready();
       else resolve(message.result);

@@ -275,7 +275,9 @@ describe('what is missing is said, with what to do', () => {
   ])('no %s', (id, request, required) => {
     const report = probeWith(always({ call: 'ioctl', request, errno: EINVAL }));
     expect(row(report, id)).toMatchObject(missing(/EINVAL/));
-    expect(report.rows.filter((found) => found.status === 'missing').map((found) => found.id)).toEqual([id]);
+    // Whether there is a huge page is up to the machine at that moment.
+    const missed = report.rows.filter((found) => found.status === 'missing' && found.id !== 'huge-pages');
+    expect(missed.map((found) => found.id)).toEqual([id]);
     expect(report.verdict.concurrent).toBe(!required);
   });
 

@@ -1,3 +1,4 @@
+import { GCProfiler } from 'node:v8';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   addressOf,
@@ -283,15 +284,20 @@ describe('installing pages', () => {
       for (let i = 0; i < CALLS; i++) uffd.copy(window, from, PAGE);
     };
     run();
-    // The smallest of several runs: other things in this process allocate too.
+    // The smallest of several runs: other things in this process allocate too, and the compiler, which takes its time on a thread of its
+    // own, may not have come to these calls yet. A run in which something was collected does not count.
     let least = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < 5; i++) {
+    const deadline = performance.now() + 10_000;
+    // Measured 0.5 bytes a call; one BigInt for each of the five words would be 120.
+    const BYTES_MAX = 24;
+    while (least >= BYTES_MAX && performance.now() < deadline) {
+      const profiler = new GCProfiler();
+      profiler.start();
       const before = process.memoryUsage().heapUsed;
       run();
       const grown = process.memoryUsage().heapUsed - before;
-      if (grown >= 0) least = Math.min(least, grown / CALLS);
+      if (profiler.stop().statistics.length === 0) least = Math.min(least, grown / CALLS);
     }
-    // Measured 0.5 bytes a call; one BigInt for each of the five words would be 120.
-    expect(least).toBeLessThan(24);
+    expect(least).toBeLessThan(BYTES_MAX);
   });
 });

@@ -119,10 +119,15 @@ test('of two threads that race for 10 000 pages exactly one gets each', async ()
     startThread('claim', h.tables, { shared, index, pages: PAGES, count: rounds }),
   );
   await Promise.all(threads.map((thread) => thread.ready));
+  // No timer runs meanwhile: if a thread has failed, only this ends the wait.
+  const deadline = performance.now() + 15_000;
   for (let round = 1; round <= rounds; round++) {
     kernels.clearPageWords(0, PAGES);
     Atomics.store(shared, 0, round);
-    while (Atomics.load(shared, 5) < 2 * round) expect(Atomics.wait(shared, 6, 0, 5)).toBe('timed-out');
+    while (Atomics.load(shared, 5) < 2 * round) {
+      if (performance.now() > deadline) throw new Error(`round ${round}: the threads do not end it`);
+      expect(Atomics.wait(shared, 6, 0, 5)).toBe('timed-out');
+    }
   }
   const claimed = (await Promise.all(threads.map((thread) => thread.result))) as number[][][];
   const all = Array.from({ length: PAGES }, (_, page) => page);

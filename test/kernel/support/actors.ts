@@ -148,8 +148,12 @@ export function useActors(count: number): readonly Actor[] {
     for (let i = 0; i < count; i++) actors.push(new Actor());
   });
   afterAll(async () => {
-    await Promise.all(actors.map((actor) => actor.end()));
-    await stopWatchdog?.();
+    try {
+      await Promise.all(actors.map((actor) => actor.end()));
+    } finally {
+      // Its timer would keep the process for ever.
+      await stopWatchdog?.();
+    }
   });
   return actors;
 }

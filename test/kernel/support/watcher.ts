@@ -161,9 +161,15 @@ function decode(words: BigUint64Array, index: number): Message {
   }
 }
 
-/** A page of memory to copy from: its first word is `value`. The caller keeps the view while the address is in use. */
+/** The latest of {@link source}: a caller that only takes the address would leave its memory to the engine's next collection. */
+const kept: Int32Array[] = [];
+const KEPT_MAX = 64;
+
+/** A page of memory to copy from: its first word is `value`. It is there until many more have been made. */
 export function source(value: number, pages: number = 1): { view: Int32Array; address: number } {
   const view = new Int32Array((pages * PAGE) / 4);
   for (let p = 0; p < pages; p++) view[(p * PAGE) / 4] = value + p;
+  kept.push(view);
+  if (kept.length > KEPT_MAX) kept.shift();
   return { view, address: addressOf(view) };
 }
