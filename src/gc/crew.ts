@@ -4,46 +4,46 @@
 // loop, which may stand still in a page fault.
 
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
-import { Piscina } from 'piscina';
+import { ArrayTaskQueue, Piscina } from 'piscina';
 import { decodeError, TospaceError } from '../errors.ts';
-import { COLLECTOR, W_STATE, WORKER_ARMED } from '../heap/layout.ts';
+import { COLLECTOR, W_STATE, WORKER_ARMED, WORKER_NONE } from '../heap/layout.ts';
 import type { Tables } from '../heap/tables.ts';
-import type { WorkerSetup } from './context.ts';
+import { sleep, type WorkerSetup } from './context.ts';
+
+/** What the pool gives its threads, beside tasks. */
+export interface CrewData {
+  /** One word: threads that have loaded all they load. */
+  readonly loaded: Int32Array<SharedArrayBuffer>;
+}
+
+/** Milliseconds between two looks at workers that start while the process exits. */
+const SETTLE_LOOK_MS = 1;
 
 /** Milliseconds that a worker may take to start: generous, because a loaded machine loads modules slowly. */
 const START_TIMEOUT_MS = 60_000;
 
 export class Crew {
   readonly #pool: Piscina;
+  /** Tasks that no thread has been given yet. */
+  readonly #queue = new ArrayTaskQueue();
   readonly #tasks: readonly Promise<unknown>[];
-  readonly #events: MessageChannel;
+  readonly #tables: Tables;
+  readonly #loaded: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBuffer(4));
+  readonly #events: MessageChannel = new MessageChannel();
   readonly #onEvent: (event: unknown) => void;
 
-  private constructor(
-    pool: Piscina,
-    tasks: readonly Promise<unknown>[],
-    events: MessageChannel,
-    onEvent: (event: unknown) => void,
-  ) {
-    this.#pool = pool;
-    this.#tasks = tasks;
-    this.#events = events;
-    this.#onEvent = onEvent;
-  }
-
   /**
-   * Starts the workers and waits until all are armed.
+   * Starts the workers.
    * @param onEvent called on this thread's event loop with what the collector reports.
-   * @param stop tells all workers to return; called when one of them could not start.
-   * @throws TospaceError ERR_WORKER, with the worker's own error as its cause.
    */
-  static async start(
+  constructor(
     setup: Omit<WorkerSetup, 'worker' | 'events'>,
     tables: Tables,
     onEvent: (event: unknown) => void,
-    stop: () => void,
-  ): Promise<Crew> {
-    const pool = new Piscina({
+  ) {
+    this.#tables = tables;
+    this.#onEvent = onEvent;
+    this.#pool = new Piscina({
       filename: new URL('./worker.js', import.meta.url).href,
       minThreads: setup.workers,
       maxThreads: setup.workers,
@@ -51,32 +51,51 @@ export class Crew {
       concurrentTasksPerWorker: 1,
       // A task never returns while the heap lives: a close that waits for one has no use for a time limit of the pool's own.
       closeTimeout: START_TIMEOUT_MS,
+      taskQueue: this.#queue,
+      workerData: { loaded: this.#loaded } satisfies CrewData,
     });
-    const events = new MessageChannel();
-    events.port1.on('message', onEvent);
-    events.port1.unref();
-    const tasks: Promise<unknown>[] = [];
-    for (let worker = 0; worker < setup.workers; worker++) {
-      const task: WorkerSetup = {
-        ...setup,
-        worker,
-        ...(worker === COLLECTOR ? { events: events.port2 } : {}),
-      };
-      tasks.push(pool.run(task, worker === COLLECTOR ? { transferList: [events.port2] } : {}));
-    }
-    const crew = new Crew(pool, tasks, events, onEvent);
+    const { port1, port2 } = this.#events;
+    port1.on('message', onEvent);
+    port1.unref();
+    this.#tasks = Array.from({ length: setup.workers }, (_, worker) => {
+      const task: WorkerSetup = { ...setup, worker, ...(worker === COLLECTOR ? { events: port2 } : {}) };
+      return this.#pool.run(task, worker === COLLECTOR ? { transferList: [port2] } : {});
+    });
+  }
+
+  /**
+   * Waits until all workers are armed.
+   * @param stop tells all workers to return; called when one of them could not start.
+   * @throws TospaceError ERR_WORKER, with the worker's own error as its cause; the crew is disposed of then.
+   */
+  async armed(stop: () => void): Promise<void> {
     try {
-      await crew.#armed(tables, setup.workers);
+      await this.#allArmed();
     } catch (error) {
       // The others may still be loading, and a thread that is terminated while it loads a native module takes the process with it.
       stop();
-      await crew.#settled();
-      await crew.#dispose();
+      await this.#settled();
+      await this.#dispose();
       throw error;
     }
     // From here on a worker reports its own end (fail stop); the promise alone must not become an unhandled rejection.
-    for (const task of tasks) task.catch(() => {});
-    return crew;
+    for (const task of this.#tasks) task.catch(() => {});
+  }
+
+  /**
+   * At exit, where nothing asynchronous happens any more: blocks until no thread loads a native module, or the time is over, and until those that
+   * have been given their task are armed or have stopped. Node.js terminates all of them next, and one that loads takes the process with it.
+   */
+  settle(timeoutMs: number): void {
+    const end = performance.now() + timeoutMs;
+    const { workers } = this.#tables;
+    const given = this.#tasks.length - this.#queue.size;
+    const begun = (): number =>
+      workers.filter((record) => Atomics.load(record, W_STATE) !== WORKER_NONE).length;
+    while (Atomics.load(this.#loaded, 0) < this.#tasks.length || begun() < given) {
+      if (performance.now() > end) return;
+      sleep(SETTLE_LOOK_MS);
+    }
   }
 
   /** Waits for all tasks to end, but not for ever. */
@@ -89,7 +108,7 @@ export class Crew {
     clearTimeout(timer);
   }
 
-  async #armed(tables: Tables, workers: number): Promise<void> {
+  async #allArmed(): Promise<void> {
     const failed = Promise.all(this.#tasks).then(
       () => {
         throw new TospaceError('ERR_WORKER', 'a worker of the heap ended before it was armed');
@@ -114,8 +133,8 @@ export class Crew {
       );
     });
     try {
-      for (let i = 0; i < workers; i++) {
-        const record = tables.workers[i]!;
+      for (let i = 0; i < this.#tasks.length; i++) {
+        const record = this.#tables.workers[i]!;
         while (Atomics.load(record, W_STATE) !== WORKER_ARMED) {
           const wait = Atomics.waitAsync(record, W_STATE, 0, 50);
           await Promise.race([failed, late, wait.async ? wait.value : undefined]);

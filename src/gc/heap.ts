@@ -119,15 +119,12 @@ export class Heap extends HeapBase {
           stopFd: stop.fd,
           workers,
         };
-        heap.#crew = await Crew.start(
-          setup,
-          arena.tables,
-          (event) => announce(heap, event as HeapEvent),
-          () => {
-            heap.#tellWorkersToStop();
-            stop.signal();
-          },
-        );
+        const crew = new Crew(setup, arena.tables, (event) => announce(heap, event as HeapEvent));
+        heap.#crew = crew;
+        await crew.armed(() => {
+          heap.#tellWorkersToStop();
+          stop.signal();
+        });
       }
       return heap;
     } catch (error) {
@@ -243,6 +240,8 @@ export class Heap extends HeapBase {
     this.#tellWorkersToStop();
     // process.exit() may have been called in the middle of a snapshot, and the collector may wait for its end.
     abandonLook(this.tables.control, this.kernel.gettid());
+    // Or while the heap was being created.
+    this.#crew.settle(EXIT_TIMEOUT_MS);
     const stopped = (worker: number): boolean =>
       waitWhile(this.tables.workers[worker]!, W_STATE, WORKER_ARMED, EXIT_TIMEOUT_MS);
     let all = stopped(0);

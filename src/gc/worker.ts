@@ -1,11 +1,17 @@
 // Entry point of the heap's worker threads: one piscina task each, which lasts as long as the heap.
 
+import { workerData } from 'node:worker_threads';
 import { COLLECTOR, W_STATE, W_TID, WORKER_FAILED, WORKER_STOPPED } from '../heap/layout.ts';
 import { createLibcKernel } from '../uffd/index.ts';
 import { collect } from './collector.ts';
+import type { CrewData } from './crew.ts';
 import { WorkerContext, type WorkerSetup } from './context.ts';
 import { failStop } from './fail-stop.ts';
 import { serve } from './server.ts';
+
+// Imports are over.
+const { loaded } = workerData as CrewData;
+Atomics.add(loaded, 0, 1);
 
 /** Runs the collector or a fault server until the heap closes. */
 export default function run(setup: WorkerSetup): void {

@@ -52,6 +52,17 @@ describe('process.exit', { concurrent: true }, () => {
     expect(result.stderr).toContain('on purpose');
   });
 
+  // A worker that is terminated while it loads a native module takes the process with it: one run in twenty hit that before exit waited.
+  test('while a heap is created', async () => {
+    const runs = Array.from({ length: SOAK ? 40 : 5 }, (_, i) =>
+      run('lifecycle', 'exitBeforeCreated', { afterMs: 40 + (i % 5) * 60, code: 7 }),
+    );
+    for (const result of await Promise.all(runs)) {
+      expect(result.status, describeEnd(result)).toBe(7);
+      expect(result.stderr).toBe('');
+    }
+  });
+
   const threads = Object.fromEntries(
     Object.entries(PHASES).map(([name, phase]) => [
       `of a mutator thread in phase ${name} ends the thread only`,

@@ -241,6 +241,12 @@ async function exitMain({ options, at, code }) {
 }
 
 /** A mutator thread leaves in the middle of things: the heap goes on. */
+/** Exits while a heap's workers start, `afterMs` after they began to. */
+function exitBeforeCreated({ afterMs, code, options }) {
+  createHeap({ heap: 8 * MIB, ...options });
+  setTimeout(() => process.exit(code), afterMs);
+}
+
 async function exitThread({ options, phase, rounds }) {
   const heap = await createHeap({ heap: 8 * MIB, ...options, stress: { delayMs: { batch: 2 } } });
   const node = heap.defineRecord('Node', NODE);
@@ -420,6 +426,7 @@ if (isMainThread) {
     states,
     stale,
     exitMain,
+    exitBeforeCreated,
     exitThread,
     terminate,
     threads,
