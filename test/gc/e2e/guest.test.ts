@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { GUESTS } from '#bench/guest/run.js';
 import * as layout from '#src/heap/layout.js';
 import { runCommand } from '../../support/child.ts';
-import { succeed } from './support.ts';
+import { HANG_MS, succeed } from './support.ts';
 
 const MIB = 1024 * 1024;
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -64,7 +64,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 test("the host of the document runs the document's guest", async () => {
   writeFileSync(join(folder, 'host.mjs'), block('ts'));
   const script = `process.chdir(${JSON.stringify(folder)}); await import(${JSON.stringify(join(folder, 'host.mjs'))});`;
-  const result = await runCommand(process.execPath, ['--input-type=module', '--eval', script]);
+  const result = await runCommand(process.execPath, ['--input-type=module', '--eval', script], HANG_MS);
   // 1 + 2 + … + 1 000 000 in 32 bits.
   expect(result).toMatchObject({ status: 0, stderr: '', stdout: `${500_000_500_000 | 0}\n` });
 });

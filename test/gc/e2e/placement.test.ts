@@ -30,7 +30,7 @@ describe.concurrent.each(['continue', 'copy'] as const)('%s', (fill) => {
     const outcome = await succeed<{ faults: number }>('placement', 'faults', {
       options: { fill },
       pages: 2048,
-      batchMs: 25,
+      compactMs: 3000,
     });
     expect(outcome.faults).toBeGreaterThan(1000);
   });
@@ -40,7 +40,7 @@ describe.concurrent.each(['continue', 'copy'] as const)('%s', (fill) => {
     const outcome = await succeed<{ faults: number }>('placement', 'faults', {
       options,
       pages: 1024,
-      batchMs: 40,
+      compactMs: 2500,
     });
     expect(outcome.faults).toBeGreaterThan(500);
   });

@@ -100,17 +100,17 @@ describe.each(Object.entries(CONFIGURATIONS))('%s', (_, options) => {
   });
 });
 
-test.each([
+describe.each([
   ['verified', { verify: 'full', stress: { collectEveryAllocation: 7, markStackEntries: 8 } }],
   ['copy', { fill: 'copy', stress: { collectEveryAllocation: 7, markStackEntries: 8 } }],
-])('a collection at every seventh allocation and a mark stack of 8 entries, %s', async (_, options) => {
-  const reference = batch('references', {
+])('a collection at every seventh allocation and a mark stack of 8 entries, %s', (_, options) => {
+  const cases = {
     weakRecords: ['weakRecords', options],
     ephemerons: ['ephemerons', options],
     guards: ['guards', options],
     identity: ['identity', { ...options, objects: 250 }],
-  });
-  for (const name of ['weakRecords', 'ephemerons', 'guards', 'identity']) await reference(name);
+  } as const;
+  test.each(Object.keys(cases))('%s', batch('references', cases));
 });
 
 test('what the checked mutator refuses', async () => {

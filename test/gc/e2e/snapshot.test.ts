@@ -82,6 +82,11 @@ test('while threads mutate and cycles run, every snapshot is consistent', async 
 });
 
 test('many objects take no JavaScript object each', async () => {
-  const { grown } = await succeed<{ grown: number }>('snapshot', 'many', { options: {}, count: 300_000 });
+  const { grown } = await succeed<{ grown: number }>(
+    'snapshot',
+    'many',
+    { options: {}, count: 300_000 },
+    { nodeArgs: ['--expose-gc'] },
+  );
   expect(grown).toBeLessThan(5 * MIB);
 });

@@ -11,6 +11,13 @@ interface Outcome {
 const PHASES = { mark: 1, remark: 2, flip: 4 };
 const NOW = 0;
 
+/** What a message has to say. */
+const during = (name: string, phase: number): string[] => [
+  phase === PHASES.mark ? 'a handshake' : `the ${name} pause`,
+  `in the phase ${name}`,
+];
+const STOP_THE_WORLD = ['the pause of the stop-the-world collector'];
+
 describe('a thread that reaches no safepoint', () => {
   const phases = Object.entries(PHASES).flatMap(([name, phase]) => [
     { name, phase, options: {} },
@@ -21,13 +28,16 @@ describe('a thread that reaches no safepoint', () => {
     ...Object.fromEntries(
       phases.map(({ name, phase, options }) => [
         title(name, options),
-        ['timeout', { options, phase }] as const,
+        ['timeout', { options, phase, during: during(name, phase) }] as const,
       ]),
     ),
     ...Object.fromEntries(
       ['full', 'off'].map((verify) => [
         `stop-the-world, ${verify}`,
-        ['timeout', { options: { collector: 'stop-the-world', verify }, phase: NOW }] as const,
+        [
+          'timeout',
+          { options: { collector: 'stop-the-world', verify }, phase: NOW, during: STOP_THE_WORLD },
+        ] as const,
       ]),
     ),
     nameless: ['timeout', { phase: NOW, named: false }] as const,
@@ -40,14 +50,13 @@ describe('a thread that reaches no safepoint', () => {
     expect(thrown.code).toBe('ERR_TIMEOUT');
     for (const message of [thrown.message, event]) {
       expect(message).toMatch(/^"stubborn" \(thread id \d+\) did not reach a safepoint within \d+ ms/);
-      expect(message).toContain(phase === PHASES.mark ? 'a handshake' : `the ${name} pause`);
-      expect(message).toContain(`in the phase ${name}`);
+      for (const words of during(name, phase)) expect(message).toContain(words);
     }
   });
 
   test.each(['full', 'off'])('stop-the-world, verify %s', async (verify) => {
     const { thrown } = await result(`stop-the-world, ${verify}`);
-    expect(thrown.message).toContain('the pause of the stop-the-world collector');
+    for (const words of STOP_THE_WORLD) expect(thrown.message).toContain(words);
   });
 
   test('is called by its id when it has no name', async () => {

@@ -17,7 +17,8 @@ export const HANG_MS = 60_000;
 export const SOAK: boolean = process.env.SOAK_MINUTES !== undefined;
 
 // The program is killed, and shown, before the test gives up on it. A soak has much more to do in one.
-vi.setConfig({ testTimeout: (SOAK ? 20 : 2) * HANG_MS });
+let testTimeoutMs = (SOAK ? 20 : 2) * HANG_MS;
+vi.setConfig({ testTimeout: testTimeoutMs });
 
 export interface ProgramOptions {
   readonly timeoutMs?: number;
@@ -87,13 +88,15 @@ export async function pool<T>(jobs: readonly (() => Promise<T>)[], width: number
 export const SEED: number =
   process.env.SEED === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(process.env.SEED);
 
-/** What a program may take that runs several cases: the same for each would be more than the test has. */
-const BATCH_HANG_MS = (SOAK ? 20 : 2) * HANG_MS - 10_000;
+/** What a program may take that runs so many cases: half as much for each, because they are not all slow. */
+const batchHangMs = (cases: number): number =>
+  Math.max((SOAK ? 20 : 2) * HANG_MS - 10_000, (cases * HANG_MS) / 2);
 
 /**
  * Cases of one program that neither end their process nor leave anything in it, one after the other in one process: to start one
  * costs more than most cases. It begins when the first case is asked for; `result(name)` is the report of one case. A case that
- * fails ends the program, and fails with what it threw; those behind it fail because they never ran.
+ * fails ends the program, and fails with what it threw; those behind it fail because they never ran. To be called where the tests that
+ * ask are declared, before them, not within one: it gives them the time.
  */
 export function batch<R = void>(
   program: string,
@@ -103,9 +106,13 @@ export function batch<R = void>(
     readonly name: string;
     readonly result: unknown;
   }
+  const timeoutMs = batchHangMs(Object.keys(cases).length);
+  // Each of the tests may be the one that waits for the whole program. They are declared behind this.
+  testTimeoutMs = Math.max(testTimeoutMs, timeoutMs + 10_000);
+  vi.setConfig({ testTimeout: testTimeoutMs });
   let ending: Promise<ChildResult> | undefined;
   return async <T>(name: string) => {
-    ending ??= run(program, 'batch', cases, { timeoutMs: BATCH_HANG_MS });
+    ending ??= run(program, 'batch', cases, { timeoutMs });
     const end = await ending;
     const reports = end.stdout
       .split('\n')

@@ -191,7 +191,12 @@ function freshPage({ options }) {
         m.scope(() => {
           for (let cycle = 0; cycle < 4; cycle++) {
             const head = buildList(m, node, 20_000 + cycle * 7);
-            startCycle(heap, m, layout.PHASE_COMPACT);
+            // A thread that gets no CPU behind the pause may come too late: once more.
+            for (let i = 0; i < 20; i++) {
+              startCycle(heap, m, layout.PHASE_COMPACT);
+              if (Atomics.load(words, layout.CTL_WINDOW) === 1) break;
+              m.collect();
+            }
             assert(Atomics.load(words, layout.CTL_WINDOW) === 1, 'the window is open');
             const used = words[layout.CTL_HEAP_BASE] + words[layout.CTL_USED_BYTES];
             const ref = m.allocate(node);
@@ -316,7 +321,9 @@ async function black({ options, fill, cycles }) {
           };
           const end = heap.stats().cycles + cycles;
           let n = 0;
-          while (heap.stats().cycles < end) {
+          const goesOn = ({ cycles, stallsUs }) =>
+            cycles < end || (fill && stallsUs.count === 0 && cycles < end + 20);
+          while (goesOn(heap.stats())) {
             n++;
             // Every now and then the allocations that follow are certainly between remark and flip.
             if (n % 50 === 0) startCycle(heap, m, layout.PHASE_PLAN);

@@ -268,6 +268,25 @@ async function exitThread({ options, phase, rounds }) {
   await heap.close();
 }
 
+/** Node says that a worker has exited a moment before its thread has: waits until all threads but this one that have records are gone. */
+async function threadsGone(heap) {
+  const { geometry } = heap.share().arena;
+  const records = Array.from(
+    { length: layout.MAX_THREADS },
+    (_, i) =>
+      new Int32Array(heap.memory.buffer, geometry.threads + i * layout.THREAD_BYTES, layout.T_TID + 1),
+  );
+  const exists = (record) =>
+    record[layout.T_STATE] !== layout.THREAD_FREE &&
+    record[layout.T_TID] !== process.pid &&
+    existsSync(`/proc/self/task/${record[layout.T_TID]}`);
+  const until = performance.now() + 20_000;
+  while (records.some(exists)) {
+    assert(performance.now() < until, 'terminated threads do not end');
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
 /** Threads are terminated while they run or rest; later cycles, new threads and close() do not wait for them. */
 async function terminate({ options, job, rounds, mutators = 1 }) {
   const heap = await createHeap({ heap: 16 * MIB, trigger: 0.3, ...options });
@@ -288,6 +307,7 @@ async function terminate({ options, job, rounds, mutators = 1 }) {
       });
     }
   }
+  await threadsGone(heap);
   m.run(() => m.collect());
   m.run(() => m.collect());
   const { usedBytes } = heap.stats();

@@ -167,7 +167,11 @@ const scenarios = {
     const events = [];
     const mutator = heap.attach({ name: 'first' });
     const until = performance.now() + 40_000;
-    while (Atomics.load(stop, 1) < workers.length) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (Atomics.load(stop, 1) < workers.length) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      // The first one works already: nothing of it may be lost.
+      events.push(...recorder.read());
+    }
     const enough = heap.stats().cycles + cycles;
     while (heap.stats().cycles < enough) {
       assert(performance.now() < until, 'cycles run');

@@ -10,6 +10,7 @@ import {
   main,
   NULL,
   Random,
+  reported,
   startCycle,
   thrownBy,
   withHeap,
@@ -200,7 +201,7 @@ function extremes({ options }) {
       m.collect();
       m.collect({ release: true });
     });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await reported(heap, reports);
     const last = reports.at(-1);
     assert(
       last.liveBytes === 0 && last.usedBytesAfter === 0,
@@ -217,7 +218,7 @@ function extremes({ options }) {
         checkList(m, type, head, 1);
       });
     });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await reported(heap, reports);
     assert(
       reports.at(-1).liveBytes === 16 && reports.at(-1).usedBytesAfter === PAGE,
       `one object reports ${JSON.stringify(reports.at(-1))}`,
@@ -232,15 +233,21 @@ function extremes({ options }) {
         }
       });
     });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await reported(heap, reports);
     assert(reports.at(-1).liveBytes === 400_000, `all alive reports ${JSON.stringify(reports.at(-1))}`);
   });
 }
 
 /** Compaction is held back, so that the mutator meets nearly every page by a fault, in random order, reading and writing. */
-function faults({ options, pages, batchMs }) {
+function faults({ options, pages, compactMs }) {
   return withHeap(
-    { heap: pages * PAGE * 3, trigger: 0.95, ...options, stress: { delayMs: { batch: batchMs } } },
+    // Once, before the sweep begins: until then only servers build pages, however slowly the mutator comes along.
+    {
+      heap: pages * PAGE * 3,
+      trigger: 0.95,
+      ...options,
+      stress: { delayMs: { compact: compactMs, batch: 5 } },
+    },
     (heap, m) => {
       const ints = heap.defineArray('Ints', 'i32');
       const refs = heap.defineRefArray('Refs');

@@ -373,7 +373,12 @@ class History {
             for (let k = 0; k < ROOTS; k++) if (this.random.int(2) === 0) this.setRoot(k, null);
         }
       }
-      if (this.alone) this.exact();
+      if (!this.alone) return;
+      // One at least comes back, whatever chance has made of the others.
+      const { node, ref } = this.newNode();
+      m.guard(ref, this.queue);
+      this.guards.push(node);
+      this.exact();
     });
   }
 }

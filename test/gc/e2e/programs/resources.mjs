@@ -10,6 +10,7 @@ import {
   main,
   memfdMappings,
   openDescriptors,
+  reported,
   threadCount,
   withHeap,
 } from './support.mjs';
@@ -263,7 +264,7 @@ async function peaks({ options, shape, mib }) {
         }
       });
     });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await reported(heap, reports);
     const used = Math.max(...reports.map((report) => report.usedBytesBefore));
     return { used, peak: heap.stats().sharedBytesPeak };
   });

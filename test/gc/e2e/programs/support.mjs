@@ -127,6 +127,15 @@ export async function withHeap(options, body) {
   return result;
 }
 
+/** Waits until the report of every cycle has arrived: they are posted before collect() returns, but delivered by the event loop. */
+export async function reported(heap, reports) {
+  const until = performance.now() + 20_000;
+  for (let cycles = -1; reports.length !== cycles; cycles = heap.stats().cycles) {
+    assert(performance.now() < until, () => `${reports.length} reports of ${cycles} cycles`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
 /** A linked list of `count` records whose values are 0 … count-1 from its end to its head. Returns the head's handle. */
 export function buildList(m, type, count) {
   const head = m.local(NULL);
