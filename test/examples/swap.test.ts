@@ -148,8 +148,8 @@ describe.concurrent('it runs', () => {
       if (readable?.status !== 0) context.skip('nobody cannot read the example, or there is no setpriv');
     }
     const result = isRoot
-      ? await runCommand('setpriv', [...asNobody, process.execPath, ...args])
-      : await runCommand(process.execPath, args);
+      ? await runCommand('setpriv', [...asNobody, process.execPath, ...args], SLOW_MS)
+      : await runCommand(process.execPath, args, SLOW_MS);
     expect({ status: result.status, stderr: result.stderr }).toEqual({ status: 0, stderr: '' });
     expectRight(JSON.parse(result.stdout) as SwapReport);
   });
