@@ -103,7 +103,8 @@ it('prints one JSON document with the documented fields and nothing else, and pr
   expect(result.bytesAllocated).toBeGreaterThan(131_071 * 24 + 4_000_000);
   expect(result.sharedMemoryPeakBytes).toBeGreaterThan(0);
   expect(result.peakRssBytes).toBeGreaterThan(0);
-  expect(result.pausesUs.flip.count).toBeGreaterThanOrEqual(1);
+  // As the collector saw them: a mutator that waits for room anyway sees no pause.
+  expect(result.cyclesDetail!.medianFlipUs.move).toBeGreaterThan(0);
   expect(result.pausesUs.full.count).toBe(0);
   expect(result.cyclesDetail!.count).toBeLessThanOrEqual(result.cycles + 1);
 });

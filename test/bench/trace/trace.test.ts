@@ -202,8 +202,9 @@ describe('of a run', () => {
     const stopped = sum(events, 'stopped');
     const { remark, flip, full } = report.pausesUs;
     const reported = [remark, flip, full].reduce((total, { count, mean }) => total + count * mean, 0);
-    expect(reported).toBeGreaterThan(0);
-    expect(Math.abs(stopped / reported - 1)).toBeLessThan(0.05);
+    // None of both, where every pause found the mutator waiting for room.
+    expect(Math.abs(stopped - reported)).toBeLessThanOrEqual(0.05 * reported);
+    expect(sum(events, 'pause')).toBeGreaterThan(0);
     expect(Math.abs(sum(events, 'step') / sum(events, 'pause') - 1)).toBeLessThan(0.05);
     expect(Math.abs(sum(events, 'phase') / sum(events, 'cycle') - 1)).toBeLessThan(0.05);
   });
