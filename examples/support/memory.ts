@@ -31,7 +31,7 @@ export function fitSizes(sizes: readonly number[], factor: number): { fit: numbe
 }
 
 /**
- * Bytes of memory that a process here may still take. What Node.js says of a limited control group counts cached files as taken, after a build
+ * Bytes of memory that a process may still take. What Node.js says of a limited control group counts cached files as taken, after a build
  * nearly all that there is; the kernel drops those first.
  */
 export function availableMemory(): number {
