@@ -5,6 +5,7 @@ import { cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { TospaceError } from 'tospace';
 import { allowedCpus, createLibcKernel } from 'tospace/uffd';
+import { availableMemory } from './cli/available-memory.ts';
 import { formatBytes, parseBytes } from './cli/bytes.ts';
 import { UsageError } from './cli/usage.ts';
 import { fitSizes, groups, SIZES_BYTES } from './flip/configurations.ts';
@@ -81,7 +82,7 @@ function parse(args: string[]): FlipArguments | 'help' {
 }
 
 function measure({ sizesBytes: wanted, rounds }: FlipArguments): FlipReport {
-  const { sizesBytes, cut } = fitSizes(wanted, process.availableMemory());
+  const { sizesBytes, cut } = fitSizes(wanted, availableMemory());
   if (sizesBytes.length === 0) {
     throw new TospaceError('ERR_OUT_OF_MEMORY', `no size can be measured: ${cut[0]!.reason}`, {
       hint: 'Name smaller --sizes, or give the process more memory.',

@@ -8,6 +8,7 @@ import { cpus, release } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { allowedCpus, createLibcKernel } from 'tospace/uffd';
+import { availableMemory } from './cli/available-memory.ts';
 import { UsageError } from './cli/usage.ts';
 import {
   AXES,
@@ -100,7 +101,7 @@ function parse(args: string[]): PausesArguments | 'help' {
 async function measure({ cycles, minutes, quick }: PausesArguments): Promise<PausesReport> {
   const sizes = quick ? SIZES.quick : SIZES.full;
   const rounds = quick ? 1 : Math.min(ROUNDS, cycles);
-  const availableMib = process.availableMemory() / 2 ** 20;
+  const availableMib = availableMemory() / 2 ** 20;
   const skipped: (Configuration & { reason: string })[] = [];
   const wanted = allConfigurations(sizes).filter((configuration) => {
     const needMib = memoryMib(configuration);

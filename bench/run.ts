@@ -3,7 +3,7 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createHeap, type CycleReport, type Heap } from 'tospace';
+import { createHeap, type CycleReport, type Heap, type HeapStatistics } from 'tospace';
 import { formatBytes } from './cli/bytes.ts';
 import { HiccupMeter } from './cli/hiccups.ts';
 import { Progress } from './cli/progress.ts';
@@ -16,8 +16,8 @@ import { packageVersion } from './cli/version.ts';
 import { runInThreads } from './cli/workload-threads.ts';
 import { writeOperations } from './workloads/operations.ts';
 
-/** How long the reports of cycles that have been counted may take to arrive. */
-const EVENTS_TIMEOUT_MS = 500;
+/** How long a cycle that is under way when the workload has ended is waited for, and its report. Only one that hangs is meant to meet it. */
+const SETTLE_TIMEOUT_MS = 10_000;
 
 /** Faults that the workload's thread times after each flip. */
 const FAULT_SAMPLES = 8;
@@ -48,8 +48,16 @@ async function measure(args: RunArguments): Promise<RunReport> {
   const { workload, seed, scale, threads, rate, load } = args;
   const heap = await createHeap({ faultSamples: FAULT_SAMPLES, ...args.heapOptions });
   const cycles: CycleReport[] = [];
-  heap.on('cycle', (cycle) => cycles.push(cycle));
-  heap.on('abandoned', (error) => process.stderr.write(`tospace: a cycle was abandoned: ${error.message}\n`));
+  let running = 0;
+  heap.on('start', () => running++);
+  heap.on('cycle', (cycle) => {
+    running--;
+    cycles.push(cycle);
+  });
+  heap.on('abandoned', (error) => {
+    running--;
+    process.stderr.write(`tospace: a cycle was abandoned: ${error.message}\n`);
+  });
   const trace = args.traceFile === undefined ? undefined : new RunTrace(heap);
   const done = new SharedArrayBuffer(8 * threads);
   const title = `${workload.name}: collector ${heap.options.collector}, heap ${formatBytes(heap.options.heap)}, seed ${seed}, scale ${scale}`;
@@ -63,7 +71,7 @@ async function measure(args: RunArguments): Promise<RunReport> {
     const result = await runInThreads(heap, { workload, seed, scale, threads, rate, load, done });
     const hiccups = await meter?.finish();
     if (args.operationsFile !== undefined) writeOperations(args.operationsFile, result.operations);
-    await allReported(heap, cycles);
+    const statistics = await settledStatistics(heap, () => running === 0, cycles);
     trace?.write(args.traceFile!, `tospace run ${title}`);
     return makeReport({
       workload: workload.name,
@@ -74,7 +82,7 @@ async function measure(args: RunArguments): Promise<RunReport> {
       checksum: result.checksum,
       wallMs: result.wallMs,
       details: { ...result.details, ...(hiccups === undefined ? {} : { hiccupUs: hiccups }) },
-      statistics: heap.stats(),
+      statistics,
       cycles,
       version: packageVersion(),
     });
@@ -85,8 +93,20 @@ async function measure(args: RunArguments): Promise<RunReport> {
   }
 }
 
-/** Waits for the reports of the cycles that are counted as complete: they come as messages, behind the counter. */
-async function allReported(heap: Heap, cycles: readonly CycleReport[]): Promise<void> {
-  const end = performance.now() + EVENTS_TIMEOUT_MS;
-  while (cycles.length < heap.stats().cycles && performance.now() < end) await sleep(1);
+/**
+ * The statistics when no cycle is under way any more: the trace, the reports and these then tell of the same cycles, and of whole ones.
+ * Reports come as messages, behind the counter. A beginning is a message, too: the phase tells of a cycle whose message is on its way.
+ */
+async function settledStatistics(
+  heap: Heap,
+  allEnded: () => boolean,
+  cycles: readonly CycleReport[],
+): Promise<HeapStatistics> {
+  const end = performance.now() + SETTLE_TIMEOUT_MS;
+  for (;;) {
+    await sleep(1);
+    const statistics = heap.stats();
+    const isSettled = allEnded() && statistics.phase === 'idle' && cycles.length === statistics.cycles;
+    if (isSettled || performance.now() > end) return statistics;
+  }
 }

@@ -1,5 +1,6 @@
 // The flip beside C: mremap(DONTUNMAP), mmap of the other memfd and UFFDIO_REGISTER, in a window of 1 GiB of which more and more is in
 // use. The TypeScript side is read off the cycles of a real heap.
+import { availableMemory } from '../cli/available-memory.ts';
 import type { FlipSamples } from './samples.ts';
 import type { Sides } from './sides.ts';
 import { median, ratios, type Spread, spread } from './spread.ts';
@@ -40,7 +41,7 @@ export async function measureFlip(
   const skipped: { usedMib: number; reason: string }[] = [];
   for (const usedMib of sizesMib) {
     const needMib = Math.ceil(usedMib * MEMORY_FACTOR);
-    if (process.availableMemory() < needMib * MIB) {
+    if (availableMemory() < needMib * MIB) {
       skipped.push({ usedMib, reason: `${needMib} MiB of memory are not available` });
       continue;
     }

@@ -22,12 +22,6 @@ import { distributionOf, distributionOfSummary, round } from './statistics/distr
 import { mutatorUtilisation, type Stop } from './statistics/mmu.ts';
 import { nearestRank, sorted } from './statistics/quantile.ts';
 
-/** A report, and when this thread got it by its `performance.now`. */
-export interface ArrivedCycle {
-  readonly report: CycleReport;
-  readonly arrivedMs: number;
-}
-
 interface ThreadFacts {
   readonly configuration: Configuration;
   readonly checksum: number;
@@ -40,7 +34,8 @@ interface HeapRun extends ThreadFacts {
   readonly options: ResolvedOptions;
   readonly userfaultfd: string | null;
   readonly statistics: HeapStatistics;
-  readonly cycles: readonly ArrivedCycle[];
+  /** Their times are on this thread's `performance.now`. */
+  readonly cycles: readonly CycleReport[];
   readonly recording: Recording | null;
 }
 
@@ -71,7 +66,7 @@ export function heapFacts(run: HeapRun): ChildFacts {
   const { originMs, wallMs, cpuMs, collectorCpuMs } = times(threads);
   const here = monotonicMs() - performance.now() - originMs;
   const cycles = run.cycles
-    .map(({ report, arrivedMs }) => cycleFacts(report, arrivedMs + here))
+    .map((report) => cycleFacts(report, report.startMs + here))
     .filter(({ startMs }) => startMs < wallMs);
   const complete = recording !== null && recording.lost === 0 ? recording : null;
   const stalls = (complete && stallsOf(complete)) ?? distributionOfSummary(statistics.stallsUs);
@@ -174,12 +169,12 @@ function heapPauses({ options, statistics, cycles }: HeapRun, recording: Recordi
 }
 
 /** The steps that reports of cycles tell of; time to the safepoint, roots and resuming are not among them. */
-function reportedSteps(collector: string, cycles: readonly ArrivedCycle[]): PauseFacts[] {
+function reportedSteps(collector: string, cycles: readonly CycleReport[]): PauseFacts[] {
   const kind = collector === 'concurrent' ? 'flip' : 'full';
   const of = (phase: string, us: (report: CycleReport) => number): PauseFacts => ({
     kind,
     phase,
-    us: distributionOf(cycles.map(({ report }) => us(report))),
+    us: distributionOf(cycles.map(us)),
     from: 'collector',
   });
   const steps = [of('move', ({ flip }) => flip.moveUs), of('map', ({ flip }) => flip.mapUs)];
@@ -202,11 +197,10 @@ function faultFacts({ faults }: HeapStatistics, recording: Recording | null): Fa
   };
 }
 
-function cycleFacts(report: CycleReport, endMs: number): CycleFacts {
-  const took = Object.values(report.phasesMs).reduce((sum, ms) => sum + ms, 0);
+function cycleFacts(report: CycleReport, startMs: number): CycleFacts {
   return {
     cycle: report.cycle,
-    startMs: round(endMs - took),
+    startMs: round(startMs),
     phasesMs: report.phasesMs,
     phasesCpuMs: report.phasesCpuMs,
     usedBytesBefore: report.usedBytesBefore,

@@ -12,7 +12,7 @@ import { describeError } from '../cli/expected-error.ts';
 import { START_LINE_BYTES } from '../cli/start-line.ts';
 import { findWorkload } from '../workloads/index.ts';
 import { writeOperations } from '../workloads/operations.ts';
-import { type ArrivedCycle, heapFacts, v8Facts } from './child-facts.ts';
+import { heapFacts, v8Facts } from './child-facts.ts';
 import type { ChildFacts, ChildInput } from './child-input.ts';
 import type { ChildThreadInput, ChildThreadResult, FinishedThread } from './child-thread.ts';
 import { combineChecksums } from './forms.ts';
@@ -44,8 +44,8 @@ async function measureHeap(input: ChildInput): Promise<ChildFacts> {
   });
   try {
     const tids = collectorThreads(heap, before);
-    const cycles: ArrivedCycle[] = [];
-    heap.on('cycle', (report: CycleReport) => cycles.push({ report, arrivedMs: performance.now() }));
+    const cycles: CycleReport[] = [];
+    heap.on('cycle', (report) => cycles.push(report));
     const recorder = startRecorder(heap);
     const caller =
       findWorkload(configuration.workload)!.asksForCycles === true && heap.options.collector !== 'none'
@@ -167,7 +167,7 @@ function memoryNow(memfdBytes: number | null, memfdPeakBytes: number | null): Me
 }
 
 /** Waits for the reports of the cycles that are counted as complete: they come as messages, behind the counter. */
-async function reported(count: number, cycles: readonly ArrivedCycle[]): Promise<void> {
+async function reported(count: number, cycles: readonly CycleReport[]): Promise<void> {
   const end = performance.now() + EVENTS_TIMEOUT_MS;
   while (cycles.length < count && performance.now() < end)
     await new Promise((resolve) => setTimeout(resolve, 1));

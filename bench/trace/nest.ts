@@ -15,7 +15,7 @@ export interface Span {
 
 export interface Nested<T extends Span> {
   readonly span: T;
-  /** Trimmed by what rounding explains. */
+  /** Trimmed by what rounding explains, and no more in sum. */
   readonly start: number;
   readonly end: number;
   /** 0 is the thread's own. */
@@ -44,13 +44,15 @@ type Open<T extends Span> = { -readonly [K in keyof Nested<T>]: Nested<T>[K] };
 /** Puts a span into a lane with the spans that are open there; undefined where it overlaps one of them. */
 function place<T extends Span>(span: T, lane: number, open: Open<T>[]): Open<T> | undefined {
   const { start, end } = span;
-  const slack = (other: Open<T>): number =>
+  const slack = ({ span: other }: Open<T>): number =>
     SLACK + RELATIVE_SLACK * Math.max(end - start, other.end - other.start);
   let depth = open.length;
-  while (depth > 0 && open[depth - 1]!.end - start <= slack(open[depth - 1]!)) {
+  for (; depth > 0; depth--) {
+    const last = open[depth - 1]!;
     // Something short inside of what ends with it is no neighbour.
-    if (end <= open[depth - 1]!.end) break;
-    depth--;
+    if (end <= last.end) break;
+    // Against the end that was given: of what was trimmed already, only the rest of the slack is left.
+    if (start < last.end && last.span.end - start > slack(last)) break;
   }
   const outer = open[depth - 1];
   if (outer !== undefined && end - outer.end > slack(outer)) return undefined;

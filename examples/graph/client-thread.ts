@@ -22,10 +22,10 @@ export interface ClientInput {
   readonly side: HeapClientInput | CopyClientInput | MessageClientInput;
 }
 
-/** Requests up to a number and a time, one after the other. */
+/** Requests up to a number and for so long from the thread's own first one, one after the other. */
 export interface FloodCommand {
   readonly count: number;
-  readonly untilMs: number;
+  readonly forMs: number;
 }
 
 /** So many ticks of the metronome, with so many requests due at each. */
@@ -80,7 +80,7 @@ async function paced({ ticks, burst }: PacedCommand, latencies: Latencies): Prom
 serveCommands({
   make: () => client.make(),
   link: () => client.link(),
-  flood: ({ count, untilMs }: FloodCommand) => phase((latencies) => client.flood(count, untilMs, latencies)),
+  flood: ({ count, forMs }: FloodCommand) => phase((latencies) => client.flood(count, forMs, latencies)),
   paced: (command: PacedCommand) => phase((latencies) => paced(command, latencies)),
   settle: () => client.settle(),
   report: () => client.report(),

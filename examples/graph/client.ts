@@ -25,8 +25,8 @@ export interface Client {
   link(): void;
   /** Makes requests that became due at `dueMs`. Does not wait for their answers, where these come by themselves. */
   burst(count: number, dueMs: number, latencies: Latencies): void;
-  /** Makes requests one after the other, up to a number and a time. */
-  flood(count: number, untilMs: number, latencies: Latencies): Promise<void>;
+  /** Makes requests one after the other, up to a number and for so long, but at least one. */
+  flood(count: number, forMs: number, latencies: Latencies): Promise<void>;
   /** Waits until everything has been answered, and all that others have sent is in. */
   settle(): Promise<void>;
   report(): ClientReport;
@@ -80,9 +80,10 @@ export class DirectClient implements Client {
     this.#host.exchange();
   }
 
-  async flood(count: number, untilMs: number, latencies: Latencies): Promise<void> {
+  async flood(count: number, forMs: number, latencies: Latencies): Promise<void> {
+    const untilMs = monotonicMs() + forMs;
     let left = count;
-    while (left > 0 && monotonicMs() < untilMs) {
+    do {
       const slice = Math.min(left, SLICE);
       left -= slice;
       let last = monotonicMs();
@@ -95,7 +96,7 @@ export class DirectClient implements Client {
         }
       });
       this.#host.exchange();
-    }
+    } while (left > 0 && monotonicMs() < untilMs);
   }
 
   async settle(): Promise<void> {

@@ -86,7 +86,7 @@ export async function measureSide(name: SideName, options: GraphOptions): Promis
   await side.owner?.ask('make');
   for (const step of ['make', 'link']) await askAll(side, step);
   const buildMs = monotonicMs() - start;
-  const warmUpCommand: FloodCommand = { count: warmUpOf(options), untilMs: Number.MAX_VALUE };
+  const warmUpCommand: FloodCommand = { count: warmUpOf(options), forMs: Number.MAX_VALUE };
   await askAll<PhaseReport>(side, 'flood', warmUpCommand);
   const warmUp = await check(side, model);
 
@@ -102,7 +102,7 @@ export async function measureSide(name: SideName, options: GraphOptions): Promis
   const flood = await phase(side, () => {
     const command: FloodCommand = {
       count: Number.MAX_SAFE_INTEGER,
-      untilMs: monotonicMs() + floodMs(options),
+      forMs: floodMs(options),
     };
     return askAll<PhaseReport>(side, 'flood', command);
   });

@@ -63,14 +63,17 @@ export class MessageClient implements Client {
     this.#owner.postMessage(requests);
   }
 
-  async flood(count: number, untilMs: number, latencies: Latencies): Promise<void> {
+  async flood(count: number, forMs: number, latencies: Latencies): Promise<void> {
+    let now = monotonicMs();
+    const untilMs = now + forMs;
     let left = count;
-    for (let now = monotonicMs(); left > 0 && now < untilMs; now = monotonicMs()) {
+    do {
       const requests = Math.min(left, this.#batch);
       left -= requests;
       this.burst(requests, now, latencies);
       await this.settle();
-    }
+      now = monotonicMs();
+    } while (left > 0 && now < untilMs);
   }
 
   async settle(): Promise<void> {

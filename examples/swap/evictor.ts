@@ -65,6 +65,7 @@ let retryMs = RETRY_MIN_MS;
 let pausedUntilMs = 0;
 
 try {
+  parentPort?.postMessage('ready');
   while (Atomics.load(control, CONTROL_STOP) === 0) {
     reclaimSlots();
     topUp();

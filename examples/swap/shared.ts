@@ -1,5 +1,5 @@
 // What the threads of the example share, and what they are sent when they start.
-import type { InjectionPlan, UserfaultfdKind } from 'tospace/uffd';
+import type { EncodedError, InjectionPlan, UserfaultfdKind } from 'tospace/uffd';
 import type { ArenaDescription } from './arena.ts';
 import type { CodecName } from './codec.ts';
 import { HISTOGRAM_BYTES, Histogram } from './histogram.ts';
@@ -104,6 +104,9 @@ export interface PagerData {
   readonly stopFd: number;
   readonly injection: InjectionPlan;
 }
+
+/** What the evictor says: once that it begins, and then what it could not evict. */
+export type EvictorMessage = 'ready' | { readonly evictionError: EncodedError; readonly broughtBack: number };
 
 /** What a mutator is started with. */
 export interface MutatorData {

@@ -30,6 +30,7 @@ import {
   CONTROL_PHASE,
   CONTROL_STOP,
   createShared,
+  type EvictorMessage,
   MUTATORS,
   type MutatorData,
   type PagerData,
@@ -125,10 +126,15 @@ export async function runSwap(
     const server = startThread(kernel, 'server', pagerData);
     await once(server.worker, 'message');
     const evictor = startThread(kernel, 'evictor', pagerData);
-    evictor.worker.on('message', ({ evictionError, broughtBack }) => {
+    const evicting = once(evictor.worker, 'message');
+    evictor.worker.on('message', (message: EvictorMessage) => {
+      if (message === 'ready') return;
+      const { evictionError, broughtBack } = message;
       const error = decodeError(evictionError);
       listener.onEvictionError?.(monitor.failed(error, broughtBack));
     });
+    // The clock starts when somebody takes regions away, however long a thread takes to start.
+    await evicting;
 
     setPhase(shared, Phase.RUN);
     monitor.started();

@@ -8,12 +8,21 @@ export const MAIN: string = fileURLToPath(new URL('../../dist/bench/main.js', im
 const KILL_AFTER_MS = 60_000;
 
 export function tospace(...args: string[]): Promise<ChildResult> {
-  return runCommand(process.execPath, [MAIN, ...args], KILL_AFTER_MS);
+  return tospaceWithin(KILL_AFTER_MS, args);
+}
+
+function tospaceWithin(killAfterMs: number, args: readonly string[]): Promise<ChildResult> {
+  return runCommand(process.execPath, [MAIN, ...args], killAfterMs);
 }
 
 /** Runs a workload with `--json`, and fails with the child's output if it did not succeed. */
-export async function report(...args: string[]): Promise<RunReport> {
-  const { status, signal, stdout, stderr } = await tospace('run', ...args, '--json');
+export function report(...args: string[]): Promise<RunReport> {
+  return reportWithin(KILL_AFTER_MS, ...args);
+}
+
+/** The same for a run that may take longer than most. */
+export async function reportWithin(killAfterMs: number, ...args: string[]): Promise<RunReport> {
+  const { status, signal, stdout, stderr } = await tospaceWithin(killAfterMs, ['run', ...args, '--json']);
   if (status !== 0) {
     throw new Error(`tospace run ${args.join(' ')}: status ${status}, signal ${signal}\n${stdout}${stderr}`);
   }

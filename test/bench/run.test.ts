@@ -103,7 +103,8 @@ it('prints one JSON document with the documented fields and nothing else, and pr
   expect(result.bytesAllocated).toBeGreaterThan(131_071 * 24 + 4_000_000);
   expect(result.sharedMemoryPeakBytes).toBeGreaterThan(0);
   expect(result.peakRssBytes).toBeGreaterThan(0);
-  expect(result.pausesUs.flip.count).toBeGreaterThanOrEqual(1);
+  // As the collector saw them: a mutator that waits for room anyway sees no pause.
+  expect(result.cyclesDetail!.medianFlipUs.move).toBeGreaterThan(0);
   expect(result.pausesUs.full.count).toBe(0);
   expect(result.cyclesDetail!.count).toBeLessThanOrEqual(result.cycles + 1);
 });
@@ -273,11 +274,11 @@ it('ends at an interrupt in the middle of a run', async () => {
   const child = spawn(process.execPath, [MAIN, 'run', 'gcbench', '--heap', '64MiB', '--scale', '100'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  const kill = setTimeout(() => child.kill('SIGKILL'), 15_000);
+  const kill = setTimeout(() => child.kill('SIGKILL'), 50_000);
   // The title comes when the heap exists; a moment later the workload is under way.
   await once(child.stderr, 'data');
   setTimeout(() => child.kill('SIGINT'), 300);
   const [status, signal] = (await once(child, 'exit')) as [number | null, string | null];
   clearTimeout(kill);
   expect({ status, signal }).toEqual({ status: null, signal: 'SIGINT' });
-}, 20_000);
+}, 60_000);

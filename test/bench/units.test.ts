@@ -1,4 +1,6 @@
+import { totalmem } from 'node:os';
 import { describe, expect, it } from 'vitest';
+import * as benchMemory from '#bench/cli/available-memory.js';
 import { formatBytes, parseBytes, parseRate } from '#bench/cli/bytes.js';
 import { progressLine, type ProgressSource } from '#bench/cli/progress.js';
 import { median } from '#bench/cli/report.js';
@@ -14,6 +16,7 @@ import {
 } from '#bench/workloads/graph-model.js';
 import { Latencies } from '#bench/workloads/latencies.js';
 import { Random } from '#bench/workloads/random.js';
+import * as examplesMemory from '#examples/support/memory.js';
 
 describe('sizes', () => {
   it.each([
@@ -177,5 +180,52 @@ describe('the model of random-graph', () => {
     expect([a!.order, c!.order, b!.order]).toEqual([0, 1, 2]);
     a!.refs[1] = null;
     expect(reachable([a!], 2)).toEqual([a]);
+  });
+});
+
+describe.each([
+  ['bench', benchMemory],
+  ['the examples', examplesMemory],
+])('memory that is available, for %s', (_name, { availableMemory, inactiveFileBytes }) => {
+  const reader = (files: Readonly<Record<string, string>>) => (path: string) => {
+    if (files[path] === undefined) throw new Error(`ENOENT: ${path}`);
+    return files[path];
+  };
+  const old = '9:name=systemd:/x\n4:cpu,memory:/a/b\n3:cpuset:/\n0::/\n';
+
+  it.each([
+    [
+      'version 2',
+      7000,
+      { '/proc/self/cgroup': '0::/a\n', '/sys/fs/cgroup/a/memory.stat': 'anon 1\ninactive_file 7000\n' },
+    ],
+    [
+      'version 2, in a container',
+      7000,
+      { '/proc/self/cgroup': '0::/\n', '/sys/fs/cgroup/memory.stat': 'inactive_file 7000\nactive_file 1\n' },
+    ],
+    [
+      'version 1',
+      8000,
+      {
+        '/proc/self/cgroup': old,
+        '/sys/fs/cgroup/memory/a/b/memory.stat': 'inactive_file 5\ntotal_inactive_file 8000\n',
+      },
+    ],
+    [
+      'version 1, in a container',
+      9000,
+      { '/proc/self/cgroup': old, '/sys/fs/cgroup/memory/memory.stat': 'total_inactive_file 9000\n' },
+    ],
+    ['a group of which nothing tells', 0, { '/proc/self/cgroup': '0::/a\n' }],
+    ['no groups', 0, {}],
+  ])('counts cached files of %s', (_groups, bytes, files) =>
+    expect(inactiveFileBytes(reader(files))).toBe(bytes),
+  );
+
+  it('is a part of the machine', () => {
+    const bytes = availableMemory();
+    expect(bytes).toBeGreaterThan(0);
+    expect(bytes).toBeLessThan(totalmem());
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { SOAK } from '../gc/e2e/support.js';
-import { report } from './cli.js';
+import { report, reportWithin } from './cli.js';
 
 /**
  * `full` is the collector under which every access and every page is checked; under the others it is the heap at every phase.
@@ -15,10 +15,13 @@ const CASES = [
   { workload: 'random-graph', scale: '0.01', collectEveryAllocation: 10_000, full: 'continue' },
 ] as const;
 
-const TIMEOUT_MS = 120_000;
+/** Only a hang is meant to meet them. */
+const RUN_TIMEOUT_MS = 200_000;
+const TIMEOUT_MS = 240_000;
 
 describe.each(CASES)('$workload', ({ workload, scale, collectEveryAllocation, full }) => {
-  const run = (...args: string[]) => report(workload, '--scale', scale, '--seed', '7', ...args);
+  const run = (...args: string[]) =>
+    reportWithin(RUN_TIMEOUT_MS, workload, '--scale', scale, '--seed', '7', ...args);
   const stress = `collectEveryAllocation=${collectEveryAllocation}`;
   const verified = (...args: string[]) => {
     const verify = SOAK || args.at(-1) === full ? 'full' : 'phase';
@@ -65,7 +68,8 @@ describe('a heap of 1 GiB', () => {
     expect(large.checksum).toBe(small.checksum);
     // The concurrent collector on a heap that a run fills many times over.
     expect(small.cycles).toBeGreaterThanOrEqual(3);
-    expect(small.pausesUs.flip.count).toBeGreaterThanOrEqual(3);
+    // As the collector saw them: a mutator that waits for room anyway sees no pause.
+    expect(small.cyclesDetail!.medianFlipUs.move).toBeGreaterThan(0);
   }, 60_000);
 });
 

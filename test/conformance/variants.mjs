@@ -1,8 +1,10 @@
 // The skeleton with a mistake, by the name in the address of this module: what the five planted ones do not show.
+import { existsSync } from 'node:fs';
 import { skeleton } from '../../dist/examples/skeleton/embedder.js';
 import { defineTypes } from '../../dist/examples/skeleton/layout.js';
 
 const NULL = 0;
+const parameters = new URL(import.meta.url).searchParams;
 const HEADER_BYTES = 8;
 // What a runtime with an allocator and a barrier of its own knows of the shared memory.
 const layout = await import('../../dist/src/heap/layout.js');
@@ -181,15 +183,17 @@ const VARIANTS = {
       throw new Error('no such machine');
     },
   }),
-  // In one check it hangs, in all others it throws, a while later.
+  // In one check it hangs, in all others it throws when there is a file that its URL names.
   'hangs-or-throws': () => ({
     attach() {
       const { check } = JSON.parse(process.argv[2]);
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, check === 'safepoint' ? 1e9 : 1500);
+      const word = new Int32Array(new SharedArrayBuffer(4));
+      const sign = parameters.get('sign');
+      while (check === 'safepoint' || !existsSync(sign)) Atomics.wait(word, 0, 0, 20);
       throw new Error('enough');
     },
   }),
 };
 
-const name = new URL(import.meta.url).searchParams.get('variant');
+const name = parameters.get('variant');
 export default { ...skeleton, name, module: import.meta.url, ...VARIANTS[name]() };

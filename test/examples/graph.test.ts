@@ -29,12 +29,14 @@ test('all sides answer the same requests rightly, and are measured in the same w
   for (const { paced: atRate, flood, memory, warmUp, end } of results) {
     expect(atRate.requests).toBe(paced);
     expect(flood.requests).toBeGreaterThan(0);
-    for (const { latencies, requests, hiccups } of [atRate, flood]) {
+    for (const { latencies, requests } of [atRate, flood]) {
       expect(latencies).toHaveLength(options.threads);
       const counted = latencies.flatMap(({ buckets }) => buckets.map(([, count]) => count));
       expect(counted.reduce((a, b) => a + b)).toBe(requests);
-      expect(hiccups.buckets.length).toBeGreaterThan(0);
     }
+    // The flood is so short that the thread that only sleeps may have slept through it.
+    expect(atRate.hiccups.buckets.length).toBeGreaterThan(0);
+    expect(flood.hiccups.buckets).toBeInstanceOf(Array);
     expect(warmUp).toMatchObject({ state: results[0]!.warmUp.state, answers: results[0]!.warmUp.answers });
     // Something was changed after the warm-up.
     expect(end.state).not.toBe(warmUp.state);

@@ -1,6 +1,5 @@
 // The swap example as a whole, in processes of their own: it runs, it survives what can be survived, and it stops where it must.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import {
   chmodSync,
   mkdtempSync,
@@ -73,8 +72,16 @@ function expectRight(report: SwapReport): void {
   expect(report.reads).toBeGreaterThan((SMALL.anonBytes + SMALL.shmemBytes) / 256);
 }
 
+interface Started {
+  readonly child: ChildProcess;
+  /** All that it wrote to standard error, when it is closed. */
+  readonly text: () => string;
+  /** Its output ends with it, but not before: `exit` may come while some of it is still to be read. */
+  readonly closed: Promise<void>;
+}
+
 /** Starts the example on the command line for long, and waits until regions are in the file. */
-async function startUntilEvicted(...args: string[]): Promise<{ child: ChildProcess; text: () => string }> {
+async function startUntilEvicted(...args: string[]): Promise<Started> {
   const child = spawn(process.execPath, [
     main,
     ...SMALL_ARGS,
@@ -84,6 +91,7 @@ async function startUntilEvicted(...args: string[]): Promise<{ child: ChildProce
     '60',
     ...args,
   ]);
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
   let text = '';
   await new Promise<void>((resolve, reject) => {
     child.stderr!.on('data', (chunk) => {
@@ -92,7 +100,7 @@ async function startUntilEvicted(...args: string[]): Promise<{ child: ChildProce
     });
     child.once('exit', (status) => reject(new Error(`ended with ${status}: ${text}`)));
   });
-  return { child, text: () => text };
+  return { child, text: () => text, closed };
 }
 
 /** The path of the nameless swap file, by way of a descriptor of the process. */
@@ -104,9 +112,9 @@ function swapFileOf(child: ChildProcess): string {
   return found!;
 }
 
-async function ended(child: ChildProcess): Promise<{ status: number | null; signal: string | null }> {
+async function ended({ child, closed }: Started): Promise<{ status: number | null; signal: string | null }> {
   const timer = setTimeout(() => child.kill('SIGKILL'), SLOW_MS);
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  await closed;
   clearTimeout(timer);
   return { status: child.exitCode, signal: child.signalCode };
 }
@@ -148,8 +156,8 @@ describe.concurrent('it runs', () => {
       if (readable?.status !== 0) context.skip('nobody cannot read the example, or there is no setpriv');
     }
     const result = isRoot
-      ? await runCommand('setpriv', [...asNobody, process.execPath, ...args])
-      : await runCommand(process.execPath, args);
+      ? await runCommand('setpriv', [...asNobody, process.execPath, ...args], SLOW_MS)
+      : await runCommand(process.execPath, args, SLOW_MS);
     expect({ status: result.status, stderr: result.stderr }).toEqual({ status: 0, stderr: '' });
     expectRight(JSON.parse(result.stdout) as SwapReport);
   });
@@ -199,11 +207,12 @@ describe.concurrent('what cannot be answered rightly is not answered', () => {
     ['truncated', /ERR_VERIFY: region \d+ \((anon|shmem), 0x[\s\S]* (too early|checksum)/],
     ['overwritten', /ERR_VERIFY: region \d+ \((anon|shmem), 0x[\s\S]* checksum/],
   ])('the swap file is %s: the process stops and names the region', async (how, message) => {
-    const { child, text } = await startUntilEvicted();
+    const started = await startUntilEvicted();
+    const { child, text } = started;
     const path = swapFileOf(child);
     if (how === 'truncated') truncateSync(path, 0);
     else writeFileSync(path, new Uint8Array(statSync(path).size).fill(1), { flag: 'r+' });
-    expect(await ended(child)).toEqual({ status: 70, signal: null });
+    expect(await ended(started)).toEqual({ status: 70, signal: null });
     expect(text()).toMatch(/the fault server failed; the process is stopped/);
     expect(text()).toMatch(message);
   });
@@ -228,11 +237,11 @@ describe.concurrent('what cannot be answered rightly is not answered', () => {
   });
 
   test('SIGKILL in the middle leaves nothing', async () => {
-    const { child } = await startUntilEvicted();
+    const started = await startUntilEvicted();
     // It never had a name, as the check of the directory at the end shows for all of them.
     expect(readdirSync(directory)).toEqual([]);
-    child.kill('SIGKILL');
-    expect(await ended(child)).toEqual({ status: null, signal: 'SIGKILL' });
+    started.child.kill('SIGKILL');
+    expect(await ended(started)).toEqual({ status: null, signal: 'SIGKILL' });
   });
 });
 

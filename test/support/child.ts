@@ -23,10 +23,14 @@ export function runCommand(
 }
 
 /** The same with a standard output that nobody reads: writing to it is EPIPE. */
-export function runUnread(command: string, args: readonly string[]): Promise<ChildResult> {
+export function runUnread(
+  command: string,
+  args: readonly string[],
+  timeoutMs: number = CHILD_TIMEOUT_MS,
+): Promise<ChildResult> {
   const child = spawnPiped(command, args);
   child.stdout!.destroy();
-  return finish(child, CHILD_TIMEOUT_MS);
+  return finish(child, timeoutMs);
 }
 
 function spawnPiped(command: string, args: readonly string[]): ChildProcess {

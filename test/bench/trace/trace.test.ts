@@ -55,6 +55,12 @@ describe('nesting', () => {
     const span = fc
       .tuple(fc.nat(100_000), fc.nat(50_000))
       .map(([start, length]) => ({ start: start, end: start + length }));
+    // The second may end with the first, or before the third; both together would be more than rounding.
+    const trimmedTwice = [
+      { start: 0, end: 1000 },
+      { start: 500, end: 1100 },
+      { start: 900, end: 2000 },
+    ];
     fc.assert(
       fc.property(fc.array(span, { maxLength: 40 }), (spans) => {
         const nested = nest(spans);
@@ -77,6 +83,7 @@ describe('nesting', () => {
           expect(given.end - end).toBeLessThanOrEqual(TICKS + 0.5);
         }
       }),
+      { examples: [[trimmedTwice]] },
     );
   });
 
@@ -195,8 +202,9 @@ describe('of a run', () => {
     const stopped = sum(events, 'stopped');
     const { remark, flip, full } = report.pausesUs;
     const reported = [remark, flip, full].reduce((total, { count, mean }) => total + count * mean, 0);
-    expect(reported).toBeGreaterThan(0);
-    expect(Math.abs(stopped / reported - 1)).toBeLessThan(0.05);
+    // None of both, where every pause found the mutator waiting for room.
+    expect(Math.abs(stopped - reported)).toBeLessThanOrEqual(0.05 * reported);
+    expect(sum(events, 'pause')).toBeGreaterThan(0);
     expect(Math.abs(sum(events, 'step') / sum(events, 'pause') - 1)).toBeLessThan(0.05);
     expect(Math.abs(sum(events, 'phase') / sum(events, 'cycle') - 1)).toBeLessThan(0.05);
   });

@@ -46,8 +46,8 @@ describe.each(COLLECTORS)('%s', (name, options) => {
     if (name === 'stop-the-world') expect({ raised, rounds }).toEqual({ raised: 0, rounds: 0 });
     else {
       expect(raised).toBe(1);
-      // All of 3 000 reads, again and again, while the collector does nothing but sleep.
-      expect(rounds).toBeGreaterThan(5);
+      // All of 3 000 reads, again and again, while the collector does nothing but sleep. Who had to wait would be done after the first round.
+      expect(rounds).toBeGreaterThan(1);
     }
     expect(stalls).toBe(0);
   });

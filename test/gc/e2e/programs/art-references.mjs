@@ -177,7 +177,7 @@ async function processing({ groups = 2000, members = 100, ...options }) {
 }
 
 /** Readers while references are being processed. They are answered at once: the collector sleeps, and they do not. */
-async function pauses({ references = 1000, delayMs = 250, ...options }) {
+async function pauses({ references = 1000, delayMs = 500, ...options }) {
   const heap = await createHeap({
     heap: 16 * 2 ** 20,
     stress: { delayMs: { plan: delayMs } },
