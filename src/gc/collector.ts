@@ -26,7 +26,7 @@ import type { WorkerContext } from './context.ts';
 import { CycleCancelled, type CycleReport, isSurvivable, isTimeout, World } from './cycle.ts';
 import { CycleClock } from './cycle-clock.ts';
 import { logAbandoned, logCycle } from './cycle-log.ts';
-import type { HeapEvent } from './events.ts';
+import { EventSender } from './event-sender.ts';
 import { NonMoving } from './non-moving.ts';
 import { Governor } from './governor.ts';
 import { Peers } from './peers.ts';
@@ -70,7 +70,7 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
   for (let i = 0; i < WARM_UP_CYCLES; i++) collector.cycle(false, new CycleClock(context, 'idle'));
   governor.arm();
   const offsetMs = monotonicOffsetMs();
-  const post = (event: HeapEvent): void => events?.postMessage(event);
+  const sender = new EventSender(control, events);
 
   /** A cycle beside which nobody looks at the heap. The phase is idle again before somebody may. */
   const cycle = (release: boolean, clock: CycleClock): CycleReport =>
@@ -114,13 +114,14 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
     // that one's cause is it, or was more pressing.
     cause = mostPressing(Atomics.exchange(control, CTL_CAUSES, 0)) ?? cause;
     const clock = new CycleClock(context, cause);
-    post({ type: 'start', start: { cycle: control[CTL_CYCLE]!, cause, startMs: clock.startMs }, offsetMs });
+    const start = { cycle: control[CTL_CYCLE]!, cause, startMs: clock.startMs };
+    sender.begin({ type: 'start', start, offsetMs });
     try {
       const report = cycle(trims !== control[CTL_TRIMS_DONE], clock);
       clock.end('completed');
       Atomics.add(control, CTL_CYCLE, 1);
       Atomics.store(control, CTL_COMPLETED_TICKET, ticket);
-      post({ type: 'cycle', report, offsetMs });
+      sender.send({ type: 'cycle', report, offsetMs });
       if (options.log === 'cycles') logCycle(report);
     } catch (error) {
       clock.end(error instanceof CycleCancelled ? 'cancelled' : 'abandoned');
@@ -132,7 +133,7 @@ export function collect(context: WorkerContext, events: MessagePort | undefined)
       if (isTimeout(error)) publishTimeout(control, ticket);
       // Or every further allocation would ask for the next attempt.
       governor.abandoned();
-      post({ type: 'abandoned', error: encodeError(error) });
+      sender.send({ type: 'abandoned', error: encodeError(error) });
       if (options.log === 'cycles') logAbandoned(cause, error);
     }
     Atomics.store(control, CTL_TRIMS_DONE, answered);

@@ -31,6 +31,7 @@ import {
 import { Crew } from './crew.ts';
 import type { HeapEvent } from './events.ts';
 import { atExit } from './exit.ts';
+import { noteHeard } from './event-sender.ts';
 import { failStop } from './fail-stop.ts';
 import { kernelModule } from './kernels.ts';
 import { announce, type HeapListener } from './listener.ts';
@@ -119,7 +120,10 @@ export class Heap extends HeapBase {
           stopFd: stop.fd,
           workers,
         };
-        const crew = new Crew(setup, arena.tables, (event) => announce(heap, event as HeapEvent));
+        const crew = new Crew(setup, arena.tables, (event) => {
+          noteHeard(arena.tables.control);
+          announce(heap, event as HeapEvent);
+        });
         heap.#crew = crew;
         await crew.armed(() => {
           heap.#tellWorkersToStop();

@@ -8,14 +8,15 @@ import {
   CTL_ALLOCATION_RATE,
   CTL_CURSOR,
   CTL_CYCLE,
-  CTL_NON_MOVING_LIVE,
-  CTL_NON_MOVING_SINCE,
   CTL_IDLE_CYCLES,
   CTL_LAST_ROOM_MS,
   CTL_LIVE_BYTES,
+  CTL_NON_MOVING_LIVE,
+  CTL_NON_MOVING_SINCE,
   CTL_PHASE,
   CTL_PREDICTED_ROOM_MS,
   CTL_SOFT_LIMIT,
+  CTL_UNREPORTED_CYCLES,
   HISTOGRAM_FAULT,
   HISTOGRAM_FLIP,
   HISTOGRAM_FULL,
@@ -48,6 +49,10 @@ export interface HeapStatistics {
   /** Completed cycles, and those that were given up before they moved anything. */
   readonly cycles: number;
   readonly abandonedCycles: number;
+  /**
+   * Cycles that no event told of: the thread that created the heap had not returned to its event loop while 2048 earlier events waited for it.
+   */
+  readonly unreportedCycles: number;
   /** What the collector is doing now. */
   readonly phase: CurrentPhase;
   /** Bytes of the heap taken by blocks now. */
@@ -119,6 +124,7 @@ export function readStatistics(tables: Tables, workers: number, sharedBytes: num
   return {
     cycles: control[CTL_CYCLE]!,
     abandonedCycles: control[CTL_ABANDONED]!,
+    unreportedCycles: control[CTL_UNREPORTED_CYCLES]!,
     phase: PHASES[control[CTL_PHASE]!]!,
     usedBytes: control[CTL_CURSOR]! - geometry.heap,
     nonMovingBytes: control[CTL_NON_MOVING_LIVE]! + control[CTL_NON_MOVING_SINCE]!,

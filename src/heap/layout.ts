@@ -334,6 +334,10 @@ export const CTL_IDLE_CYCLES = 170;
 export const CTL_TRACES = 192;
 /** Why cycles were asked for that have not begun yet: bits of heap/causes.ts, set before the ticket is drawn. */
 export const CTL_CAUSES = 193;
+/** Events of the collector that the thread which created the heap has heard. */
+export const CTL_EVENTS_HEARD = 194;
+/** Cycles that it is not told of, because it has not heard of so many others. */
+export const CTL_UNREPORTED_CYCLES = 195;
 // line 13: who has the world (gc/world-lock.ts)
 /** Lock: held by the collector during a cycle, or by a thread that looks at the stopped heap. */
 export const CTL_WORLD_LOCK = 208;

@@ -42,6 +42,20 @@ test('cycles are named after what asked for them', async () => {
   expect(causes).toEqual(['collect', 'allocation', 'trigger', 'non-moving', 'external', 'idle']);
 });
 
+test.each(['concurrent', 'stop-the-world'])(
+  'a thread that does not return to its event loop is told of some cycles, and then of new ones: %s',
+  async (collector) => {
+    const seen = await succeed('observe', 'deaf', { collector, cycles: 1100 });
+    expect(seen).toEqual({
+      done: 1100,
+      unreportedCycles: 76,
+      before: { start: 0, cycle: 0 },
+      after: { start: 1024, cycle: 1024 },
+      end: { start: 1025, cycle: 1025 },
+    });
+  },
+);
+
 test('what a cycle freed in the non-moving space', async () => {
   const freed = await succeed('observe', 'freed');
   expect(freed).toEqual([

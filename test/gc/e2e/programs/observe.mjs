@@ -1,5 +1,6 @@
 // What observers see of a heap that works: every fact of a trace is compared with the reports and the statistics of the same heap.
 import { closeSync, openSync, readSync } from 'node:fs';
+import { setTimeout as later } from 'node:timers/promises';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { TRACE_BYTES } from '../../../../dist/src/heap/trace-layout.js';
 import { addressOf } from 'tospace/uffd';
@@ -142,6 +143,29 @@ function checkPages(events, cycle, report) {
 }
 
 const scenarios = {
+  /** A thread that does not return to its event loop for more cycles than it is told of. */
+  async deaf({ collector, cycles }) {
+    const heap = await createHeap({ heap: MIB, collector });
+    const told = { start: 0, cycle: 0 };
+    for (const event of Object.keys(told)) heap.on(event, () => told[event]++);
+    const m = heap.attach();
+    const collect = (count) =>
+      m.run(() => {
+        for (let i = 0; i < count; i++) m.collect();
+      });
+    collect(cycles);
+    const before = { ...told };
+    const { cycles: done, unreportedCycles } = heap.stats();
+    const until = performance.now() + 20_000;
+    while (told.cycle < done - unreportedCycles && performance.now() < until) await later(5);
+    const after = { ...told };
+    collect(1);
+    while (told.cycle === after.cycle && performance.now() < until) await later(5);
+    m.detach();
+    await heap.close();
+    return { done, unreportedCycles, before, after, end: told };
+  },
+
   /** Three threads mutate, cycles run, and everything that is told is compared. */
   async timeline({ options, cycles = 3 }) {
     const heap = await createHeap({ heap: 8 * MIB, trigger: 0.3, ...options });
