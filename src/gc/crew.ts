@@ -149,15 +149,17 @@ export class Crew {
   /** Waits for all tasks to return, hands over what they reported, and ends the threads. The workers must have been told to stop. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#tasks);
-    // Reports that this thread's event loop has not come round to: closing the port would lose them.
-    for (
-      let event = receiveMessageOnPort(this.#events.port1);
-      event;
-      event = receiveMessageOnPort(this.#events.port1)
-    ) {
-      this.#onEvent(event.message);
-    }
+    // Closing the port would lose them.
+    while (this.tellNext());
     await this.#dispose();
+  }
+
+  /** Hands over the next report that this thread's event loop has not come round to; false when there is none. */
+  tellNext(): boolean {
+    const event = receiveMessageOnPort(this.#events.port1);
+    if (event === undefined) return false;
+    this.#onEvent(event.message);
+    return true;
   }
 
   async #dispose(): Promise<void> {

@@ -109,7 +109,7 @@ export class HeapBase extends EventEmitter<HeapEvents> {
    * @throws TospaceError ERR_STATE when the heap is closed.
    */
   get mode(): HeapMode {
-    this.#assertOpen();
+    this.#assertReadable();
     return readMode({ ...this.#threads, options: this.options, start: this.#start });
   }
 
@@ -267,11 +267,14 @@ export class HeapBase extends EventEmitter<HeapEvents> {
 
   /** What the heap has done so far. Some 100 µs: not for hot paths. @throws TospaceError ERR_STATE when the heap is closed. */
   stats(): HeapStatistics {
-    this.#assertOpen();
-    const held = [...this.#arena.memfds, this.#arena.nonMovingMemfd].map((fd) =>
-      check(this.kernel.fileBlocks(fd), 'fstat', 'asking for the memory of the heap'),
+    this.#assertReadable();
+    const held = [...this.#arena.memfds, this.#arena.nonMovingMemfd].map((fd) => this.kernel.fileBlocks(fd));
+    // Where the heap was closed meanwhile the descriptors may be those of other files by now.
+    this.#assertReadable();
+    const sharedBytes = held.reduce(
+      (sum, bytes) => sum + check(bytes, 'fstat', 'asking for the memory of the heap'),
+      0,
     );
-    const sharedBytes = held.reduce((sum, bytes) => sum + bytes, 0);
     return readStatistics(this.tables, this.workers, sharedBytes);
   }
 
@@ -301,11 +304,22 @@ export class HeapBase extends EventEmitter<HeapEvents> {
     );
   }
 
-  #assertOpen(): void {
-    if (Atomics.load(this.tables.control, CTL_HEAP_STATE) !== HEAP_OPEN) {
-      throw new TospaceError('ERR_STATE', 'the heap is closed', { hint: 'Create a new one.' });
-    }
+  /** Whether what the heap has done can still be read on this thread. */
+  protected get isReadable(): boolean {
+    return Atomics.load(this.tables.control, CTL_HEAP_STATE) === HEAP_OPEN;
   }
+
+  #assertReadable(): void {
+    if (!this.isReadable) throw closed();
+  }
+
+  #assertOpen(): void {
+    if (Atomics.load(this.tables.control, CTL_HEAP_STATE) !== HEAP_OPEN) throw closed();
+  }
+}
+
+function closed(): TospaceError {
+  return new TospaceError('ERR_STATE', 'the heap is closed', { hint: 'Create a new one.' });
 }
 
 /**

@@ -6,17 +6,18 @@ import { Arena } from '../heap/arena.ts';
 import {
   CTL_CLOSING,
   CTL_CYCLES_ASKED,
+  CTL_EVENTS_SENT,
   CTL_HEAP_STATE,
   CTL_INSPECTOR_TID,
   HEAP_CLOSED,
   HEAP_OPEN,
+  THREAD_RUNNING,
+  THREAD_STOPPED,
   T_NAME,
   T_STATE,
   T_TID,
-  THREAD_RUNNING,
-  THREAD_STOPPED,
-  W_STATE,
   WORKER_ARMED,
+  W_STATE,
 } from '../heap/layout.ts';
 import { waitWhile } from '../heap/spin.ts';
 import { readName } from '../heap/thread-name.ts';
@@ -31,7 +32,7 @@ import {
 import { Crew } from './crew.ts';
 import type { HeapEvent } from './events.ts';
 import { atExit } from './exit.ts';
-import { noteHeard } from './event-sender.ts';
+import { isHeard, noteHeard } from './event-sender.ts';
 import { failStop } from './fail-stop.ts';
 import { kernelModule } from './kernels.ts';
 import { announce, type HeapListener } from './listener.ts';
@@ -88,9 +89,9 @@ export class Heap extends HeapBase {
     const undo: (() => unknown)[] = [];
     try {
       const { options, uffd, mode } = openUserfaultfd(kernel, planned);
+      undo.push(() => uffd?.close());
       if (options.collector === 'concurrent' && options.pausePriority === 'raise')
         check(tryPriority(kernel), 'sched_setscheduler', 'trying to raise the priority of a thread');
-      undo.push(() => uffd?.close());
       const stop = StopSignal.create(kernel);
       undo.push(() => stop.close());
       const arena = Arena.create(kernel, {
@@ -155,11 +156,24 @@ export class Heap extends HeapBase {
    * @throws TospaceError ERR_STATE when a thread still runs as a mutator; the heap stays open.
    */
   close(): Promise<void> {
+    if (this.#closing === undefined) this.#tellWhatIsKnown();
     this.#closing ??= this.#close().catch((error: unknown) => {
       this.#closing = undefined;
       throw error;
     });
     return this.#closing;
+  }
+
+  /** Events of cycles that are over are told while the heap is open. One of those who hear them may close it, or let further cycles run. */
+  #tellWhatIsKnown(): void {
+    const { control } = this.tables;
+    const sent = Atomics.load(control, CTL_EVENTS_SENT);
+    while (!isHeard(control, sent) && this.#crew?.tellNext());
+  }
+
+  /** The memory is there until the workers have stopped, and with it what a report of the last cycle is about. */
+  protected override get isReadable(): boolean {
+    return super.isReadable || this.#crew !== undefined;
   }
 
   async #close(): Promise<void> {

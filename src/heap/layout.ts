@@ -338,6 +338,8 @@ export const CTL_CAUSES = 193;
 export const CTL_EVENTS_HEARD = 194;
 /** Cycles that it is not told of, because it has not heard of so many others. */
 export const CTL_UNREPORTED_CYCLES = 195;
+/** Events that the collector has sent: messages that have arrived where they are heard. */
+export const CTL_EVENTS_SENT = 196;
 // line 13: who has the world (gc/world-lock.ts)
 /** Lock: held by the collector during a cycle, or by a thread that looks at the stopped heap. */
 export const CTL_WORLD_LOCK = 208;

@@ -1,7 +1,17 @@
 // Listeners that misbehave: that throw, collect, close the heap, come and go in the middle of an event.
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { assert, createHeap, HeapObserver, isTospaceError, main } from './support.mjs';
+import {
+  assert,
+  buildList,
+  createHeap,
+  HeapObserver,
+  isTospaceError,
+  layout,
+  main,
+  startCycle,
+  thrownBy,
+} from './support.mjs';
 
 const MIB = 1024 * 1024;
 const same = (a, b, what) =>
@@ -173,4 +183,53 @@ async function closing() {
   observer.disconnect();
 }
 
-await main({ throwing, using, closing });
+/** Those who hear of cycles while the heap closes: of earlier ones before, and of one that close() has to finish. */
+async function heardAtClose() {
+  const told = [];
+  const heap = await createHeap({ heap: 4 * MIB });
+  heap.on('cycle', ({ cycle }) => {
+    told.push([cycle, heap.stats().cycles, heap.mode.collector]);
+    // Open still: it may be used.
+    if (cycle === 0) heap.attach().detach();
+  });
+  const m = heap.attach();
+  m.run(() => m.collect());
+  m.run(() => m.collect());
+  m.detach();
+  const closing = heap.close();
+  same(
+    told,
+    [
+      [0, 2, 'concurrent'],
+      [1, 2, 'concurrent'],
+    ],
+    'reports before the heap closes',
+  );
+  await closing;
+  same(told.length, 2, 'reports');
+
+  // One that is under way.
+  const other = await createHeap({ heap: 4 * MIB, stress: { delayMs: { batch: 20 } } });
+  const node = other.defineRecord('Node', { next: 'ref', value: 'i32' });
+  const seen = [];
+  other.on('cycle', () => seen.push(other.stats().cycles));
+  const n = other.attach();
+  n.run(() =>
+    n.scope(() => {
+      buildList(n, node, 20_000);
+      startCycle(other, n, layout.PHASE_COMPACT);
+    }),
+  );
+  n.detach();
+  await other.close();
+  same(seen, [1], 'the cycle that close() finished');
+  assert(
+    isTospaceError(
+      thrownBy(() => other.stats()),
+      'ERR_STATE',
+    ),
+    'closed',
+  );
+}
+
+await main({ throwing, using, closing, heardAtClose });
