@@ -260,6 +260,8 @@ export class ConcurrentCollector implements Collector {
 
   #flip(): FlipOutcome {
     const { control, arena } = this.#context;
+    // One that has read a message of the window before, and was kept from its CPU since, must find that one closed, not the next one open.
+    this.#sweep.awaitServers();
     rehearseFlip(this.#context, true);
     return this.#world.pausedBriefly(PAUSE_FLIP, () => {
       this.#context.reach('flipPause');

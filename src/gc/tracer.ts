@@ -61,10 +61,14 @@ export class Tracer {
   /** Traces until the mark stack is empty, and no ephemeron waits for a key that it has no longer. */
   drain(): void {
     const { kernels } = this.#context;
-    do {
-      while (this.#slice() > 0) this.#checkpoint();
-    } while (kernels.settleStrays() > 0);
-    this.#markedEnd = Math.max(this.#markedEnd, this.#cursor);
+    try {
+      do {
+        while (this.#slice() > 0) this.#checkpoint();
+      } while (kernels.settleStrays() > 0);
+    } finally {
+      // A trace that is given up has marked, too.
+      this.#markedEnd = Math.max(this.#markedEnd, this.#cursor);
+    }
   }
 
   /** Traces some objects; returns what is left on the mark stack. */

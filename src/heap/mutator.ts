@@ -27,6 +27,7 @@ import {
   REFERENT,
   T_CURSOR,
   T_LIMIT,
+  THREAD_BYTES,
   TYPE_ENTRY_LOG2,
   TYPE_MAP_WORDS,
 } from './layout.ts';
@@ -53,6 +54,9 @@ export interface MutatorOptions {
   readonly collects: boolean;
 }
 
+/** In place of its record, for a mutator that is detached: a buffer in which nothing fits, so that allocation asks who it is. */
+const GONE: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBuffer(THREAD_BYTES));
+
 export class Mutator extends AtomicFields {
   /** This thread's handles, for code that manages them itself. */
   readonly shadowStack: ShadowStack;
@@ -60,7 +64,7 @@ export class Mutator extends AtomicFields {
   readonly #control: Int32Array<SharedArrayBuffer>;
   readonly #thread: MutatorThread;
   /** The thread's record, for the fast path. */
-  readonly #record: Int32Array<SharedArrayBuffer>;
+  #record: Int32Array<SharedArrayBuffer>;
   /** First address of the non-moving space, which lies above the heap. */
   readonly #nonMoving: number;
   readonly #allocator: Allocator;
@@ -134,7 +138,9 @@ export class Mutator extends AtomicFields {
     try {
       return body();
     } finally {
-      this.#thread.leave();
+      // Without a call where it is only one less: at the end of V8's stack there may be no room for one.
+      if (this.#thread.depth > 1) this.#thread.depth--;
+      else this.#thread.leave();
     }
   }
 
@@ -200,6 +206,9 @@ export class Mutator extends AtomicFields {
       this.#allocator.retire();
       this.shadowStack.truncate(0);
     });
+    // The thread's record may be somebody else's from now on, with buffer and roots.
+    this.#record = GONE;
+    this.shadowStack.close();
     this.closeViews();
     this.#onDetach();
   }
@@ -244,13 +253,15 @@ export class Mutator extends AtomicFields {
    * @throws TospaceError ERR_OUT_OF_MEMORY when a collection did not make room either.
    */
   allocate<const Name extends string>(type: RecordDescriptor<Name>): Ref<Name> {
+    // First: a descriptor of an embedder's own may have something to do when it is asked.
+    const { id, bytes } = type;
     const record = this.#record;
     const ref = record[T_CURSOR]!;
-    const next = ref + type.bytes;
+    const next = ref + bytes;
     // Not `next > limit`: what is no record type has no size, and no comparison with it is true.
-    if (!(next <= record[T_LIMIT]!)) return this.#allocateSlow(type.id, type.bytes, 0, 'record', true);
+    if (!(next <= record[T_LIMIT]!)) return this.#allocateSlow(id, bytes, 0, 'record', true);
     record[T_CURSOR] = next;
-    this.i32[ref >> 2] = type.id;
+    this.i32[ref >> 2] = id;
     return ref as Ref;
   }
 
@@ -277,13 +288,14 @@ export class Mutator extends AtomicFields {
 
   #allocateArray(type: ArrayType, length: number, throws: boolean): Ref {
     const bytes = arrayBytes(type, length);
+    const { id } = type;
     const record = this.#record;
     const ref = record[T_CURSOR]!;
     const next = ref + bytes;
     // A buffer is smaller than the smallest large object, or hardly larger: what fits into it need not be asked about.
-    if (!(next <= record[T_LIMIT]!)) return this.#allocateSlow(type.id, bytes, length, type.kind, throws);
+    if (!(next <= record[T_LIMIT]!)) return this.#allocateSlow(id, bytes, length, type.kind, throws);
     record[T_CURSOR] = next;
-    this.i32[ref >> 2] = type.id;
+    this.i32[ref >> 2] = id;
     this.i32[(ref >> 2) + 1] = length;
     return ref as Ref;
   }

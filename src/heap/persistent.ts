@@ -112,12 +112,18 @@ export class Persistent<Name extends string = any> {
     else this.#table.storeBorrowed(slot, this.#borrowed, ref);
   }
 
-  /** Gives the slot back, unless it is borrowed. Closing twice, or after the thread has detached, does nothing. */
+  /**
+   * Gives the slot back, unless it is borrowed. Closing twice, or after the thread has detached, does nothing.
+   * @throws TospaceError ERR_STATE where the thread may not run as a mutator now; the handle stays open.
+   */
   close(): void {
     if (!this.#open) return;
     CLOSE.assertRoom();
-    this.#open = false;
-    if (this.#borrowed === undefined) this.#table.free(this, this.#index);
+    const isFree = (): void => {
+      this.#open = false;
+    };
+    if (this.#borrowed === undefined) this.#table.free(this, this.#index, isFree);
+    else isFree();
     CLOSE.end();
   }
 
@@ -252,14 +258,23 @@ export class PersistentTable {
     for (const handle of this.#open) handle.close();
   }
 
-  /** A slot is freed as a mutator, because a pause may be rewriting the table otherwise. */
-  free(handle: Persistent, index: number): void {
-    this.#open.delete(handle);
-    if (!this.#owner.usable) return;
+  /**
+   * A slot is freed as a mutator, because a pause may be rewriting the table otherwise.
+   * @param isFree called when it is: the handle is not open any more.
+   */
+  free(handle: Persistent, index: number, isFree: () => void): void {
+    if (!this.#owner.usable) {
+      this.#open.delete(handle);
+      isFree();
+      return;
+    }
     this.#owner.run(() =>
-      withRepairableLock(this.#control, CTL_REGISTRY_LOCK, () =>
-        giveBack(this.#control, this.#slots, this.#owners, index),
-      ),
+      withRepairableLock(this.#control, CTL_REGISTRY_LOCK, () => {
+        // Together, and whatever comes of the way back: where the way here fails the handle stays what it was.
+        giveBack(this.#control, this.#slots, this.#owners, index);
+        this.#open.delete(handle);
+        isFree();
+      }),
     );
   }
 }

@@ -6,7 +6,7 @@
 // outlived its scope is found even when the slot is in use again.
 
 import { invariant, TospaceError } from '../errors.ts';
-import { SHADOW_SLOTS, T_SHADOW_BASE, T_SHADOW_LIMIT, T_SHADOW_TOP } from './layout.ts';
+import { SHADOW_SLOTS, THREAD_BYTES, T_SHADOW_BASE, T_SHADOW_LIMIT, T_SHADOW_TOP } from './layout.ts';
 import type { Local, Ref } from './ref.ts';
 import type { Tables } from './tables.ts';
 
@@ -16,8 +16,8 @@ const GENERATIONS = 1 << 14;
 invariant(SHADOW_SLOTS === 1 << INDEX_BITS, 'a slot index fits the bits a local handle has for it');
 
 export class ShadowStack {
-  readonly #thread: Int32Array<SharedArrayBuffer>;
-  readonly #slots: Int32Array<SharedArrayBuffer>;
+  #thread: Int32Array<SharedArrayBuffer>;
+  #slots: Int32Array<SharedArrayBuffer>;
   readonly #base: number;
   readonly #generations: Uint16Array | undefined;
   readonly #onRead: ((ref: Ref) => void) | undefined;
@@ -34,6 +34,13 @@ export class ShadowStack {
     thread[T_SHADOW_BASE] = this.#base;
     thread[T_SHADOW_TOP] = this.#base;
     thread[T_SHADOW_LIMIT] = this.#base + SHADOW_SLOTS * 4;
+  }
+
+  /** The mutator is detached: slots are nobody's roots from now on, and those of the region may be another thread's. */
+  close(): void {
+    this.#thread = new Int32Array(new SharedArrayBuffer(THREAD_BYTES));
+    this.#slots = this.#thread.subarray(0, 0);
+    this.#thread[T_SHADOW_TOP] = this.#base;
   }
 
   /** Number of slots in use. */

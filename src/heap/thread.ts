@@ -84,7 +84,8 @@ export class MutatorThread {
   /** Called on this thread after a flip pause, before it goes on. */
   readonly #afterFlip: () => void;
   readonly #stillWaiting: () => void;
-  #depth = 0;
+  /** How often it was entered and not left. */
+  depth = 0;
   /** Calls of `blocking` that have not returned. */
   #blocked = 0;
   #attached = true;
@@ -121,7 +122,7 @@ export class MutatorThread {
   enter(): void {
     // Who enters must be able to leave: V8 compiles what is called for the first time, and needs stack for that.
     if (!hasLeft) assertStackRoom();
-    if (this.#depth === 0) {
+    if (this.depth === 0) {
       this.assertUsable();
       // They wait with this one, and what is undone below is this one's alone.
       if (this.#others().length > 0) assertStackRoom();
@@ -139,22 +140,22 @@ export class MutatorThread {
       // Another mutator of this thread may have taken this one with it into a safe region.
       this.assertRunning();
     }
-    this.#depth++;
+    this.depth++;
   }
 
   leave(): void {
-    if (this.#depth === 0) {
+    if (this.depth === 0) {
       throw new TospaceError('ERR_STATE', 'leave() without enter(): the thread is in a safe region already', {
         hint: 'Call leave() once for each enter(), or use mutator.run(() => …).',
       });
     }
-    if (this.#depth === 1 && this.record[T_STATE] !== THREAD_RUNNING && othersRest() && this.usable) {
+    if (this.depth === 1 && this.record[T_STATE] !== THREAD_RUNNING && othersRest() && this.usable) {
       throw new TospaceError('ERR_STATE', 'leave() while another mutator of this thread waits', {
         hint: 'That one takes this one back with it: call leave() when blocking() has returned.',
       });
     }
     hasLeft = true;
-    if (--this.#depth > 0) return;
+    if (--this.depth > 0) return;
     // `rest`, written out: calls of ours could need more stack than `enter` had.
     const { record } = this;
     if (record[T_LIMIT] !== 0) record[T_RESTING_LIMIT] = record[T_LIMIT]!;
@@ -169,8 +170,8 @@ export class MutatorThread {
     this.assertRunning();
     assertStackRoom();
     // Depth 0, so that `enter` within the body really enters: a persistent handle's close() does, for one.
-    const depth = this.#depth;
-    this.#depth = 0;
+    const depth = this.depth;
+    this.depth = 0;
     this.#blocked++;
     const others = this.#others();
     takeAlong(this.#control, others);
@@ -180,7 +181,7 @@ export class MutatorThread {
     } finally {
       noteReturn(others);
       this.#blocked--;
-      this.#depth = depth;
+      this.depth = depth;
       // Who has entered within `body` and not left may have another buffer by now: the limit that was put away is not its limit.
       if (this.record[T_STATE] === THREAD_RUNNING) rest(this.#control, this.record);
       this.#resume(THREAD_SAFE, others);
@@ -223,7 +224,7 @@ export class MutatorThread {
 
   /** Throws when the thread is in the middle of something. */
   assertDetachable(): void {
-    if (this.#depth === 0 && this.#blocked === 0) return;
+    if (this.depth === 0 && this.#blocked === 0) return;
     throw new TospaceError('ERR_STATE', 'a mutator cannot be detached from within run() or blocking()', {
       hint: 'Let them return first.',
     });

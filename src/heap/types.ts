@@ -266,14 +266,16 @@ export class TypeRegistry {
       }
     }
     // Words behind the last reference are not stored: scanning a record costs what its references need.
-    const words = refs.length === 0 ? 0 : Math.floor(Math.max(...refs) / 256) + 1;
+    const words =
+      refs.length === 0 ? 0 : Math.floor(refs.reduce((last, at) => Math.max(last, at), 0) / 256) + 1;
     const map = new Uint32Array(words * 2);
     for (const at of refs) {
       const slot = at >>> 2;
       map[slot >>> 5]! |= 1 << (slot & 31);
     }
     // Only those of references have something to say in a path.
-    const named = Object.entries(fields).filter(([, at]) => refs.includes(at));
+    const references = new Set(refs);
+    const named = Object.entries(fields).filter(([, at]) => references.has(at));
     return this.#register(name, kind, bytes, map, Object.fromEntries(named));
   }
 

@@ -123,8 +123,9 @@ function stopped<T>({ tables, options }: Inspector, peers: Peers, body: () => T)
     return false;
   };
   const safepoints = new Safepoints(tables.control, tables.threads, patience);
-  if (!safepoints.stop(PAUSE_INSPECT)) throw gaveUp;
   try {
+    // Whatever comes of it, the others go on.
+    if (!safepoints.stop(PAUSE_INSPECT)) throw gaveUp;
     return body();
   } finally {
     safepoints.resume();

@@ -175,16 +175,21 @@ function scanCard(card: u32): void {
   // Every mark word is looked at once in the whole scan, however many cards are dirty and however few objects are marked. An object that
   // this very scan marks below `known` is on the mark stack and will be scanned whole, so that not seeing it here loses nothing; unless it
   // did not fit there, and these very cards are what must not be cleaned without scanning it.
-  known = max(firstChunk, min(known, takeOverflowFloor()));
-  let word = chunk;
-  let bits = starts & ((<u64>1 << shift) - 1);
-  while (!bits && word > known) {
-    word -= 1;
-    bits = load<u64>(marks + (word << 3));
-  }
-  if (bits) {
-    ref = heapBase + (word << CHUNK_LOG2) + ((63 - <u32>clz(bits)) << GRANULE_LOG2);
-    refEnd = ref + sizeOf(ref, typeOf(ref));
+  const floor = takeOverflowFloor();
+  let bits: u64;
+  // Where the object that was scanned last goes on, no other covers the beginning of the card.
+  if (refEnd <= low) {
+    known = max(firstChunk, min(known, floor));
+    let word = chunk;
+    bits = starts & ((<u64>1 << shift) - 1);
+    while (!bits && word > known) {
+      word -= 1;
+      bits = load<u64>(marks + (word << 3));
+    }
+    if (bits) {
+      ref = heapBase + (word << CHUNK_LOG2) + ((63 - <u32>clz(bits)) << GRANULE_LOG2);
+      refEnd = ref + sizeOf(ref, typeOf(ref));
+    }
   }
   known = chunk;
   if (refEnd > low) scanClipped(ref, low, high);

@@ -21,6 +21,8 @@ import { isFresh } from './non-moving';
 // @ts-ignore: decorator
 @inline
 const END: u32 = LINK_END;
+/** Ephemerons looked at in a bucket: as many as a chunk has keys. */
+const BUCKET_LOOKS: i32 = 64;
 
 /** Weak records that may have to be cleared. */
 let weakList: u32 = 0;
@@ -133,9 +135,10 @@ function insert(ref: u32, key: u32): void {
   waiting += 1;
 }
 
+/** Looks at the first ones only: what is taken for a stray costs one settling of all, and a long list would cost its length for each of it. */
 function isInBucket(ref: u32, key: u32): bool {
   let at = load<u32>(bucketOf(key));
-  while (at > END) {
+  for (let i = 0; i < BUCKET_LOOKS && at > END; i++) {
     if (at == ref) return true;
     at = load<u32>(at, REFERENCE_LINK);
   }

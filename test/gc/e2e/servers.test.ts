@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { resolveOptions } from '#src/gc/options.js';
-import { batch } from './support.ts';
+import { batch, succeed } from './support.ts';
 
 describe.each(['continue', 'copy'])('%s: while one page takes long', (fill) => {
   const outcome = batch<{ first: string }>('servers', {
@@ -20,6 +20,10 @@ describe.each(['continue', 'copy'])('%s: while one page takes long', (fill) => {
   ])('with %i server(s) the %s fault is served first', async (servers, first) => {
     expect((await outcome(`${servers}`)).first).toBe(first);
   });
+});
+
+test('no window opens while a server is busy with a message of the last one', async () => {
+  await succeed('servers', 'busyServer');
 });
 
 test('auto leaves a CPU to the mutators, and starts at least one and at most four', () => {

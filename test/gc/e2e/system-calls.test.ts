@@ -200,6 +200,12 @@ describe('the creator', () => {
         ['creations', { call, errnos: of, upTo: SOAK ? 50 : 9, later: SOAK ? 50 : 2 }] as const,
       ]),
     ),
+    ...Object.fromEntries(
+      ['schedGetScheduler', 'schedSetScheduler'].map((call) => [
+        `${call} fails: the priority that was asked for is refused, and nothing is left behind`,
+        ['creations', { call, errnos: [EPERM], upTo: 3, options: { pausePriority: 'raise' } }] as const,
+      ]),
+    ),
     'calls that keep failing leave nothing behind either': ['keepFailing'] as const,
   };
   const result = batch<unknown>('resources', cases);

@@ -73,7 +73,7 @@ Atomics.wait = (array, i, value, ms) => {
 };
 
 /** A call of the creator fails at its first, second, … time, until a whole life of a heap no longer meets the failure; at most `upTo`, with later errnos `later` times. */
-async function creations({ call, errnos, upTo, later }) {
+async function creations({ call, errnos, upTo, later, options }) {
   await warmUp();
   const before = { descriptors: openDescriptors(), mappings: memfdMappings() };
   const outcomes = [];
@@ -84,7 +84,7 @@ async function creations({ call, errnos, upTo, later }) {
       let heap;
       try {
         const injection = [{ call, nth, errno, delayMs: STRUCK_MS, thread: 'creator' }];
-        heap = await createHeap({ heap: MIB, stress: { injection } });
+        heap = await createHeap({ heap: MIB, ...options, stress: { injection } });
       } catch (error) {
         assert(
           isTospaceError(error, 'ERR_SYSCALL', 'ERR_OUT_OF_MEMORY', 'ERR_PERMISSION', 'ERR_UNSUPPORTED'),

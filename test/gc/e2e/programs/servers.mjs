@@ -1,9 +1,45 @@
 // Several fault servers: a fault whose page takes long does not hold up another.
 
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { assert, attachHeap, createHeap, layout, main, sleep, startCycle } from './support.mjs';
+import {
+  assert,
+  attachHeap,
+  buildList,
+  control,
+  createHeap,
+  layout,
+  main,
+  sleep,
+  startCycle,
+} from './support.mjs';
 
 const PAGE = 4096;
+
+/** A server that has read a fault of one window and is kept from its CPU finds no other window open when it goes on. */
+async function busyServer() {
+  const heap = await createHeap({ heap: 4 * 1024 * 1024 });
+  const node = heap.defineRecord('Node', { next: 'ref', value: 'i32' });
+  const m = heap.attach();
+  m.run(() => m.scope(() => buildList(m, node, 1000)));
+  const words = control(heap);
+  const at = heap.share().arena.geometry.workers + layout.WORKER_BYTES;
+  const server = new Int32Array(heap.memory.buffer, at, layout.WORKER_WORDS);
+  Atomics.store(server, layout.W_BUSY, 1);
+  const asked = Atomics.add(words, layout.CTL_CYCLES_ASKED, 1) + 1;
+  Atomics.notify(words, layout.CTL_CYCLES_ASKED);
+  while (Atomics.load(words, layout.CTL_PHASE) < layout.PHASE_FLIP) sleep(1);
+  const until = performance.now() + 300;
+  while (performance.now() < until) {
+    assert(Atomics.load(words, layout.CTL_WINDOW) === 0, 'no window is open');
+    assert(Atomics.load(words, layout.CTL_PHASE) === layout.PHASE_FLIP, 'the flip waits');
+    assert(Atomics.load(words, layout.CTL_STOP) === 0, 'nobody is stopped meanwhile');
+    sleep(1);
+  }
+  Atomics.store(server, layout.W_BUSY, 0);
+  while (Atomics.load(words, layout.CTL_CYCLES_DONE) - asked < 0) sleep(1);
+  m.detach();
+  await heap.close();
+}
 
 /** One thread faults on page 0, whose installation is held up; then another on a page far away. Who is served first? */
 async function slowPage({ options }) {
@@ -54,7 +90,7 @@ async function slowPage({ options }) {
 }
 
 if (isMainThread) {
-  await main({ slowPage });
+  await main({ busyServer, slowPage });
 } else {
   const { shared, slow, flags } = workerData;
   const heap = attachHeap(shared);
