@@ -34,7 +34,7 @@ export class PausePriority {
     control[CTL_PAUSE_PRIORITY] = 0;
     if (options.pausePriority === 'keep' || options.verify !== 'off') return;
     const result = tryPriority(context.kernel);
-    control[CTL_PAUSE_PRIORITY] = result === 0 ? 1 : result;
+    control[CTL_PAUSE_PRIORITY] = result === 0 ? 1 : Math.min(result, 0);
   }
 
   /**
@@ -80,15 +80,20 @@ function setPolicy(kernel: Kernel, tid: number, policy: number, priority: number
   return kernel.schedSetScheduler(tid, policy, priority) === 0;
 }
 
-/** Raises the calling thread and lowers it again. Returns 0, or why that could not be done, as -errno. */
+/**
+ * Raises the calling thread and lowers it again. Returns 0; or why that could not be done, as -errno; or the policy of its own under which
+ * the program runs this thread, which is above 0 and is left alone.
+ */
 export function tryPriority(kernel: Kernel): number {
   const before = kernel.schedGetScheduler(0);
-  // The program runs this thread under a policy of its own.
-  if (before !== SCHED_OTHER) return Math.min(before, 0);
+  if (before < 0) return before;
+  const policy = before & ~SCHED_RESET_ON_FORK;
+  if (policy !== SCHED_OTHER) return policy;
   const raised = kernel.schedSetScheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, COLLECTOR_PRIORITY);
   if (raised < 0) return raised;
   const lowered = kernel.schedSetScheduler(0, SCHED_OTHER, 0);
-  // RLIMIT_RTPRIO without CAP_SYS_NICE: a thread may be raised, but the flag stays for good. Without it, children would be raised as well.
-  if (lowered < 0) kernel.schedSetScheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, 0);
+  // The flag comes back where it was, and where it cannot be taken away.
+  if (lowered < 0 || before !== SCHED_OTHER)
+    kernel.schedSetScheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, 0);
   return lowered;
 }
