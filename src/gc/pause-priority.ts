@@ -12,7 +12,7 @@
 // Needs CAP_SYS_NICE. Without it nothing is raised, and pauses are as long as the scheduler makes them.
 
 import { CTL_PAUSE_PRIORITY, MAX_THREADS, T_STATE, T_TID, THREAD_RUNNING } from '../heap/layout.ts';
-import { ESRCH, type Kernel, SCHED_FIFO, SCHED_OTHER, SCHED_RESET_ON_FORK } from '../uffd/index.ts';
+import { EPERM, ESRCH, type Kernel, SCHED_FIFO, SCHED_OTHER, SCHED_RESET_ON_FORK } from '../uffd/index.ts';
 import type { WorkerContext } from './context.ts';
 
 const MUTATOR_PRIORITY = 1;
@@ -58,12 +58,12 @@ export class PausePriority {
     let left = 0;
     for (let i = 0; i < this.#count; i++) {
       const tid = this.#raised[i]!;
-      const result = kernel.schedSetScheduler(tid, SCHED_OTHER, 0);
+      const result = lower(kernel, tid);
       // Whom it cannot lower now it lowers next time; a thread that is gone needs nothing.
       if (result < 0 && result !== -ESRCH) this.#raised[left++] = tid;
     }
     this.#count = left;
-    if (this.#selfRaised) this.#selfRaised = !setPolicy(kernel, this.#self, SCHED_OTHER, 0);
+    if (this.#selfRaised) this.#selfRaised = lower(kernel, this.#self) < 0;
   }
 
   #raiseMutator(tid: number): void {
@@ -78,6 +78,12 @@ export class PausePriority {
 
 function setPolicy(kernel: Kernel, tid: number, policy: number, priority: number): boolean {
   return kernel.schedSetScheduler(tid, policy, priority) === 0;
+}
+
+/** Gives a raised thread the default policy again: with the flag, which harms nobody, where the process lost its privileges meanwhile. */
+function lower(kernel: Kernel, tid: number): number {
+  const result = kernel.schedSetScheduler(tid, SCHED_OTHER, 0);
+  return result === -EPERM ? kernel.schedSetScheduler(tid, SCHED_OTHER | SCHED_RESET_ON_FORK, 0) : result;
 }
 
 /**

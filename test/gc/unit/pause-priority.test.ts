@@ -130,6 +130,17 @@ describe('the threads of a pause', () => {
   });
 });
 
+test('who loses CAP_SYS_NICE in a pause cannot take the flag away, but everybody is lowered', () => {
+  const priority = create();
+  priority.raise();
+  flagStays = true;
+  priority.restore();
+  expect([1, 4, SELF].map((tid) => policies.get(tid))).toEqual([NORMAL, NORMAL, NORMAL]);
+  order.length = 0;
+  priority.restore();
+  expect(order).toEqual([]);
+});
+
 test('a collector under a policy of its own keeps it, and raises nobody', () => {
   policies.set(SELF, [BATCH, 0]);
   const priority = create();
