@@ -1,8 +1,8 @@
 // The log line of a cycle, in the form in which Android logs its collections, for those (people and tools) who can read that.
 
-import { writeSync } from 'node:fs';
 import type { CycleCause } from '../heap/causes.ts';
 import type { CycleReport } from './cycle.ts';
+import { say } from './standard-error.ts';
 
 /** What Android calls our causes, where it has a word. */
 const CAUSE_NAMES: Readonly<Record<CycleCause, string>> = {
@@ -53,19 +53,10 @@ export function formatCycle(report: CycleReport): string {
   ].join(', ');
 }
 
-/** Writes a line to standard error at once: a worker's process.stderr waits for the main thread, which may be a busy mutator. */
-function log(line: string): void {
-  try {
-    writeSync(2, `tospace: ${line}\n`);
-  } catch {
-    // Nobody reads, or not fast enough: a log is not worth the heap.
-  }
-}
-
 export function logCycle(report: CycleReport): void {
-  log(formatCycle(report));
+  say(formatCycle(report));
 }
 
 export function logAbandoned(cause: CycleCause, error: unknown): void {
-  log(`${CAUSE_NAMES[cause]} GC abandoned: ${error instanceof Error ? error.message : String(error)}`);
+  say(`${CAUSE_NAMES[cause]} GC abandoned: ${error instanceof Error ? error.message : String(error)}`);
 }

@@ -47,6 +47,7 @@ import type { SizingReport } from './governor.ts';
 import { PausePriority } from './pause-priority.ts';
 import { Peers } from './peers.ts';
 import type { ReferenceCounts } from './references.ts';
+import { say } from './standard-error.ts';
 
 /** Thrown inside a cycle that is given up before the flip, because the heap is closing. */
 export class CycleCancelled extends Error {}
@@ -178,9 +179,7 @@ export class World {
       });
     } catch (error) {
       if (!isTimeout(error)) throw error;
-      process.stderr.write(
-        `tospace: the verification at the end of a cycle was left out: ${error.message}\n`,
-      );
+      say(`the verification at the end of a cycle was left out: ${error.message}`);
     }
   }
 
@@ -288,9 +287,9 @@ export function isTimeout(error: unknown): error is TospaceError {
 
 /** Says on standard error that a thread keeps others waiting. */
 export function reportSlow(thread: Int32Array<SharedArrayBuffer>, waitedMs: number, what: string): void {
-  process.stderr.write(
-    `tospace: "${readName(thread, T_NAME)}" (thread id ${thread[T_TID]}) has not reached a safepoint for ${Math.round(waitedMs)} ms, ` +
-      `and ${what} waits for it. Call mutator.safepoint() in long loops, and leave() before blocking.\n`,
+  say(
+    `"${readName(thread, T_NAME)}" (thread id ${thread[T_TID]}) has not reached a safepoint for ${Math.round(waitedMs)} ms, ` +
+      `and ${what} waits for it. Call mutator.safepoint() in long loops, and leave() before blocking.`,
   );
 }
 

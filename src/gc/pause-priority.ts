@@ -12,7 +12,7 @@
 // Needs CAP_SYS_NICE. Without it nothing is raised, and pauses are as long as the scheduler makes them.
 
 import { CTL_PAUSE_PRIORITY, MAX_THREADS, T_STATE, T_TID, THREAD_RUNNING } from '../heap/layout.ts';
-import { ESRCH, type Kernel, SCHED_FIFO, SCHED_OTHER, SCHED_RESET_ON_FORK } from '../uffd/index.ts';
+import { EPERM, ESRCH, type Kernel, SCHED_FIFO, SCHED_OTHER, SCHED_RESET_ON_FORK } from '../uffd/index.ts';
 import type { WorkerContext } from './context.ts';
 
 const MUTATOR_PRIORITY = 1;
@@ -34,7 +34,7 @@ export class PausePriority {
     control[CTL_PAUSE_PRIORITY] = 0;
     if (options.pausePriority === 'keep' || options.verify !== 'off') return;
     const result = tryPriority(context.kernel);
-    control[CTL_PAUSE_PRIORITY] = result === 0 ? 1 : result;
+    control[CTL_PAUSE_PRIORITY] = result === 0 ? 1 : Math.min(result, 0);
   }
 
   /**
@@ -58,12 +58,12 @@ export class PausePriority {
     let left = 0;
     for (let i = 0; i < this.#count; i++) {
       const tid = this.#raised[i]!;
-      const result = kernel.schedSetScheduler(tid, SCHED_OTHER, 0);
+      const result = lower(kernel, tid);
       // Whom it cannot lower now it lowers next time; a thread that is gone needs nothing.
       if (result < 0 && result !== -ESRCH) this.#raised[left++] = tid;
     }
     this.#count = left;
-    if (this.#selfRaised) this.#selfRaised = !setPolicy(kernel, this.#self, SCHED_OTHER, 0);
+    if (this.#selfRaised) this.#selfRaised = lower(kernel, this.#self) < 0;
   }
 
   #raiseMutator(tid: number): void {
@@ -80,15 +80,26 @@ function setPolicy(kernel: Kernel, tid: number, policy: number, priority: number
   return kernel.schedSetScheduler(tid, policy, priority) === 0;
 }
 
-/** Raises the calling thread and lowers it again. Returns 0, or why that could not be done, as -errno. */
+/** Gives a raised thread the default policy again: with the flag, which harms nobody, where the process lost its privileges meanwhile. */
+function lower(kernel: Kernel, tid: number): number {
+  const result = kernel.schedSetScheduler(tid, SCHED_OTHER, 0);
+  return result === -EPERM ? kernel.schedSetScheduler(tid, SCHED_OTHER | SCHED_RESET_ON_FORK, 0) : result;
+}
+
+/**
+ * Raises the calling thread and lowers it again. Returns 0; or why that could not be done, as -errno; or the policy of its own under which
+ * the program runs this thread, which is above 0 and is left alone.
+ */
 export function tryPriority(kernel: Kernel): number {
   const before = kernel.schedGetScheduler(0);
-  // The program runs this thread under a policy of its own.
-  if (before !== SCHED_OTHER) return Math.min(before, 0);
+  if (before < 0) return before;
+  const policy = before & ~SCHED_RESET_ON_FORK;
+  if (policy !== SCHED_OTHER) return policy;
   const raised = kernel.schedSetScheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, COLLECTOR_PRIORITY);
   if (raised < 0) return raised;
   const lowered = kernel.schedSetScheduler(0, SCHED_OTHER, 0);
-  // RLIMIT_RTPRIO without CAP_SYS_NICE: a thread may be raised, but the flag stays for good. Without it, children would be raised as well.
-  if (lowered < 0) kernel.schedSetScheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, 0);
+  // The flag comes back where it was, and where it cannot be taken away.
+  if (lowered < 0 || before !== SCHED_OTHER)
+    kernel.schedSetScheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, 0);
   return lowered;
 }

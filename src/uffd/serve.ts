@@ -23,7 +23,7 @@ export interface ServeFaultsOptions {
   readonly uffdFd: number;
   /** The descriptor of a {@link StopSignal}. */
   readonly stopFd: number;
-  /** How long poll may wait before `onIdle` is called, in milliseconds: 0 never waits, -1 waits for ever. */
+  /** How long poll may wait before `onIdle` is called, in milliseconds: 0 never waits, -1 waits for ever. Signals at most double it. */
   readonly idleTimeoutMs: number;
   /** Faults may be pending and have not been read yet: the place to raise a busy flag. */
   onWake?(): void;
@@ -53,14 +53,21 @@ export function serveFaults(options: ServeFaultsOptions): 'stop' | 'idle' {
     if (fd < 0) throw new TospaceError('ERR_STATE', `${name} is closed`);
   }
   const fds = new Int32Array([uffdFd, POLLIN, stopFd, POLLIN]);
+  // When poll was first interrupted since it last ended otherwise.
+  let interruptedAtMs: number | undefined;
   for (;;) {
     // The kernel writes revents into the upper halves at every successful call, so there is nothing to clear.
     const ready = kernel.poll(fds, 2, idleTimeoutMs);
-    if (ready < 0) {
-      if (ready === -EINTR) continue;
+    if (ready === -EINTR) {
+      // The next poll begins its timeout anew: under steady signals (a profiler's) none would ever reach it.
+      const nowMs = performance.now();
+      interruptedAtMs ??= nowMs;
+      if (idleTimeoutMs < 0 || nowMs - interruptedAtMs < idleTimeoutMs) continue;
+    } else if (ready < 0) {
       throw syscallError(ready, 'poll', 'waiting for page faults');
     }
-    if (ready === 0) {
+    interruptedAtMs = undefined;
+    if (ready <= 0) {
       if (options.onIdle?.() === false) return 'idle';
       continue;
     }

@@ -5,6 +5,7 @@ import {
   EACCES,
   EAGAIN,
   EFAULT,
+  EINTR,
   EINVAL,
   EMFILE,
   ENOENT,
@@ -124,6 +125,19 @@ describe('this machine', () => {
     expect(openDescriptors()).toBe(descriptors);
     expect(account.mappedBytes()).toBe(0);
   });
+});
+
+test('a signal that comes while a file is filled makes nothing missing', () => {
+  let attempts = 0;
+  const signalled: Kernel = {
+    ...kernel,
+    // Mode 0 fills: every other time.
+    fallocate: (fd, mode, offset, length) =>
+      mode === 0 && attempts++ % 2 === 0 ? -EINTR : kernel.fallocate(fd, mode, offset, length),
+  };
+  const report = probe({ kernel: signalled, quick: true });
+  expect(attempts).toBeGreaterThan(0);
+  expect(report.verdict).toMatchObject({ concurrent: true, missing: [] });
 });
 
 describe('what is missing is said, with what to do', () => {

@@ -88,6 +88,24 @@ describe('poll', () => {
     expect(interrupted.calls.get('poll')).toBe(3);
   });
 
+  test('interrupted again and again it is idle all the same, unless it is to wait for ever', () => {
+    const steady = (end: number) =>
+      injectFaults(kernel, [
+        // So that a loop that never ends fails.
+        { call: 'poll', nth: end, errno: EIO },
+        { call: 'poll', nth: 1, every: true, errno: EINTR },
+      ]);
+    for (const idleTimeoutMs of [20, 0])
+      expect(serveFaults(bounded(steady(1000), { idleTimeoutMs }))).toBe('idle');
+    let idle = 0;
+    const onIdle = (): boolean => ++idle < 3;
+    expect(serveFaults(bounded(steady(1000), { idleTimeoutMs: 20, onIdle }))).toBe('idle');
+    expect(idle).toBe(3);
+    expect(() => serveFaults(bounded(steady(50), { idleTimeoutMs: -1 }))).toThrow(
+      expect.objectContaining({ errnoName: 'EIO' }),
+    );
+  });
+
   test('another errno is an error', () => {
     const failing = injectFaults(kernel, [{ call: 'poll', nth: 1, errno: EIO }]);
     expect(() => serveFaults(bounded(failing))).toThrow(

@@ -174,6 +174,7 @@ export const TABLE: Readonly<Record<Exclude<keyof HeapOptions, 'stress'>, Option
     doc:
       'Whether the collector and the mutators that it stops run under a real-time policy while a short pause lasts (SCHED_FIFO), so that ' +
       'other threads of the machine do not lengthen it. `auto`: where the process may (CAP_SYS_NICE); `raise`: or an error; `keep`: never. ' +
+      'Threads under a scheduling policy of their own keep it; where the collector is one, nobody is raised. ' +
       'Only for the collector `concurrent`, and not where `verify` makes pauses long.',
     kind: word('auto', 'raise', 'keep'),
     byDefault: 'auto',

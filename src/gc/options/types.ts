@@ -121,8 +121,9 @@ export interface HeapOptions {
   readonly verify?: 'off' | 'phase' | 'full';
   /**
    * Whether the collector and the mutators that it stops run under a real-time policy while a short pause lasts (SCHED_FIFO): other threads
-   * of the machine then do not lengthen it. `auto` where the process may (CAP_SYS_NICE), `raise` or an error, `keep` never. Only for
-   * the collector `concurrent`, and not where `verify` makes pauses long. Default `auto`.
+   * of the machine then do not lengthen it. `auto` where the process may (CAP_SYS_NICE), `raise` or an error, `keep` never. Threads
+   * under a scheduling policy of their own keep it; where the collector is one, nobody is raised. Only for the collector `concurrent`, and
+   * not where `verify` makes pauses long. Default `auto`.
    */
   readonly pausePriority?: 'auto' | 'raise' | 'keep';
   /**

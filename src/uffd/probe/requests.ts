@@ -9,7 +9,7 @@ import {
 } from '../abi.ts';
 import { addressOf } from '../libc.ts';
 import { check } from '../check.ts';
-import { EFAULT, EINVAL, ENOENT, errnoName } from '../errno.ts';
+import { EFAULT, EINTR, EINVAL, ENOENT, errnoName } from '../errno.ts';
 import type { Kernel } from '../kernel.ts';
 import { Userfaultfd } from '../userfaultfd.ts';
 import {
@@ -87,7 +87,11 @@ function registerWriteProtect(memory: 'window' | 'anonymous', name: string): (la
 
 /** Allocates the pages without mapping them anywhere: the state that a minor fault finds. */
 function fill(lab: Lab, { file, bytes }: Scratch): void {
-  check(lab.kernel.fallocate(file.fd, 0, 0, bytes), 'fallocate', 'filling a scratch file');
+  let filled: number;
+  // Any signal that is pending ends it, and undoes what was done.
+  do filled = lab.kernel.fallocate(file.fd, 0, 0, bytes);
+  while (filled === -EINTR);
+  check(filled, 'fallocate', 'filling a scratch file');
 }
 
 /** Fails unless the file holds a word at its beginning. */

@@ -1,7 +1,10 @@
 // Bounded safepoints: a thread that does not answer is named, and costs its collection, not the heap.
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { batch } from './support.ts';
+import { batch, succeed } from './support.ts';
 
 interface Outcome {
   readonly thrown: { readonly code: string; readonly message: string };
@@ -66,5 +69,18 @@ describe('a thread that reaches no safepoint', () => {
 
   test('and no limit: it is waited for', async () => {
     await result('never');
+  });
+
+  test('and is the main thread, too busy to print for others: it is named', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tospace-stubborn-'));
+    try {
+      const prefix = ['sh', '-c', 'exec 2>"$0"; exec "$@"', join(folder, 'stderr')];
+      const printed = await succeed<string>('stubborn', 'blockedMain', {}, { prefix });
+      expect(printed).toMatch(
+        /^tospace: "main" \(thread id \d+\) has not reached a safepoint for \d+ ms, and a collection waits for it\./m,
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });

@@ -1,7 +1,7 @@
 // Who runs under which scheduling policy around a pause, as a kernel in the way sees it.
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { World } from '#src/gc/cycle.js';
-import { PausePriority } from '#src/gc/pause-priority.js';
+import { PausePriority, tryPriority } from '#src/gc/pause-priority.js';
 import {
   CTL_PAUSE_PRIORITY,
   PAUSE_FLIP,
@@ -44,7 +44,11 @@ const kernel: Kernel = {
   ...createLibcKernel(),
   gettid: () => SELF,
   tgkill: () => 0,
-  schedGetScheduler: (tid) => policies.get(tid || SELF)?.[0] ?? -ESRCH,
+  schedGetScheduler: (given) => {
+    const tid = given || SELF;
+    const policy = policies.get(tid)?.[0];
+    return policy === undefined ? -ESRCH : flagged.has(tid) ? policy | SCHED_RESET_ON_FORK : policy;
+  },
   schedSetScheduler: (given, policy, priority) => {
     const tid = given || SELF;
     if (refused.has(tid)) return -refused.get(tid)!;
@@ -123,6 +127,51 @@ describe('the threads of a pause', () => {
     policies.set(1, [SCHED_FIFO, 7]);
     priority.restore();
     expect([policies.get(4), policies.get(1)]).toEqual([NORMAL, [SCHED_FIFO, 7]]);
+  });
+});
+
+test('who loses CAP_SYS_NICE in a pause cannot take the flag away, but everybody is lowered', () => {
+  const priority = create();
+  priority.raise();
+  flagStays = true;
+  priority.restore();
+  expect([1, 4, SELF].map((tid) => policies.get(tid))).toEqual([NORMAL, NORMAL, NORMAL]);
+  order.length = 0;
+  priority.restore();
+  expect(order).toEqual([]);
+});
+
+test('a collector under a policy of its own keeps it, and raises nobody', () => {
+  policies.set(SELF, [BATCH, 0]);
+  const priority = create();
+  priority.raise();
+  priority.restore();
+  expect([1, 4, SELF].map((tid) => policies.get(tid))).toEqual([NORMAL, NORMAL, [BATCH, 0]]);
+  expect(h.control[CTL_PAUSE_PRIORITY]).toBe(0);
+});
+
+describe('trying it out', () => {
+  test('tells whether it works, why not, or the policy that is kept', () => {
+    expect(tryPriority(kernel)).toBe(0);
+    policies.set(SELF, [BATCH, 0]);
+    expect(tryPriority(kernel)).toBe(BATCH);
+    expect(policies.get(SELF)).toEqual([BATCH, 0]);
+    policies.delete(SELF);
+    expect(tryPriority(kernel)).toBe(-ESRCH);
+  });
+
+  test('is refused the second time as well where the first left the flag', () => {
+    flagStays = true;
+    for (let time = 1; time <= 2; time++) {
+      expect(tryPriority(kernel)).toBe(-EPERM);
+      expect(policies.get(SELF)).toEqual(NORMAL);
+    }
+  });
+
+  test('does not take away the flag of who had it', () => {
+    flagged.add(SELF);
+    expect(tryPriority(kernel)).toBe(0);
+    expect([policies.get(SELF), flagged.has(SELF)]).toEqual([NORMAL, true]);
   });
 });
 

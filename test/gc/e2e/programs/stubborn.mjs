@@ -1,5 +1,6 @@
 // A thread that reaches no safepoint: the collection is given up after a while, everybody is told who it was, and the heap goes on.
 
+import { readFileSync } from 'node:fs';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import {
   assert,
@@ -137,8 +138,35 @@ async function never() {
   await heap.close();
 }
 
+/**
+ * The thread that created the heap is the stubborn one, and its event loop, which prints what other threads write to process.stderr, does
+ * not turn: it is named all the same. Standard error must be a file.
+ */
+async function blockedMain() {
+  const heap = await createHeap({ heap: 4 * MIB, safepointWarnMs: 50 });
+  const node = heap.defineRecord('Node', NODE);
+  const flags = new Int32Array(new SharedArrayBuffer(64));
+  const collecting = spawn(heap.share(), node, flags, 'collect');
+  await collecting.ready;
+  const m = heap.attach({ name: 'main' });
+  const printed = m.run(() => {
+    Atomics.store(flags, STUCK, 1);
+    Atomics.notify(flags, STUCK);
+    const until = performance.now() + 20_000;
+    for (let text = ''; performance.now() < until; sleep(5)) {
+      text = readFileSync('/proc/self/fd/2', 'utf8');
+      if (text.includes('has not reached')) return text;
+    }
+    return '';
+  });
+  m.detach();
+  await collecting.exit;
+  await heap.close();
+  return printed;
+}
+
 if (isMainThread) {
-  await main({ timeout, never });
+  await main({ timeout, never, blockedMain });
 } else {
   const { shared, node, flags, job, phase } = workerData;
   const heap = attachHeap(shared);
@@ -165,6 +193,11 @@ if (isMainThread) {
         while (Atomics.load(flags, RELEASE) === 0);
         m.safepoint();
       });
+    },
+    collect() {
+      parentPort.postMessage('ready');
+      Atomics.wait(flags, STUCK, 0);
+      m.run(() => m.collect());
     },
     release() {
       sleep(700);
