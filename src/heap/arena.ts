@@ -229,11 +229,19 @@ export class Arena {
       // Only now: where a window could not be closed, close() may be called again.
       this.#open = false;
     } finally {
-      this.attic.close();
-      this.nonMovingAttic.close();
-      this.stage.close();
-      for (const memfd of [...this.memfds, this.nonMovingMemfd]) memfd.close();
+      this.abandon();
     }
+  }
+
+  /**
+   * Gives back all but the windows, for a thread that exits: others may be in the middle of an access, and find its end good. What the windows
+   * show goes with the memory. Nothing flips any more. Idempotent, never throws.
+   */
+  abandon(): void {
+    this.attic.close();
+    this.nonMovingAttic.close();
+    this.stage.close();
+    for (const memfd of [...this.memfds, this.nonMovingMemfd]) memfd.close();
   }
 
   /** Windows are replaced, never unmapped: the address range belongs to V8, which unmaps it with the memory. */

@@ -110,6 +110,17 @@ describe('process.exit', { concurrent: true }, () => {
   test.each(['exit', 'terminate'])('a thread that made a heap ends by %s', (how) =>
     succeed('lifecycle', 'creatorThread', { how }),
   );
+
+  const ends = ['concurrent', 'stop-the-world', 'none'].flatMap((collector) =>
+    ['exit', 'throw'].map(
+      (how) =>
+        [
+          `threads that made a heap (${collector}) and end by ${how} leave nothing of it open`,
+          ['creatorsLeave', { options: { collector }, how, rounds: 2 }],
+        ] as const,
+    ),
+  );
+  test.each(ends.map(([name]) => name))('%s', batch('lifecycle', Object.fromEntries(ends)));
 });
 
 describe('threads', () => {

@@ -13,6 +13,7 @@ import {
   layout,
   main,
   NULL,
+  openDescriptors,
   sleep,
   startCycle,
   threadCount,
@@ -369,6 +370,22 @@ async function creatorThread({ how }) {
   else await new Promise((resolve) => worker.once('exit', resolve));
 }
 
+/** Worker threads that make a heap and end without closing it, one after the other: nothing of it stays in the process. */
+async function creatorsLeave({ options, how, rounds }) {
+  let before;
+  for (let i = 0; i <= rounds; i++) {
+    const worker = new Worker(new URL(import.meta.url), { workerData: { job: 'leave', how, options } });
+    const error = new Promise((resolve) => worker.once('error', resolve));
+    const code = await new Promise((resolve) => worker.once('exit', resolve));
+    assert(code === (how === 'throw' ? 1 : 4), `the thread ended with ${code}`);
+    if (how === 'throw') assert((await error).message === 'on purpose', 'what it threw');
+    // The first round opens what all threads share.
+    const now = openDescriptors();
+    before ??= now;
+    assert(now === before, () => `${now} descriptors after ${i + 1} heaps, ${before} after the first`);
+  }
+}
+
 function spawnCreator(job, more = {}) {
   const worker = new Worker(new URL(import.meta.url), { workerData: { job, ...more } });
   const message = new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
@@ -453,6 +470,7 @@ if (isMainThread) {
     thrash,
     neverClosed,
     creatorThread,
+    creatorsLeave,
     creatorLost,
     creatorClosed,
     exitBesideCreator,
@@ -471,6 +489,15 @@ if (isMainThread) {
   parentPort.postMessage('created');
   if (workerData.how === 'exit') process.exit(4);
   setInterval(() => {}, 1000);
+} else if (workerData.job === 'leave') {
+  const heap = await createHeap({ heap: 8 * MIB, ...workerData.options });
+  const node = heap.defineRecord('Node', NODE);
+  const m = heap.attach();
+  m.run(() => {
+    buildList(m, node, COUNT);
+    if (workerData.how === 'throw') throw new Error('on purpose');
+    process.exit(4);
+  });
 } else if (workerData.job === 'createForOthers') {
   // The collector builds nothing by itself for long: pages are built where somebody touches them.
   const heap = await createHeap({ heap: 8 * MIB, stress: { delayMs: { batch: workerData.batchMs } } });
