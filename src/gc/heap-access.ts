@@ -314,7 +314,8 @@ export class HeapBase extends EventEmitter<HeapEvents> {
 /**
  * Attaches this thread's view to a heap of another thread of the same process. Its events are told to the thread that created the heap
  * alone: to listen here throws ERR_STATE.
- * @throws TospaceError ERR_OPTION when `shared` does not come from `heap.share()`.
+ * @throws TospaceError ERR_OPTION when `shared` does not come from `heap.share()`; ERR_WORKER when no thread could be started that watches
+ * the workers of the heap, where a worker thread created it.
  */
 export function attachHeap(shared: SharedHeap): HeapAccess {
   if (shared?.arena?.geometry === undefined) {

@@ -102,6 +102,9 @@ describe('process.exit', { concurrent: true }, () => {
   test('a thread that made a heap, and closed it, may be terminated: those who used it go on', () =>
     succeed('lifecycle', 'creatorClosed'));
 
+  test("a watch over another thread's heap that cannot start ends nothing", () =>
+    succeed('lifecycle', 'watchFails'));
+
   test('the exit of a process with a heap that a worker thread made has its own status', async () => {
     const result = await run('lifecycle', 'exitBesideCreator');
     expect(result.status, describeEnd(result)).toBe(6);

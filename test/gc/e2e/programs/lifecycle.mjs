@@ -1,7 +1,8 @@
 // Beginnings and ends: of heaps, mutators, threads and the process, in the wrong moments.
 
 import { existsSync, writeSync } from 'node:fs';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { syncBuiltinESMExports } from 'node:module';
+import workerThreads, { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import {
   assert,
   attachHeap,
@@ -438,6 +439,55 @@ async function creatorClosed() {
   m.detach();
 }
 
+/** The watch over another thread's heap cannot start, at once or a moment later: this thread is told, lives, and may try again. */
+async function watchFails() {
+  const { worker, message } = spawnCreator('createForOthers');
+  const { shared } = await message;
+  const replaceWorker = (replacement) => {
+    workerThreads.Worker = replacement;
+    syncBuiltinESMExports();
+  };
+  const RealWorker = Worker;
+  const warnings = [];
+  process.on('warning', (warning) => warnings.push(warning));
+  // As where threads run out.
+  replaceWorker(
+    class {
+      constructor() {
+        throw new Error('no thread');
+      }
+    },
+  );
+  const error = thrownBy(() => attachHeap(shared));
+  assert(isTospaceError(error, 'ERR_WORKER') && error.cause.message === 'no thread', `${error}`);
+  // As where descriptors do.
+  let failing;
+  replaceWorker(
+    class extends RealWorker {
+      constructor(_, options) {
+        super("throw new Error('no descriptor')", { ...options, eval: true });
+        failing = this;
+      }
+    },
+  );
+  const heap = attachHeap(shared);
+  await new Promise((resolve) => failing.once('exit', resolve));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert(
+    warnings.length === 1 && isTospaceError(warnings[0], 'ERR_WORKER') && warnings[0].cause.message === 'no descriptor',
+    () => `${warnings.length} warnings: ${warnings}`,
+  );
+  heap.attach().detach();
+  replaceWorker(RealWorker);
+  const threads = threadCount();
+  attachHeap(shared);
+  assert(threadCount() > threads, 'the next one is watched');
+  const closed = new Promise((resolve) => worker.once('message', resolve));
+  worker.postMessage('close');
+  await closed;
+  await worker.terminate();
+}
+
 /** @param delayMs from attaching to the exit; by default there is time for the watch to look, and another thread at work. */
 async function exitBesideCreator({ delayMs }) {
   const { message } = spawnCreator('createForOthers');
@@ -473,6 +523,7 @@ if (isMainThread) {
     creatorsLeave,
     creatorLost,
     creatorClosed,
+    watchFails,
     exitBesideCreator,
   });
 } else if (workerData.job === 'create') {
