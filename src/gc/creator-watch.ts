@@ -39,7 +39,7 @@ export function watchCreator(shared: SharedHeap, tables: Tables): void {
 }
 
 function unwatched(cause: unknown): TospaceError {
-  return new TospaceError('ERR_WORKER', 'the watch over the workers of another thread\'s heap does not run', {
+  return new TospaceError('ERR_WORKER', "the watch over the workers of another thread's heap does not run", {
     hint: 'Look at the cause: a limit on threads, descriptors or memory is the usual one. Attach again to start another one.',
     cause,
   });

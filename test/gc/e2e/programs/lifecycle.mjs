@@ -474,7 +474,9 @@ async function watchFails() {
   await new Promise((resolve) => failing.once('exit', resolve));
   await new Promise((resolve) => setImmediate(resolve));
   assert(
-    warnings.length === 1 && isTospaceError(warnings[0], 'ERR_WORKER') && warnings[0].cause.message === 'no descriptor',
+    warnings.length === 1 &&
+      isTospaceError(warnings[0], 'ERR_WORKER') &&
+      warnings[0].cause.message === 'no descriptor',
     () => `${warnings.length} warnings: ${warnings}`,
   );
   heap.attach().detach();
