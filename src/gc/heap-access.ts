@@ -8,6 +8,7 @@ import { CycleRequests } from '../heap/cycle-requests.ts';
 import { CTL_HEAP_STATE, HEAP_OPEN, T_STATE, T_TID, THREAD_FREE } from '../heap/layout.ts';
 import { defineInternTableTypes, type InternTableTypes } from '../heap/intern-table.ts';
 import { Mutator } from '../heap/mutator.ts';
+import { assertStackRoom } from '../heap/stack-room.ts';
 import type { ThreadHost } from '../heap/thread.ts';
 import { withThreadAtRest } from '../heap/thread-mutators.ts';
 import { type Tables, Tables as TablesClass } from '../heap/tables.ts';
@@ -212,6 +213,8 @@ export class HeapBase extends EventEmitter<HeapEvents> {
     const forget = (): void => {
       this.mutators.delete(mutator);
     };
+    // A record that is taken, and no mutator to give it back, would stay taken as long as this thread lives.
+    assertStackRoom();
     const mutator = new (checked ? CheckedMutator : Mutator)(this.tables, host, settings, forget);
     this.mutators.add(mutator);
     return mutator;
@@ -325,7 +328,8 @@ function closed(): TospaceError {
 /**
  * Attaches this thread's view to a heap of another thread of the same process. Its events are told to the thread that created the heap
  * alone: to listen here throws ERR_STATE.
- * @throws TospaceError ERR_OPTION when `shared` does not come from `heap.share()`.
+ * @throws TospaceError ERR_OPTION when `shared` does not come from `heap.share()`; ERR_WORKER when no thread could be started that watches
+ * the workers of the heap, where a worker thread created it.
  */
 export function attachHeap(shared: SharedHeap): HeapAccess {
   if (shared?.arena?.geometry === undefined) {

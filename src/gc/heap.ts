@@ -250,16 +250,18 @@ export class Heap extends HeapBase {
     return this.close();
   }
 
-  /** The thread is exiting and nothing asynchronous happens any more: stop the workers, or the process would hang with them. */
+  /**
+   * The thread is exiting and nothing asynchronous happens any more: stop the workers, or the process would hang with them. And where it goes
+   * on without this thread, nobody else could close the heap's files, which hold its memory.
+   */
   #closeAtExit(): void {
-    if (this.#crew === undefined) return;
     for (const mutator of this.mutators) mutator.abandon();
     Atomics.store(this.tables.control, CTL_HEAP_STATE, HEAP_CLOSED);
     this.#tellWorkersToStop();
     // process.exit() may have been called in the middle of a snapshot, and the collector may wait for its end.
     abandonLook(this.tables.control, this.kernel.gettid());
     // Or while the heap was being created.
-    this.#crew.settle(EXIT_TIMEOUT_MS);
+    this.#crew?.settle(EXIT_TIMEOUT_MS);
     const stopped = (worker: number): boolean =>
       waitWhile(this.tables.workers[worker]!, W_STATE, WORKER_ARMED, EXIT_TIMEOUT_MS);
     let all = stopped(0);
@@ -272,5 +274,7 @@ export class Heap extends HeapBase {
         new TospaceError('ERR_WORKER', 'the workers did not stop in time'),
       );
     this.#uffd?.close();
+    this.#stop.close();
+    this.#arena.abandon();
   }
 }

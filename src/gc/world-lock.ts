@@ -35,13 +35,17 @@ export function withWorld<T>(control: Control, body: () => T): T {
   return withRepairableLock(control, CTL_WORLD_LOCK, () => {
     // Whoever looked last was terminated if it is still there: it must not be taken for a later thread with the same id.
     if (Atomics.exchange(control, CTL_INSPECTOR_TID, 0) !== 0) Atomics.notify(control, CTL_INSPECTOR_TID);
-    if (Atomics.load(control, CTL_STOP) === PAUSE_INSPECT) {
-      Atomics.store(control, CTL_POLL, 0);
-      Atomics.store(control, CTL_STOP, PAUSE_NONE);
-      Atomics.notify(control, CTL_STOP);
-    }
+    endInspection(control);
     return body();
   });
+}
+
+/** Lets the mutators go on that a thread stopped which looks no more. The caller has the world. */
+function endInspection(control: Control): void {
+  if (Atomics.load(control, CTL_STOP) !== PAUSE_INSPECT) return;
+  Atomics.store(control, CTL_POLL, 0);
+  Atomics.store(control, CTL_STOP, PAUSE_NONE);
+  Atomics.notify(control, CTL_STOP);
 }
 
 /** Waits for the cycle that answers what was asked for until now. */
@@ -95,6 +99,8 @@ export function looksHere(control: Control, tid: number): boolean {
 /** On a thread that exits, perhaps in the middle of a look of its own, which will not end: gives the world back. */
 export function abandonLook(control: Control, tid: number): void {
   if (!looksHere(control, tid)) return;
+  // Nobody would do it later: with the inspector's word goes what tells that there was one.
+  endInspection(control);
   Atomics.store(control, CTL_INSPECTOR_TID, 0);
   Atomics.store(control, CTL_WORLD_LOCK, 0);
   Atomics.notify(control, CTL_WORLD_LOCK);

@@ -83,6 +83,9 @@ const MEMFD_NAMES = ['tospace-a', 'tospace-b', 'tospace-n'] as const;
 /** Memories made to get one that begins where the address map has most room. One or two are enough as a rule. */
 const STEERING_ATTEMPTS = 8;
 
+/** Address space that a heap takes beside its memory, at most: attics while they are trimmed, and the isolates of its workers. */
+const ROOM_BESIDE_MEMORY = 5 * GIB;
+
 /** Bytes of each of the two places on the stage where flips are rehearsed. */
 export const STAGE_BYTES: number = 2 * MIB;
 
@@ -229,11 +232,19 @@ export class Arena {
       // Only now: where a window could not be closed, close() may be called again.
       this.#open = false;
     } finally {
-      this.attic.close();
-      this.nonMovingAttic.close();
-      this.stage.close();
-      for (const memfd of [...this.memfds, this.nonMovingMemfd]) memfd.close();
+      this.abandon();
     }
+  }
+
+  /**
+   * Gives back all but the windows, for a thread that exits: others may be in the middle of an access, and find its end good. What the windows
+   * show goes with the memory. Nothing flips any more. Idempotent, never throws.
+   */
+  abandon(): void {
+    this.attic.close();
+    this.nonMovingAttic.close();
+    this.stage.close();
+    for (const memfd of [...this.memfds, this.nonMovingMemfd]) memfd.close();
   }
 
   /** Windows are replaced, never unmapped: the address range belongs to V8, which unmaps it with the memory. */
@@ -334,17 +345,23 @@ function createPersistentArray(tables: Tables): void {
 /**
  * A memory that begins where the address map has most room. V8 puts memories one below the other, so that a mapping of the right length in
  * between moves the next one to any place modulo 1 GiB. The mapping is longer by whole GiB, more at every attempt: a short one would be put
- * into some gap between libraries. Where it does not come about the last memory is taken: every place will do.
+ * into some gap between libraries. Where it does not come about, or address space is too short for a second memory, the last one is taken:
+ * every place will do. The mapping leaves as much for the rest of the heap when it goes, although the memories before the last one stay until
+ * V8 collects them.
  */
 function createMemory(kernel: Kernel): WasmMemory {
   const fillers: Reservation[] = [];
   try {
     let memory = reserveMemory();
-    for (let i = 1; i < STEERING_ATTEMPTS; i++) {
+    for (let i = 0; i < STEERING_ATTEMPTS - 1; i++) {
       const off = (addressOf(new Uint8Array(memory.buffer)) - STEERED_RESIDUE) % GIB;
       if (off === 0) break;
-      fillers.push(Reservation.reserve(kernel, off + (i + 1) * GIB));
-      memory = reserveMemory();
+      try {
+        fillers.push(Reservation.reserve(kernel, off + ROOM_BESIDE_MEMORY + i * GIB));
+        memory = reserveMemory();
+      } catch {
+        break;
+      }
     }
     return memory;
   } finally {

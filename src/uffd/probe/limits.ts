@@ -26,9 +26,9 @@ const GIB = 2 ** 30;
 const MEMORY_BYTES = 4 * GIB;
 /**
  * What the smallest heap takes: 10 GiB that V8 reserves for such a memory, so that no offset leads out of it; 2 GiB to find an aligned
- * place for the moved page tables; and what the threads of the collector reserve.
+ * place for the moved page tables; and what the threads of the collector reserve, some 0.7 GiB each while they start.
  */
-const ADDRESS_BYTES = 12.5 * GIB;
+const ADDRESS_BYTES = 13.5 * GIB;
 /** Each of the two memory files of a heap up to 1 GiB: they are sparse, as large as the window. */
 const FILE_BYTES = GIB;
 /** A heap takes a dozen, a few heaps and the program's own files some more. */

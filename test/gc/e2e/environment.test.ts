@@ -39,6 +39,13 @@ test('one CPU for everybody', async () => {
   expect(outcome.faults).toBeGreaterThan(0);
 });
 
+// Too little for a second memory, where the first one does not lie well, and too little for the workers beside two.
+test.each([16, 24])('%i GiB of address space', async (gib) => {
+  const prefix = ['prlimit', `--as=${gib * 1024 * MIB}`];
+  const outcome = await succeed<Plain>('resources', 'plain', {}, { prefix });
+  expect(outcome.faults).toBeGreaterThan(0);
+});
+
 describe('large heaps', () => {
   test.each(['recycle', 'release'])('1 GiB, %s', async (retention) => {
     const outcome = await succeed<{ alignBytes: number }>('resources', 'large', {

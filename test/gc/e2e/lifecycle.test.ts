@@ -102,6 +102,9 @@ describe('process.exit', { concurrent: true }, () => {
   test('a thread that made a heap, and closed it, may be terminated: those who used it go on', () =>
     succeed('lifecycle', 'creatorClosed'));
 
+  test("a watch over another thread's heap that cannot start ends nothing", () =>
+    succeed('lifecycle', 'watchFails'));
+
   test('the exit of a process with a heap that a worker thread made has its own status', async () => {
     const result = await run('lifecycle', 'exitBesideCreator');
     expect(result.status, describeEnd(result)).toBe(6);
@@ -110,6 +113,17 @@ describe('process.exit', { concurrent: true }, () => {
   test.each(['exit', 'terminate'])('a thread that made a heap ends by %s', (how) =>
     succeed('lifecycle', 'creatorThread', { how }),
   );
+
+  const ends = ['concurrent', 'stop-the-world', 'none'].flatMap((collector) =>
+    ['exit', 'throw'].map(
+      (how) =>
+        [
+          `threads that made a heap (${collector}) and end by ${how} leave nothing of it open`,
+          ['creatorsLeave', { options: { collector }, how, rounds: 2 }],
+        ] as const,
+    ),
+  );
+  test.each(ends.map(([name]) => name))('%s', batch('lifecycle', Object.fromEntries(ends)));
 });
 
 describe('threads', () => {

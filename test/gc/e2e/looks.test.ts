@@ -1,6 +1,6 @@
 // heap.snapshot() at bad moments, and files in bad places.
 import { describe, expect, test } from 'vitest';
-import { batch, describeEnd, run } from './support.ts';
+import { batch, describeEnd, run, succeed } from './support.ts';
 
 const cases = batch('looks', {
   turns: ['turns', { options: {}, cycles: 40 }],
@@ -60,4 +60,7 @@ describe.each(['concurrent', 'stop-the-world'])('%s', (collector) => {
     const end = await run('looks', 'exits', { options: { collector } });
     expect(end.status, describeEnd(end)).toBe(7);
   });
+
+  test('the same on the thread that made the heap: those who use it are not stopped for ever', () =>
+    succeed('looks', 'creatorExits', { options: { collector } }));
 });

@@ -57,6 +57,7 @@ async function overflow({ collector, around }) {
   const Bytes = heap.defineArray('Bytes', 'u8');
   const m = heap.attach();
   const kept = m.run(() => m.persist(m.allocate(Pair)));
+  const attached = [];
   const operations = {
     collect: () => m.collect(),
     blocking: () => m.blocking(() => {}),
@@ -64,13 +65,15 @@ async function overflow({ collector, around }) {
     allocate: () => m.allocateArray(Bytes, 20_000),
     pinned: () => m.allocatePinned(Pair),
     persist: () => m.persist(kept.get()).close(),
+    attach: () => attached.push(heap.attach()),
   };
   const record = recordOf(heap, m);
+  const records = Array.from({ length: layout.MAX_THREADS }, (_, index) => recordOf(heap, { index }));
   const found = {};
   for (let i = 0; i < 50; i++) deepest(() => {}); // compiled
   for (const [name, operation] of Object.entries(operations)) {
     const counts = { worked: 0, overflowed: 0 };
-    const outside = name === 'run';
+    const outside = name === 'run' || name === 'attach';
     const end = outside ? deepest(operation) : m.run(() => deepest(operation));
     for (let depth = end + around; depth > end - around; depth--) {
       const attempt = () => {
@@ -84,6 +87,9 @@ async function overflow({ collector, around }) {
       };
       if (outside) attempt();
       else m.run(attempt);
+      while (attached.length > 0) attached.pop().detach();
+      const taken = records.filter((other) => other[layout.T_STATE] !== layout.THREAD_FREE).length;
+      assert(taken === 1, `${name} at ${depth}: ${taken} records are taken`);
       assert(record[layout.T_PENDING_BYTES] === 0, `${name} at ${depth}: a block is left unprepared`);
       m.run(() => {
         m.assertRunning();

@@ -1,7 +1,8 @@
 // Beginnings and ends: of heaps, mutators, threads and the process, in the wrong moments.
 
 import { existsSync, writeSync } from 'node:fs';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { syncBuiltinESMExports } from 'node:module';
+import workerThreads, { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import {
   assert,
   attachHeap,
@@ -13,6 +14,7 @@ import {
   layout,
   main,
   NULL,
+  openDescriptors,
   sleep,
   startCycle,
   threadCount,
@@ -369,6 +371,22 @@ async function creatorThread({ how }) {
   else await new Promise((resolve) => worker.once('exit', resolve));
 }
 
+/** Worker threads that make a heap and end without closing it, one after the other: nothing of it stays in the process. */
+async function creatorsLeave({ options, how, rounds }) {
+  let before;
+  for (let i = 0; i <= rounds; i++) {
+    const worker = new Worker(new URL(import.meta.url), { workerData: { job: 'leave', how, options } });
+    const error = new Promise((resolve) => worker.once('error', resolve));
+    const code = await new Promise((resolve) => worker.once('exit', resolve));
+    assert(code === (how === 'throw' ? 1 : 4), `the thread ended with ${code}`);
+    if (how === 'throw') assert((await error).message === 'on purpose', 'what it threw');
+    // The first round opens what all threads share.
+    const now = openDescriptors();
+    before ??= now;
+    assert(now === before, () => `${now} descriptors after ${i + 1} heaps, ${before} after the first`);
+  }
+}
+
 function spawnCreator(job, more = {}) {
   const worker = new Worker(new URL(import.meta.url), { workerData: { job, ...more } });
   const message = new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
@@ -421,6 +439,57 @@ async function creatorClosed() {
   m.detach();
 }
 
+/** The watch over another thread's heap cannot start, at once or a moment later: this thread is told, lives, and may try again. */
+async function watchFails() {
+  const { worker, message } = spawnCreator('createForOthers');
+  const { shared } = await message;
+  const replaceWorker = (replacement) => {
+    workerThreads.Worker = replacement;
+    syncBuiltinESMExports();
+  };
+  const RealWorker = Worker;
+  const warnings = [];
+  process.on('warning', (warning) => warnings.push(warning));
+  // As where threads run out.
+  replaceWorker(
+    class {
+      constructor() {
+        throw new Error('no thread');
+      }
+    },
+  );
+  const error = thrownBy(() => attachHeap(shared));
+  assert(isTospaceError(error, 'ERR_WORKER') && error.cause.message === 'no thread', `${error}`);
+  // As where descriptors do.
+  let failing;
+  replaceWorker(
+    class extends RealWorker {
+      constructor(_, options) {
+        super("throw new Error('no descriptor')", { ...options, eval: true });
+        failing = this;
+      }
+    },
+  );
+  const heap = attachHeap(shared);
+  await new Promise((resolve) => failing.once('exit', resolve));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert(
+    warnings.length === 1 &&
+      isTospaceError(warnings[0], 'ERR_WORKER') &&
+      warnings[0].cause.message === 'no descriptor',
+    () => `${warnings.length} warnings: ${warnings}`,
+  );
+  heap.attach().detach();
+  replaceWorker(RealWorker);
+  const threads = threadCount();
+  attachHeap(shared);
+  assert(threadCount() > threads, 'the next one is watched');
+  const closed = new Promise((resolve) => worker.once('message', resolve));
+  worker.postMessage('close');
+  await closed;
+  await worker.terminate();
+}
+
 /** @param delayMs from attaching to the exit; by default there is time for the watch to look, and another thread at work. */
 async function exitBesideCreator({ delayMs }) {
   const { message } = spawnCreator('createForOthers');
@@ -453,8 +522,10 @@ if (isMainThread) {
     thrash,
     neverClosed,
     creatorThread,
+    creatorsLeave,
     creatorLost,
     creatorClosed,
+    watchFails,
     exitBesideCreator,
   });
 } else if (workerData.job === 'create') {
@@ -471,6 +542,15 @@ if (isMainThread) {
   parentPort.postMessage('created');
   if (workerData.how === 'exit') process.exit(4);
   setInterval(() => {}, 1000);
+} else if (workerData.job === 'leave') {
+  const heap = await createHeap({ heap: 8 * MIB, ...workerData.options });
+  const node = heap.defineRecord('Node', NODE);
+  const m = heap.attach();
+  m.run(() => {
+    buildList(m, node, COUNT);
+    if (workerData.how === 'throw') throw new Error('on purpose');
+    process.exit(4);
+  });
 } else if (workerData.job === 'createForOthers') {
   // The collector builds nothing by itself for long: pages are built where somebody touches them.
   const heap = await createHeap({ heap: 8 * MIB, stress: { delayMs: { batch: workerData.batchMs } } });

@@ -4,7 +4,7 @@ import { createReadStream, existsSync, mkdtempSync, rmSync, statSync, symlinkSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { parse } from 'heap-snapshot-toolkit';
 import { addressOf, createLibcKernel } from 'tospace/uffd';
 import {
@@ -60,6 +60,25 @@ async function exits({ options }) {
       process.exit(7);
     },
   });
+}
+
+/** The same on a worker thread whose heap this thread uses: it is told that the heap is closed. */
+async function creatorExits({ options }) {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { job: 'exits', options } });
+  const exit = new Promise((resolve, reject) => worker.once('exit', resolve).once('error', reject));
+  const heap = attachHeap(await new Promise((resolve) => worker.once('message', resolve)));
+  const m = heap.attach();
+  const words = control(heap);
+  const error = thrownBy(() =>
+    m.run(() => {
+      worker.postMessage('look');
+      for (;;) m.safepoint();
+    }),
+  );
+  assert(isTospaceError(error, 'ERR_STATE'), `${error}`);
+  assert(words[layout.CTL_STOP] === layout.PAUSE_NONE, 'nobody is stopped any more');
+  m.detach();
+  assert((await exit) === 7, 'the thread that looked has exited');
 }
 
 /** A thread died while it looked, and this one has its id now: nothing is mistaken for a look of its own. */
@@ -249,7 +268,11 @@ async function nested() {
 }
 
 if (isMainThread) {
-  await main({ turns, exits, reused, window, file, empty, dead, nested });
+  await main({ turns, exits, creatorExits, reused, window, file, empty, dead, nested });
+} else if (workerData.job === 'exits') {
+  const heap = await createHeap({ heap: 4 * MIB, ...workerData.options });
+  parentPort.once('message', () => heap.snapshot({ whileStopped: () => process.exit(7) }));
+  parentPort.postMessage(heap.share());
 } else if (workerData.Node !== undefined) {
   const { shared, flags, Node } = workerData;
   const m = attachHeap(shared).attach({ name: 'dead' });
