@@ -132,25 +132,26 @@ export class Crew {
         });
       },
     );
+    let late = false;
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () =>
-          reject(
-            new TospaceError(
-              'ERR_WORKER',
-              `the workers of the heap did not start within ${START_TIMEOUT_MS} ms`,
-            ),
-          ),
-        START_TIMEOUT_MS,
-      );
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(() => {
+        late = true;
+        resolve();
+      }, START_TIMEOUT_MS);
     });
     try {
       for (let i = 0; i < this.#tasks.length; i++) {
         const record = this.#tables.workers[i]!;
         while (Atomics.load(record, W_STATE) !== WORKER_ARMED) {
-          const wait = Atomics.waitAsync(record, W_STATE, 0, 50);
-          await Promise.race([failed, late, wait.async ? wait.value : undefined]);
+          // Behind the look: it may be this thread that had no time, and not the workers.
+          if (late)
+            throw new TospaceError(
+              'ERR_WORKER',
+              `the workers of the heap did not start within ${START_TIMEOUT_MS} ms`,
+            );
+          const wait = Atomics.waitAsync(record, W_STATE, WORKER_NONE, 50);
+          await Promise.race([failed, timeout, wait.async ? wait.value : undefined]);
         }
       }
     } finally {

@@ -17,6 +17,7 @@ test('descriptors run out anywhere in a creation', async () => {
 const cases = {
   'there is no thread for a worker: the others are ended': ['threads'],
   'a worker that fails while it starts is not replaced': ['failingStart'],
+  'a creator that has been busy for longer than workers may take to start finds them armed': ['busyCreator'],
 } as const;
 test.each(Object.keys(cases))('%s', batch('creation', cases));
 

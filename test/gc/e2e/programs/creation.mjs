@@ -2,7 +2,7 @@
 
 import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs';
 import worker_threads from 'node:worker_threads';
-import { assert, createHeap, isTospaceError, main, threadCount } from './support.mjs';
+import { assert, createHeap, isTospaceError, main, sleep, threadCount } from './support.mjs';
 
 const MIB = 2 ** 20;
 const ENOMEM = 12;
@@ -128,9 +128,26 @@ function exitBesideFailure({ code }) {
   process.exit(code);
 }
 
+/** The creator is held up for longer than workers may take, and they have been armed in time. */
+async function busyCreator() {
+  const { setTimeout } = globalThis;
+  globalThis.setTimeout = (callback, ms, ...args) => setTimeout(callback, ms > 10_000 ? 0 : ms, ...args);
+  const { waitAsync } = Atomics;
+  Atomics.waitAsync = (record, word, value) => {
+    while (Atomics.load(record, word) === value) sleep(1);
+    Atomics.waitAsync = waitAsync;
+    // The news of it have not come when the time is over.
+    return { async: true, value: new Promise(() => {}) };
+  };
+  const error = await creation({ collector: 'stop-the-world' });
+  globalThis.setTimeout = setTimeout;
+  assert(error === undefined, () => error.stack);
+}
+
 await main({
   descriptors,
   threads,
   failingStart,
   exitBesideFailure,
+  busyCreator,
 });
