@@ -88,7 +88,11 @@ export class Crew {
       await this.#allArmed();
     } catch (error) {
       // The others may still be loading, and a thread that is terminated while it loads a native module takes the process with it.
-      stop();
+      try {
+        stop();
+      } catch {
+        // Servers see by themselves that there will be no heap. What is told is why.
+      }
       await this.#settled();
       await this.#dispose();
       throw error;

@@ -18,6 +18,7 @@ const cases = {
   'there is no thread for a worker: the others are ended': ['threads'],
   'a worker that fails while it starts is not replaced': ['failingStart'],
   'a creator that has been busy for longer than workers may take to start finds them armed': ['busyCreator'],
+  'why a heap cannot be made is told even if its servers cannot be told to stop': ['unstoppable'],
 } as const;
 test.each(Object.keys(cases))('%s', batch('creation', cases));
 

@@ -6,6 +6,7 @@ import { assert, createHeap, isTospaceError, main, sleep, threadCount } from './
 
 const MIB = 2 ** 20;
 const ENOMEM = 12;
+const EIO = 5;
 
 /** The collector's first cycle fails: it is never armed. */
 const FAILING_COLLECTOR = { call: 'mremap', nth: 1, errno: ENOMEM, thread: 'collector' };
@@ -144,10 +145,21 @@ async function busyCreator() {
   assert(error === undefined, () => error.stack);
 }
 
+/** The collector cannot start, and the servers cannot be told to stop. */
+async function unstoppable() {
+  assert((await creation()) === undefined, 'without failures there is a heap');
+  const before = held();
+  const untold = { call: 'write', nth: 1, every: true, errno: EIO, thread: 'creator' };
+  const error = await creation({ stress: { injection: [FAILING_COLLECTOR, untold] } });
+  assert(isTospaceError(error, 'ERR_WORKER') && /mremap/.test(error.cause.message), () => error.stack);
+  await assertHeld(before);
+}
+
 await main({
   descriptors,
   threads,
   failingStart,
   exitBesideFailure,
   busyCreator,
+  unstoppable,
 });
