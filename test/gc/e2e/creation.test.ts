@@ -28,3 +28,10 @@ test('the process exits beside a worker that fails before it is armed', async ()
   expect(result.status, describeEnd(result)).toBe(7);
   expect(result.stderr).toBe('');
 });
+
+test('a heap that cannot be closed at exit does not keep others open, and says so', async () => {
+  const result = await run('creation', 'exitOfTwo', { code: 7 });
+  expect(result.status, describeEnd(result)).toBe(7);
+  expect(result.stdout, describeEnd(result)).toBe('closed');
+  expect(result.stderr).toContain('signalling a server to stop');
+});

@@ -1,8 +1,8 @@
 // Heaps that cannot be made: no descriptors or threads are left, or a worker fails while it starts.
 
-import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readlinkSync, writeSync } from 'node:fs';
 import worker_threads from 'node:worker_threads';
-import { assert, createHeap, isTospaceError, main, sleep, threadCount } from './support.mjs';
+import { assert, createHeap, isTospaceError, layout, main, sleep, threadCount } from './support.mjs';
 
 const MIB = 2 ** 20;
 const ENOMEM = 12;
@@ -155,6 +155,25 @@ async function unstoppable() {
   await assertHeld(before);
 }
 
+/** The thread exits with two heaps, and the servers of the first cannot be told to stop. */
+async function exitOfTwo({ code }) {
+  const untold = { call: 'write', nth: 1, every: true, errno: EIO, thread: 'creator' };
+  await createHeap({ heap: MIB, stress: { injection: [untold] } });
+  const second = await createHeap({ heap: MIB });
+  const { arena } = second.share();
+  const words = new Int32Array(second.memory.buffer, arena.geometry.control, layout.CTL_WORDS);
+  const { emit } = process;
+  process.emit = (...event) => {
+    try {
+      return emit.apply(process, event);
+    } finally {
+      if (event[0] === 'exit')
+        writeSync(1, Atomics.load(words, layout.CTL_HEAP_STATE) === layout.HEAP_CLOSED ? 'closed' : 'open');
+    }
+  };
+  process.exit(code);
+}
+
 await main({
   descriptors,
   threads,
@@ -162,4 +181,5 @@ await main({
   exitBesideFailure,
   busyCreator,
   unstoppable,
+  exitOfTwo,
 });
