@@ -1,9 +1,10 @@
 // The crew: the worker threads of one heap, the collector and the fault servers. The only file that knows piscina.
 //
-// Each worker runs one task that lasts as long as the heap. They talk through the control block and never through the creator's event
-// loop, which may stand still in a page fault.
+// Each worker runs one task that lasts as long as the heap, in a pool of its own: a pool of several cannot be had, and its threads cannot be
+// ended, where the system refuses one of them. They talk through the control block and never through the creator's event loop, which may
+// stand still in a page fault.
 
-import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { ArrayTaskQueue, Piscina } from 'piscina';
 import { decodeError, TospaceError } from '../errors.ts';
 import { COLLECTOR, W_STATE, WORKER_ARMED, WORKER_NONE } from '../heap/layout.ts';
@@ -12,8 +13,8 @@ import { sleep, type WorkerSetup } from './context.ts';
 
 /** What the pool gives its threads, beside tasks. */
 export interface CrewData {
-  /** One word: threads that have loaded all they load. */
-  readonly loaded: Int32Array<SharedArrayBuffer>;
+  /** A word for each worker: 1 when its task has ended, or will never begin. */
+  readonly ended: Int32Array<SharedArrayBuffer>;
 }
 
 /** Milliseconds between two looks at workers that start while the process exits. */
@@ -23,12 +24,11 @@ const SETTLE_LOOK_MS = 1;
 const START_TIMEOUT_MS = 60_000;
 
 export class Crew {
-  readonly #pool: Piscina;
-  /** Tasks that no thread has been given yet. */
-  readonly #queue = new ArrayTaskQueue();
+  /** One for each worker that could be started. */
+  readonly #pools: Piscina[] = [];
   readonly #tasks: readonly Promise<unknown>[];
   readonly #tables: Tables;
-  readonly #loaded: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBuffer(4));
+  readonly #ended: Int32Array<SharedArrayBuffer>;
   readonly #events: MessageChannel = new MessageChannel();
   readonly #onEvent: (event: unknown) => void;
 
@@ -43,24 +43,39 @@ export class Crew {
   ) {
     this.#tables = tables;
     this.#onEvent = onEvent;
-    this.#pool = new Piscina({
-      filename: new URL('./worker.js', import.meta.url).href,
-      minThreads: setup.workers,
-      maxThreads: setup.workers,
-      idleTimeout: Number.POSITIVE_INFINITY,
-      concurrentTasksPerWorker: 1,
-      // A task never returns while the heap lives: a close that waits for one has no use for a time limit of the pool's own.
-      closeTimeout: START_TIMEOUT_MS,
-      taskQueue: this.#queue,
-      workerData: { loaded: this.#loaded } satisfies CrewData,
-    });
+    this.#ended = new Int32Array(new SharedArrayBuffer(4 * setup.workers));
     const { port1, port2 } = this.#events;
     port1.on('message', onEvent);
     port1.unref();
-    this.#tasks = Array.from({ length: setup.workers }, (_, worker) => {
-      const task: WorkerSetup = { ...setup, worker, ...(worker === COLLECTOR ? { events: port2 } : {}) };
-      return this.#pool.run(task, worker === COLLECTOR ? { transferList: [port2] } : {});
-    });
+    this.#tasks = Array.from({ length: setup.workers }, (_, worker) =>
+      worker === COLLECTOR
+        ? this.#start({ ...setup, worker, events: port2 }, [port2])
+        : this.#start({ ...setup, worker }, []),
+    );
+  }
+
+  /** Starts a worker with its task, which needs nothing of this thread's event loop to begin. Rejects where there is no thread for it. */
+  async #start(task: WorkerSetup, transferList: MessagePort[]): Promise<unknown> {
+    try {
+      const pool = new Piscina({
+        filename: new URL('./worker.js', import.meta.url).href,
+        minThreads: 1,
+        maxThreads: 1,
+        idleTimeout: Number.POSITIVE_INFINITY,
+        recordTiming: false,
+        // The default one is shared by all pools of the process.
+        taskQueue: new ArrayTaskQueue(),
+        workerData: { ended: this.#ended } satisfies CrewData,
+      });
+      this.#pools.push(pool);
+      // Why a worker failed is told by its task; without a listener it would be an uncaught error besides.
+      pool.on('error', () => {});
+      // Nobody takes the place of a thread that has failed: its task is lost, and the new one would be ended while it loads.
+      pool.options.minThreads = 0;
+      return await pool.run(task, { transferList });
+    } finally {
+      Atomics.store(this.#ended, task.worker, 1);
+    }
   }
 
   /**
@@ -73,7 +88,11 @@ export class Crew {
       await this.#allArmed();
     } catch (error) {
       // The others may still be loading, and a thread that is terminated while it loads a native module takes the process with it.
-      stop();
+      try {
+        stop();
+      } catch {
+        // Servers see by themselves that there will be no heap. What is told is why.
+      }
       await this.#settled();
       await this.#dispose();
       throw error;
@@ -83,16 +102,14 @@ export class Crew {
   }
 
   /**
-   * At exit, where nothing asynchronous happens any more: blocks until no thread loads a native module, or the time is over, and until those that
-   * have been given their task are armed or have stopped. Node.js terminates all of them next, and one that loads takes the process with it.
+   * At exit, where nothing asynchronous happens any more: blocks until all workers have been armed or have ended, or the time is over. Node.js
+   * terminates them next, and one that still loads a native module takes the process with it.
    */
   settle(timeoutMs: number): void {
     const end = performance.now() + timeoutMs;
-    const { workers } = this.#tables;
-    const given = this.#tasks.length - this.#queue.size;
-    const begun = (): number =>
-      workers.filter((record) => Atomics.load(record, W_STATE) !== WORKER_NONE).length;
-    while (Atomics.load(this.#loaded, 0) < this.#tasks.length || begun() < given) {
+    const starting = (record: Int32Array<SharedArrayBuffer>, worker: number): boolean =>
+      Atomics.load(record, W_STATE) === WORKER_NONE && Atomics.load(this.#ended, worker) === 0;
+    while (this.#tables.workers.slice(0, this.#tasks.length).some(starting)) {
       if (performance.now() > end) return;
       sleep(SETTLE_LOOK_MS);
     }
@@ -119,25 +136,26 @@ export class Crew {
         });
       },
     );
+    let late = false;
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () =>
-          reject(
-            new TospaceError(
-              'ERR_WORKER',
-              `the workers of the heap did not start within ${START_TIMEOUT_MS} ms`,
-            ),
-          ),
-        START_TIMEOUT_MS,
-      );
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(() => {
+        late = true;
+        resolve();
+      }, START_TIMEOUT_MS);
     });
     try {
       for (let i = 0; i < this.#tasks.length; i++) {
         const record = this.#tables.workers[i]!;
         while (Atomics.load(record, W_STATE) !== WORKER_ARMED) {
-          const wait = Atomics.waitAsync(record, W_STATE, 0, 50);
-          await Promise.race([failed, late, wait.async ? wait.value : undefined]);
+          // Behind the look: it may be this thread that had no time, and not the workers.
+          if (late)
+            throw new TospaceError(
+              'ERR_WORKER',
+              `the workers of the heap did not start within ${START_TIMEOUT_MS} ms`,
+            );
+          const wait = Atomics.waitAsync(record, W_STATE, WORKER_NONE, 50);
+          await Promise.race([failed, timeout, wait.async ? wait.value : undefined]);
         }
       }
     } finally {
@@ -164,6 +182,6 @@ export class Crew {
 
   async #dispose(): Promise<void> {
     this.#events.port1.close();
-    await this.#pool.destroy();
+    await Promise.all(this.#pools.map((pool) => pool.destroy()));
   }
 }

@@ -9,7 +9,16 @@ export function atExit(close: () => void): () => void {
   if (!installed) {
     installed = true;
     process.on('exit', () => {
-      for (const closer of closers) closer();
+      // All of them, whatever one says. The first that failed is reported.
+      let failure: unknown;
+      for (const closer of closers) {
+        try {
+          closer();
+        } catch (error) {
+          failure ??= error;
+        }
+      }
+      if (failure !== undefined) throw failure;
     });
   }
   closers.add(close);

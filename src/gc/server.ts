@@ -3,7 +3,7 @@
 // again by then, and would wait for every further page.
 
 import { invariant } from '../errors.ts';
-import { W_BUSY, W_EAGAIN, W_EEXIST, W_STATE, WORKER_ARMED } from '../heap/layout.ts';
+import { COLLECTOR, CTL_CLOSING, W_BUSY, W_EAGAIN, W_EEXIST, W_STATE, WORKER_ARMED } from '../heap/layout.ts';
 import { TRACE_FAULT } from '../heap/trace-ring.ts';
 import { FaultReader, serveFaults } from '../uffd/index.ts';
 import { Builder } from './builder.ts';
@@ -12,7 +12,7 @@ import { FaultService } from './fault-service.ts';
 import { Peers } from './peers.ts';
 import { createPageChecker } from './verify/page-checker.ts';
 
-/** How often an idle server looks whether the collector is still alive, in milliseconds. */
+/** How often an idle server looks whether the collector is still there, in milliseconds. */
 const PEER_CHECK_MS = 200;
 
 /** Faults that a lone server reads at a time: as many as there can be threads. */
@@ -48,6 +48,11 @@ export function serve(context: WorkerContext, setup: WorkerSetup): void {
     );
   };
 
+  // For a server that nobody could tell to stop: the heap closes, or was never made, and the collector opens no window any more.
+  const isOver = (): boolean =>
+    Atomics.load(context.control, CTL_CLOSING) !== 0 &&
+    Atomics.load(tables.workers[COLLECTOR]!, W_STATE) !== WORKER_ARMED;
+
   Atomics.store(record, W_STATE, WORKER_ARMED);
   Atomics.notify(record, W_STATE);
   serveFaults({
@@ -75,7 +80,7 @@ export function serve(context: WorkerContext, setup: WorkerSetup): void {
     },
     onIdle: () => {
       peers.assertAlive();
-      return true;
+      return !isOver();
     },
   });
 }
