@@ -12,7 +12,7 @@ import {
   KIND_WEAK,
   TYPE_ID_MASK,
 } from './layout.ts';
-import type { MutatorOptions } from './mutator.ts';
+import type { MutatorOptions } from './mutator-options.ts';
 import { NonMovingSpace } from './non-moving.ts';
 import type { Persistent } from './persistent.ts';
 import type { Local, Ref } from './ref.ts';

@@ -31,6 +31,7 @@ import {
   TYPE_ENTRY_LOG2,
   TYPE_MAP_WORDS,
 } from './layout.ts';
+import type { MutatorOptions } from './mutator-options.ts';
 import { type Persistent, PersistentTable, type SharedHandle } from './persistent.ts';
 import { type Local, NULL, type Ref } from './ref.ts';
 import { MutatorReferences } from './references.ts';
@@ -38,21 +39,6 @@ import { ShadowStack } from './shadow-stack.ts';
 import type { Tables } from './tables.ts';
 import { MutatorThread, type ThreadHost } from './thread.ts';
 import type { ArrayType, HeapType, RecordDescriptor } from './types.ts';
-
-export interface MutatorOptions {
-  /** Collect at every n-th allocation; 0 is never. Every allocation then takes the slow path. */
-  readonly collectEveryAllocation: number;
-  /** Collect at every n-th explicit safepoint; 0 is never. */
-  readonly collectEverySafepoint: number;
-  /** Arrays of at least so many bytes go to the non-moving space. */
-  readonly largeObjectBytes: number;
-  /** Pages that this thread touches after a flip to time its faults; 0 is none. */
-  readonly faultSamples: number;
-  /** Check handles, references and types at every operation. */
-  readonly checked: boolean;
-  /** False under the collector `none`: nobody would answer a request. */
-  readonly collects: boolean;
-}
 
 /** In place of its record, for a mutator that is detached: a buffer in which nothing fits, so that allocation asks who it is. */
 const GONE: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBuffer(THREAD_BYTES));
