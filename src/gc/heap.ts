@@ -47,6 +47,9 @@ import { abandonLook, looksHere } from './world-lock.ts';
 /** Milliseconds that workers may take to stop when the process exits; then it is ended without them. */
 const EXIT_TIMEOUT_MS = 10_000;
 
+/** Milliseconds between two looks at the threads that close() waits for. */
+const LOOK_MS = 100;
+
 /**
  * Creates a heap, and starts the threads that collect it.
  * @throws TospaceError ERR_OPTION, ERR_UNSUPPORTED, ERR_PERMISSION, ERR_OUT_OF_MEMORY, ERR_SYSCALL or ERR_WORKER; nothing is left behind.
@@ -204,8 +207,14 @@ export class Heap extends HeapBase {
     }
     // The collector first, because it finishes an open window and needs the servers for that; then nobody can fault any more.
     this.#tellWorkersToStop();
-    await this.#inspectionEnded(peers);
-    await this.#collectorStopped(peers);
+    // Waiting for words of shared memory does not keep the event loop alive: the program would end in the middle.
+    const alive = setInterval(() => {}, LOOK_MS);
+    try {
+      await this.#inspectionEnded(peers);
+      await this.#collectorStopped(peers);
+    } finally {
+      clearInterval(alive);
+    }
     if (this.#crew !== undefined) {
       this.#stop.signal();
       await this.#crew.close();
@@ -227,7 +236,7 @@ export class Heap extends HeapBase {
       if (tid === 0 || !peers.threadExists(tid)) return;
       // A dead thread's, whose id this one has now.
       if (tid === this.kernel.gettid() && !looksHere(control, tid)) return;
-      const wait = Atomics.waitAsync(control, CTL_INSPECTOR_TID, tid, 100);
+      const wait = Atomics.waitAsync(control, CTL_INSPECTOR_TID, tid, LOOK_MS);
       if (wait.async) await wait.value;
     }
   }
@@ -236,7 +245,7 @@ export class Heap extends HeapBase {
   async #collectorStopped(peers: Peers): Promise<void> {
     const record = this.tables.workers[0]!;
     while (Atomics.load(record, W_STATE) === WORKER_ARMED) {
-      const wait = Atomics.waitAsync(record, W_STATE, WORKER_ARMED, 100);
+      const wait = Atomics.waitAsync(record, W_STATE, WORKER_ARMED, LOOK_MS);
       if (wait.async) await wait.value;
       try {
         peers.assertAlive();
