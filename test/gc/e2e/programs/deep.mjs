@@ -1,6 +1,6 @@
 // Recursion to the end of V8's stack, and calls of the heap's there: a RangeError, after which all is as it was.
 import { createHeap, NULL } from 'tospace';
-import { assert, layout, main, thrownBy } from './support.mjs';
+import { assert, layout, main, recordOf, thrownBy } from './support.mjs';
 
 function at(depth, body) {
   return depth === 0 ? body() : at(depth - 1, body);
@@ -21,12 +21,6 @@ function deepest(body) {
     }
   }
   return low;
-}
-
-/** The record of a mutator's thread. */
-function recordOf(heap, m) {
-  const at = heap.share().arena.geometry.threads + m.index * layout.THREAD_BYTES;
-  return new Int32Array(heap.memory.buffer, at, layout.THREAD_BYTES / 4);
 }
 
 /**

@@ -1,14 +1,9 @@
 // What belongs to a mutator while it is attached, and to nobody else: its buffer, its roots, its handles.
-import { assert, createHeap, isTospaceError, layout, main, NULL, thrownBy } from './support.mjs';
+import { assert, createHeap, isTospaceError, layout, main, NULL, recordOf, thrownBy } from './support.mjs';
 
 const NODE = { next: 'ref', value: 'i32' };
 
 const refused = (body) => assert(isTospaceError(thrownBy(body), 'ERR_STATE'), () => `not refused: ${body}`);
-
-function recordOf(heap, m) {
-  const at = heap.share().arena.geometry.threads + m.index * layout.THREAD_BYTES;
-  return new Int32Array(heap.memory.buffer, at, layout.THREAD_BYTES / 4);
-}
 
 /** A detached mutator whose record another one has got by now. */
 async function detached(options) {

@@ -95,6 +95,12 @@ export function control(heap) {
   return new Int32Array(heap.memory.buffer, arena.geometry.control, layout.CTL_WORDS);
 }
 
+/** The record of a mutator's thread. */
+export function recordOf(heap, m) {
+  const at = heap.share().arena.geometry.threads + m.index * layout.THREAD_BYTES;
+  return new Int32Array(heap.memory.buffer, at, layout.THREAD_BYTES / 4);
+}
+
 /** Lets a cycle begin and returns in the phase `phase` of it (or later); the caller runs as a mutator. */
 export function startCycle(heap, m, phase) {
   const words = control(heap);
