@@ -288,7 +288,7 @@ export class Mutator extends AtomicFields {
 
   /**
    * Allocates a record that the collector never moves, all fields zero: its reference stays the same number while it is alive. A safepoint.
-   * Dearer than {@link allocate}: under a lock, some 0.3 µs.
+   * Dearer than {@link allocate}: under a lock, below a microsecond.
    * @throws TospaceError ERR_OUT_OF_MEMORY when the non-moving space has no room, and a collection did not make it.
    */
   allocatePinned<const Name extends string>(type: RecordDescriptor<Name>): Ref<Name> {
